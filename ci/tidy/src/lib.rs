@@ -1,0 +1,1 @@
+//! Reads the repository for the rules in `tests/`.

@@ -1,0 +1,45 @@
+//! What an agent is told when it starts.
+
+use serde::{Deserialize, Serialize};
+
+/// One turn's work: a single JSON object on the agent's stdin, then end of file.
+///
+/// The field names are those that the seeds' `docker run -i … nanokimi-agent` uses by hand,
+/// so only `prompt` is required there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentInput {
+    /// The conversation's new part, already formatted for the model.
+    pub prompt: String,
+    /// The session to continue; none starts a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The group's folder name, for diagnostics and for the IPC files.
+    #[serde(default)]
+    pub group_folder: String,
+    /// Where the conversation takes place, e.g. `120363@g.us` or `http:main`.
+    #[serde(default)]
+    pub chat_jid: String,
+    /// The one privileged group.
+    #[serde(default)]
+    pub is_main: bool,
+    /// Nobody wrote: the scheduler woke the agent.
+    #[serde(default)]
+    pub is_scheduled_task: bool,
+    /// The assistant's name, for the system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assistant_name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_typed_input_needs_only_a_prompt() {
+        let input: AgentInput = serde_json::from_str(r#"{"prompt":"What is 2+2?"}"#).unwrap();
+        assert_eq!(input.prompt, "What is 2+2?");
+        assert_eq!(input.session_id, None);
+        assert!(!input.is_main);
+    }
+}

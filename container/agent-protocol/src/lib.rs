@@ -1,0 +1,20 @@
+//! What crosses the wall between the orchestrator and an agent, and nothing else.
+//!
+//! One [`AgentInput`] goes in on stdin; [`AgentEvent`]s come out on stdout, one JSON
+//! object per line; [`IpcMessage`]s and [`IpcTask`]s are files the agent drops into its
+//! IPC folder; snapshots are files the orchestrator leaves there for it to read; the
+//! credential file is how a secret gets in without being in an environment or an argv.
+//!
+//! Types only: nobody here opens a file or starts a process.
+
+mod credentials;
+mod events;
+mod input;
+mod ipc;
+mod snapshots;
+
+pub use credentials::{CredentialError, parse_credentials, render_credentials};
+pub use events::{AgentErrorKind, AgentEvent, Usage};
+pub use input::AgentInput;
+pub use ipc::{ContextMode, IpcMessage, IpcTask, ScheduleType};
+pub use snapshots::{AvailableGroup, AvailableGroups, TaskSnapshot};

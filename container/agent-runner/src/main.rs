@@ -1,0 +1,3 @@
+//! One agent turn: input on stdin, events on stdout.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Chat in, one agent run per group, reply out.

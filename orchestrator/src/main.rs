@@ -1,0 +1,3 @@
+//! The process: configuration in, exit code out.
+
+fn main() {}
