@@ -1,1 +1,25 @@
-//! Plays scenarios.
+//! Plays scenarios against a running orchestrator and says what went wrong.
+//!
+//! The harness knows the orchestrator only from outside: it starts the binary, speaks to it
+//! over the wires that a user or a service would use, and reads the
+//! [`mock_server::Journal`]. The modules stand in the order in which a scenario meets them.
+
+mod scenario;
+
+mod stage;
+
+mod play;
+
+mod judge;
+
+mod failure;
+mod outcome;
+mod record;
+
+mod report;
+
+pub use failure::Failure;
+pub use outcome::{Keep, Outcome, Performance, Verdict};
+pub use report::told;
+pub use scenario::{Scenario, ScenarioError, load, parse, schema};
+pub use stage::{Binaries, BinariesError, GUARD, Means, become_guarded};

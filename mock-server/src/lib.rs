@@ -1,1 +1,24 @@
-//! Stand-ins.
+//! Stand-ins for every service the orchestrator and its agents talk to, on one port.
+//!
+//! A mock does three things: it takes requests, it answers from its script, and it writes
+//! both into the [`Journal`]. It never decides whether a test passes.
+
+mod control;
+mod journal;
+mod listening;
+mod llm;
+mod scripts;
+mod server;
+mod text;
+pub mod yaml;
+
+pub use journal::{Entry, Follower, Journal, MASK, WaitError};
+pub use listening::{ListenError, Listening};
+pub use llm::{
+    Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
+    Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
+    ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
+    UnknownGate, UnsaidTurn, Word,
+};
+pub use scripts::{ScriptFileError, read_scripts};
+pub use server::{MockOptions, MockServer, Unexpected};

@@ -1,3 +1,185 @@
-//! The process: configuration in, exit code out.
+//! The process: arguments and environment in, exit code out. The environment is read here and
+//! nowhere below.
 
-fn main() {}
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use orchestrator::commands::{self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand};
+use orchestrator::{Config, ConfigError, Guard, RunError, RunOptions, chain};
+
+/// Runs chat agents for groups.
+#[derive(Parser)]
+#[command(name = "nanokimi", version)]
+struct Arguments {
+    /// The folder of this installation.
+    #[arg(long, global = true, default_value = ".")]
+    root: PathBuf,
+    /// Show what is read as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until told to stop.
+    Run {
+        /// For tests: freeze the clock at this instant; `POST /v1/clock` moves it.
+        #[arg(long, value_name = "RFC 3339")]
+        test_clock: Option<jiff::Timestamp>,
+    },
+    /// Show the settings in force, and where each comes from.
+    Config,
+    /// Show whether it runs, and how much it has to do.
+    Status,
+    /// Show or change the registered groups.
+    #[command(subcommand)]
+    Groups(GroupsCommand),
+    /// Show or change the scheduled tasks.
+    #[command(subcommand)]
+    Tasks(TasksCommand),
+    /// Show or clear the agents' conversations.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Stands between the orchestrator and an agent; started by the orchestrator.
+    #[command(hide = true)]
+    AgentGuard {
+        #[arg(long)]
+        parent: i32,
+        #[arg(long)]
+        grace_ms: u64,
+        #[arg(last = true, required = true)]
+        agent: Vec<OsString>,
+    },
+}
+
+/// What the process says to whoever started it.
+#[derive(Clone, Copy, Debug)]
+enum Exit {
+    /// It failed while it ran, or a command was refused.
+    Fault = 1,
+    /// The arguments or the configuration are wrong; trying again will not help.
+    Usage = 2,
+    /// The folder cannot be used: taken by another process, or not readable as ours.
+    Folder = 3,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_)
+            | Self::Run(
+                RunError::NoContainers
+                | RunError::NoRunner(_)
+                | RunError::TestClockInPublic(_)
+                | RunError::Listen { .. },
+            ) => Exit::Usage,
+            Self::Run(
+                RunError::Instance(_)
+                | RunError::Folder(_)
+                | RunError::Logs(_)
+                | RunError::Store(_)
+                | RunError::Token(_)
+                | RunError::Home(_),
+            )
+            | Self::Command(CommandError::NoInstallation(_)) => Exit::Folder,
+            Self::Run(
+                RunError::NoSelf(_)
+                | RunError::Signals(_)
+                | RunError::Notify(_)
+                | RunError::Fault(_),
+            )
+            | Self::Command(
+                CommandError::Store(_)
+                | CommandError::Refused(_)
+                | CommandError::Output(_)
+                | CommandError::Json(_),
+            )
+            | Self::Io(_) => Exit::Fault,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // One thread: the orchestrator waits far more than it works, and the kernel ties the life
+    // of each agent's guard to the thread that started it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(Failure::Io)
+        .and_then(|runtime| runtime.block_on(obey(arguments)));
+    match ended {
+        Ok(code) => code,
+        Err(failure) => {
+            let said = writeln!(io::stderr(), "error: {}", chain(&failure));
+            // Without a stderr the exit code has to do.
+            let (Ok(()) | Err(_)) = said;
+            ExitCode::from(failure.exit() as u8)
+        }
+    }
+}
+
+async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let root = std::path::absolute(&arguments.root)?;
+    let shown = if arguments.json {
+        Shown::Json
+    } else {
+        Shown::Text
+    };
+    let load = || Config::load(&root, &environment());
+    let out = &mut io::stdout().lock();
+    match arguments.command {
+        Command::AgentGuard {
+            parent,
+            grace_ms,
+            agent,
+        } => {
+            let guard = Guard {
+                parent,
+                grace: Duration::from_millis(grace_ms),
+                command: agent,
+            };
+            return Ok(ExitCode::from(orchestrator::guard(guard).await?));
+        }
+        Command::Run { test_clock } => {
+            let config = load()?;
+            orchestrator::run(config, RunOptions { root, test_clock }).await?;
+        }
+        Command::Config => commands::config(&load()?, shown, out)?,
+        Command::Status => commands::status(&root, shown, out).await?,
+        Command::Groups(command) => commands::groups(&root, command, shown, out).await?,
+        Command::Tasks(command) => commands::tasks(&root, &load()?, command, shown, out).await?,
+        Command::Sessions(command) => commands::sessions(&root, command, shown, out).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The environment, as text; a variable that is not text is none of ours.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| match (key.into_string(), value.into_string()) {
+            (Ok(key), Ok(value)) => Some((key, value)),
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => None,
+        })
+        .collect()
+}

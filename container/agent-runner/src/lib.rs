@@ -1,0 +1,31 @@
+//! One agent turn: an [`AgentInput`](agent_protocol::AgentInput) in, [`AgentEvent`](agent_protocol::AgentEvent)s out.
+//!
+//! The walk of a turn, in order: the input is read, settings are made from the environment,
+//! the session is opened, the system prompt is assembled, the model is asked, its tools are
+//! run until it has nothing more to ask for, the session is stored. Nothing outlives the turn:
+//! every process a tool has started is ended before the result is told.
+//!
+//! It does not decide who may do what: IPC files are requests, the orchestrator judges them.
+
+mod input;
+mod settings;
+
+mod conversation;
+mod session;
+mod system_prompt;
+
+mod completion;
+mod tools;
+mod turn;
+
+mod events;
+mod failure;
+mod http;
+mod parent;
+mod replace_file;
+mod span;
+
+pub use parent::{ParentGone, die_with_parent};
+pub use settings::Environment;
+pub use tools::{LEASH, hold_leash};
+pub use turn::play;

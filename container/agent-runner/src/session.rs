@@ -1,0 +1,283 @@
+//! A conversation on disk: `$HOME/.kimi/sessions/<md5 of the group folder>/<id>/context.jsonl`.
+//!
+//! The place and the line format are the Kimi CLIs'. A session is written once per turn and
+//! whole, so a kill leaves the conversation before the turn or after it, never a part.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use agent_protocol::{AgentErrorKind, Usage};
+use fs_err as fs;
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::conversation::Message;
+use crate::failure::Failure;
+use crate::replace_file::{Lasting, replace_file, sync_folder};
+use crate::settings::Settings;
+
+/// A conversation and its place on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub id: SessionId,
+    pub messages: Vec<Message>,
+    folder: PathBuf,
+}
+
+/// A session's name, which is also the name of its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionId(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a session id: expected letters, digits, `-` and `_` only")]
+pub(crate) struct InvalidSessionId(String);
+
+/// The session to continue cannot be used; a new one can.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResumeError {
+    #[error(transparent)]
+    Id(#[from] InvalidSessionId),
+    #[error("session `{id}` is not on disk")]
+    Missing {
+        id: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("line {line} of `{}` is not a line of a session", path.display())]
+    Broken {
+        path: PathBuf,
+        line: usize,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("`{}` holds no message", path.display())]
+    Empty { path: PathBuf },
+}
+
+impl From<ResumeError> for Failure {
+    fn from(error: ResumeError) -> Self {
+        Self::passing(AgentErrorKind::SessionNotFound, &error)
+    }
+}
+
+/// Lines that are not messages: for people and for the Kimi CLIs. We write them, and skip them
+/// (and any other role that begins with `_`) when reading.
+#[derive(Serialize)]
+#[serde(tag = "role")]
+enum Mark<'a> {
+    #[serde(rename = "_system_prompt")]
+    SystemPrompt { content: &'a str },
+    #[serde(rename = "_usage")]
+    Usage { token_count: u64 },
+}
+
+#[derive(Deserialize)]
+struct Role {
+    role: String,
+}
+
+impl SessionId {
+    fn mint() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSessionId(text.to_owned()))
+        }
+    }
+}
+
+impl Session {
+    /// A conversation that has not begun. Nothing is on disk before [`Session::store`].
+    pub(crate) fn begin(settings: &Settings) -> Self {
+        let id = SessionId::mint();
+        Self {
+            folder: sessions_folder(settings).join(id.as_str()),
+            id,
+            messages: Vec::new(),
+        }
+    }
+
+    /// The conversation that an earlier turn stored.
+    pub(crate) fn resume(settings: &Settings, id: &str) -> Result<Self, ResumeError> {
+        let id: SessionId = id.parse()?;
+        let folder = sessions_folder(settings).join(id.as_str());
+        let messages = read_messages(&folder, &id)?;
+        Ok(Self {
+            id,
+            messages,
+            folder,
+        })
+    }
+
+    /// Puts the conversation on disk; it is there for good when this returns.
+    pub(crate) fn store(&self, system_prompt: &str, usage: Option<Usage>) -> Result<(), Failure> {
+        let text = self
+            .render(system_prompt, usage)
+            .map_err(|error| Failure::lasting(AgentErrorKind::Io, &error))?;
+        self.write(&text)
+            .map_err(|error| Failure::lasting(AgentErrorKind::Io, &error))
+    }
+
+    fn render(&self, system_prompt: &str, usage: Option<Usage>) -> serde_json::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        push_line(
+            &mut text,
+            &Mark::SystemPrompt {
+                content: system_prompt,
+            },
+        )?;
+        for message in &self.messages {
+            push_line(&mut text, message)?;
+        }
+        if let Some(usage) = usage {
+            let token_count = usage.prompt_tokens.saturating_add(usage.completion_tokens);
+            push_line(&mut text, &Mark::Usage { token_count })?;
+        }
+        Ok(text)
+    }
+
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        replace_file(&context_file(&self.folder), text, Lasting::Durable)?;
+        // The session's own name, and its parent's, may be new as well.
+        for folder in self.folder.ancestors().skip(1).take(2) {
+            sync_folder(folder)?;
+        }
+        Ok(())
+    }
+}
+
+fn push_line(text: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *text, line)?;
+    text.push(b'\n');
+    Ok(())
+}
+
+fn context_file(folder: &Path) -> PathBuf {
+    folder.join("context.jsonl")
+}
+
+/// The Kimi CLIs name the folder by the path of the working folder as they were given it.
+fn sessions_folder(settings: &Settings) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    let name = Md5::digest(settings.folders.group.as_os_str().as_bytes());
+    let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    settings.home.join(".kimi").join("sessions").join(name)
+}
+
+fn read_messages(folder: &Path, id: &SessionId) -> Result<Vec<Message>, ResumeError> {
+    let path = context_file(folder);
+    let text = fs::read_to_string(&path).map_err(|source| ResumeError::Missing {
+        id: id.as_str().to_owned(),
+        source,
+    })?;
+    let mut messages = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let message = read_line(line).map_err(|source| ResumeError::Broken {
+            path: path.clone(),
+            line: index + 1,
+            source,
+        })?;
+        messages.extend(message);
+    }
+    if messages.is_empty() {
+        return Err(ResumeError::Empty { path });
+    }
+    Ok(messages)
+}
+
+fn read_line(line: &str) -> serde_json::Result<Option<Message>> {
+    let Role { role } = serde_json::from_str(line)?;
+    if role.starts_with('_') {
+        return Ok(None);
+    }
+    serde_json::from_str(line).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::chain;
+    use crate::settings::Environment;
+
+    fn settings(home: &Path) -> Settings {
+        let variables = [
+            ("HOME".into(), home.into()),
+            ("MOONSHOT_API_KEY".into(), "sk-1".into()),
+        ];
+        Settings::read(&Environment::new(variables, PathBuf::new())).unwrap()
+    }
+
+    fn says(content: &str) -> Message {
+        Message::User {
+            content: content.into(),
+        }
+    }
+
+    #[test]
+    fn a_stored_session_is_resumed_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = settings(home.path());
+        let mut session = Session::begin(&settings);
+        session.messages.push(says("my cat is Miso"));
+        session
+            .store("You are Kai.", Some(Usage::default()))
+            .unwrap();
+
+        let again = Session::resume(&settings, session.id.as_str()).unwrap();
+
+        assert_eq!(again.messages, session.messages);
+        // md5 of `/workspace/group`, as the CLIs compute it.
+        let place = ".kimi/sessions/0e2ca7b6e206c7dcc10613965b4b7897";
+        assert!(home.path().join(place).join(session.id.as_str()).is_dir());
+    }
+
+    #[track_caller]
+    fn check(context: Option<&str>, id: &str, complaint: &str) {
+        let home = tempfile::tempdir().unwrap();
+        let settings = settings(home.path());
+        if let Some(context) = context {
+            let folder = sessions_folder(&settings).join(id);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(context_file(&folder), context).unwrap();
+        }
+        let told = chain(&Session::resume(&settings, id).unwrap_err());
+        assert!(told.contains(complaint), "{told}");
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_continued_says_why() {
+        check(
+            None,
+            "gone",
+            "session `gone` is not on disk: failed to open file",
+        );
+        check(None, "../../etc", "`../../etc` is not a session id");
+        check(None, "", "`` is not a session id");
+        check(Some(""), "empty", "holds no message");
+        check(
+            Some("{\"role\":\"user\",\"content\":\"hi\"}\n{\"role\":\"us"),
+            "cut",
+            "line 2 of `",
+        );
+        check(
+            Some("{\"role\":\"robot\"}"),
+            "odd",
+            "unknown variant `robot`",
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! The turn itself: question, answer, tools, until the model has nothing more to ask for.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, Usage};
+
+use crate::completion::{Answer, Completion, Question};
+use crate::conversation::{Message, ToolCall};
+use crate::events::{EventLines, note};
+use crate::failure::Failure;
+use crate::input::read_input;
+use crate::session::Session;
+use crate::settings::{Environment, Settings};
+use crate::system_prompt;
+use crate::tools::{ReadCall, ToolOutcome, Toolbox};
+
+/// What a task's prompt begins with, as the ancestors have it.
+const SCHEDULED: &str = "[SCHEDULED TASK - The following message was sent automatically and is not coming directly from the user or group.]\n\n";
+
+/// Plays one turn: input in, events out. A failure is told as an event.
+pub async fn play(stdin: impl Read, stdout: impl Write, environment: Environment) -> ExitCode {
+    let mut events = EventLines::new(stdout);
+    let Err(failure) = try_to_play(stdin, &mut events, &environment).await else {
+        return ExitCode::SUCCESS;
+    };
+    note(&format!("the turn failed: {failure}"));
+    // When stdout is what has failed, the note above is all that can be told.
+    let (Ok(()) | Err(_)) = events.say(&failure.event());
+    ExitCode::FAILURE
+}
+
+async fn try_to_play(
+    stdin: impl Read,
+    events: &mut EventLines<impl Write>,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let input = read_input(stdin)?;
+    let settings = Settings::read(environment)?;
+    let mut turn = Turn::begin(&input, &settings)?;
+    let session_id = turn.session.id.as_str().to_owned();
+    events.say(&AgentEvent::Session {
+        session_id: session_id.clone(),
+        resumed: input.session_id.is_some(),
+    })?;
+    let answered = turn.converse(events, settings.max_steps).await;
+    turn.tools.close().await;
+    answered?;
+    turn.session.store(&turn.system_prompt, turn.usage)?;
+    events.say(&AgentEvent::Result {
+        new_session_id: session_id,
+    })
+}
+
+struct Turn {
+    session: Session,
+    system_prompt: String,
+    completion: Completion,
+    tools: Toolbox,
+    usage: Option<Usage>,
+}
+
+impl Turn {
+    fn begin(input: &AgentInput, settings: &Settings) -> Result<Self, Failure> {
+        let mut session = match &input.session_id {
+            Some(id) => Session::resume(settings, id)?,
+            None => Session::begin(settings),
+        };
+        let prefix = if input.is_scheduled_task {
+            SCHEDULED
+        } else {
+            ""
+        };
+        session.messages.push(Message::User {
+            content: format!("{prefix}{}", input.prompt),
+        });
+        Ok(Self {
+            session,
+            system_prompt: system_prompt::assemble(input, &settings.folders)?,
+            completion: Completion::new(&settings.model, settings.patience)?,
+            tools: Toolbox::new(settings, input),
+            usage: None,
+        })
+    }
+
+    /// Asks and acts until an answer asks for no tool.
+    async fn converse(
+        &mut self,
+        events: &mut EventLines<impl Write>,
+        max_steps: u32,
+    ) -> Result<(), Failure> {
+        for _ in 0..max_steps {
+            let answer = self.ask().await?;
+            if let Some(usage) = answer.usage {
+                self.usage = Some(usage);
+                events.say(&AgentEvent::Usage(usage))?;
+            }
+            if answer.calls.is_empty() {
+                return self.conclude(answer, events);
+            }
+            self.act(answer, events).await?;
+        }
+        Err(Failure {
+            kind: AgentErrorKind::TooManySteps,
+            message: format!("the model still asked for tools after {max_steps} requests"),
+            retryable: false,
+        })
+    }
+
+    async fn ask(&self) -> Result<Answer, Failure> {
+        self.completion
+            .ask(Question {
+                session: self.session.id.as_str(),
+                system_prompt: &self.system_prompt,
+                messages: &self.session.messages,
+                tools: self.tools.offered(),
+            })
+            .await
+    }
+
+    fn conclude(
+        &mut self,
+        answer: Answer,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<(), Failure> {
+        let text = final_text(&answer)?;
+        self.remember(text.clone(), answer.reasoning, Vec::new());
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        events.say(&AgentEvent::Text {
+            text,
+            interim: false,
+        })
+    }
+
+    /// Runs what an answer asks for, one after the other in its order: a later call may build
+    /// on an earlier one, and a turn is the same each time it is played.
+    async fn act(
+        &mut self,
+        answer: Answer,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<(), Failure> {
+        if !answer.text.trim().is_empty() {
+            events.say(&AgentEvent::Text {
+                text: answer.text.clone(),
+                interim: true,
+            })?;
+        }
+        let calls: Vec<ReadCall> = answer
+            .calls
+            .into_iter()
+            .map(|call| self.tools.read(call))
+            .collect();
+        let spoken = calls.iter().map(|call| call.spoken.clone()).collect();
+        self.remember(answer.text, answer.reasoning, spoken);
+        for call in calls {
+            let id = call.spoken.id.clone();
+            let outcome = self.answer_call(call, answer.cut_off, events).await?;
+            self.session.messages.push(Message::Tool {
+                tool_call_id: id,
+                content: outcome.output,
+            });
+        }
+        Ok(())
+    }
+
+    async fn answer_call(
+        &mut self,
+        call: ReadCall,
+        cut_off: bool,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<ToolOutcome, Failure> {
+        let ToolCall { id, function, .. } = call.spoken;
+        events.say(&AgentEvent::ToolCall {
+            id: id.clone(),
+            name: function.name.clone(),
+            arguments: call.arguments,
+        })?;
+        let outcome = match call.request {
+            Ok(request) => self.tools.run(request).await,
+            Err(unusable) if cut_off => ToolOutcome::failed(format_args!(
+                "{unusable}; your answer reached the output limit, so ask for less at once"
+            )),
+            Err(unusable) => ToolOutcome::failed(unusable),
+        };
+        events.say(&AgentEvent::ToolResult {
+            id,
+            name: function.name,
+            ok: outcome.ok,
+            output: outcome.output.clone(),
+        })?;
+        Ok(outcome)
+    }
+
+    fn remember(&mut self, text: String, reasoning: String, tool_calls: Vec<ToolCall>) {
+        // Beside tool calls an empty text is left out: some endpoints refuse it there.
+        let silent = text.is_empty() && !tool_calls.is_empty();
+        self.session.messages.push(Message::Assistant {
+            content: (!silent).then_some(text),
+            reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
+            tool_calls,
+        });
+    }
+}
+
+/// The text to deliver. One that the model's limit has cut says so; nobody should take half an
+/// answer for a whole one.
+fn final_text(answer: &Answer) -> Result<String, Failure> {
+    match (answer.cut_off, answer.text.trim().is_empty()) {
+        (false, _) => Ok(answer.text.clone()),
+        (true, false) => Ok(format!(
+            "{}\n\n[The answer was cut off at the model's output limit.]",
+            answer.text
+        )),
+        (true, true) => Err(Failure {
+            kind: AgentErrorKind::Upstream,
+            message: "the model reached its output limit before it had said anything".to_owned(),
+            retryable: false,
+        }),
+    }
+}

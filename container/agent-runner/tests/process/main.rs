@@ -1,0 +1,14 @@
+//! The agent as its orchestrator sees it: a process with a stdin, a stdout and an environment.
+//!
+//! The model is a scripted one on a loopback port that writes raw bytes, so that a stream can
+//! be broken in every way. Nothing here looks at the agent's insides.
+
+#![cfg(test)]
+
+mod commands;
+mod conversation;
+mod kills;
+mod model;
+mod requests;
+mod stage;
+mod trouble;

@@ -1,0 +1,96 @@
+//! What is looked at after the last step of every scenario, whatever its steps said.
+
+use std::path::Path;
+
+use mock_server::MockServer;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::scenario::Scenario;
+use crate::stage::{Stage, StageError, select};
+
+/// Rules that hold in every store, whatever was played: what a row that breaks one means.
+const INVARIANTS: [(&str, &str); 3] = [
+    (
+        "SELECT run_id, output_index, count(*) AS times FROM outbox \
+         WHERE run_id IS NOT NULL GROUP BY run_id, output_index HAVING count(*) > 1",
+        "one output of a run stands in the outbox more than once",
+    ),
+    (
+        "SELECT group_folder, count(*) AS times FROM runs \
+         WHERE state = 'in_flight' GROUP BY group_folder HAVING count(*) > 1",
+        "two runs of one group are in flight",
+    ),
+    (
+        "SELECT chat_jid, id, state FROM messages WHERE state NOT IN \
+         ('waiting', 'queued', 'in_flight', 'answered', 'failed')",
+        "a message is in no legal state",
+    ),
+];
+
+/// Everything that is wrong, first causes first. The stage must be at rest.
+pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failure>, StageError> {
+    let mut failures = unexpected(stage.mock());
+    failures.extend(unsaid(scenario, stage.mock()));
+    failures.extend(logged_errors(scenario, stage.root()));
+    failures.extend(broken_invariants(stage.root())?);
+    Ok(failures)
+}
+
+fn unexpected(mock: &MockServer) -> Vec<Failure> {
+    let told = |report: &str| Failure::new("a mock was asked something unexpected").note(report.trim_end());
+    let all = mock.unexpected();
+    all.iter().map(|one| told(&one.report)).collect()
+}
+
+fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
+    let inline = |id: &str| {
+        let place = |index: usize| format!("turn-{}", index + 1);
+        let mut turns = scenario.file.script.iter().enumerate();
+        turns.find(|(index, turn)| turn.id.as_deref().map_or(place(*index) == id, |own| own == id))
+    };
+    let told = |turn: mock_server::UnsaidTurn| {
+        let failure = Failure::new(format!("the turn `{}` was never said", turn.turn))
+            .note(format!("it was said {} times; nobody asked for it again", turn.said))
+            .help("remove it, mark it `optional: true`, or find out why the model was not asked");
+        match inline(&turn.turn) {
+            Some((_, written)) => failure.at(written.span).label("left unsaid"),
+            None => failure,
+        }
+    };
+    mock.llm().unsaid().into_iter().map(told).collect()
+}
+
+fn logged_errors(scenario: &Scenario, root: &Path) -> Option<Failure> {
+    const SHOWN: usize = 3;
+    // Without the file there are no errors: it is made when the log is opened.
+    let log = fs_err::read_to_string(root.join("logs/nanokimi.error.log"));
+    let log = log.unwrap_or_else(|_no_log| String::new());
+    let allowed = |line: &str| scenario.file.allow.iter().any(|pattern| pattern.0.is_match(line));
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty() && !allowed(line)).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let headline = format!("nanokimi logged {} errors that `allow` does not list", lines.len());
+    let mut failure = Failure::new(headline);
+    for line in lines.iter().take(SHOWN) {
+        failure = failure.note(*line);
+    }
+    Some(failure.help("if they belong to the story, add a regular expression under `allow`"))
+}
+
+fn broken_invariants(root: &Path) -> Result<Vec<Failure>, StageError> {
+    let store = root.join("store/messages.db");
+    let mut failures = Vec::new();
+    if !store.is_file() {
+        return Ok(failures);
+    }
+    for (query, meaning) in INVARIANTS {
+        let rows = select(&store, query)
+            .map_err(|error| StageError::Store(format!("the store cannot be judged: {error}")))?;
+        for row in rows.as_array().map_or(&[] as &[Value], Vec::as_slice) {
+            failures.push(Failure::new(format!("invariant: {meaning}")).note(row.to_string()));
+        }
+    }
+    Ok(failures)
+}

@@ -1,0 +1,131 @@
+//! The step `ask`: a person writes over the HTTP chat API.
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{PATIENCE, Play};
+use crate::failure::{Failure, Trouble};
+use crate::judge::compare;
+use crate::scenario::{Ask, Lapse};
+use crate::stage::{Answer, Question};
+
+impl Play<'_> {
+    /// Posts a message. With an expectation it waits for the answer; without, only until
+    /// nanokimi has the message.
+    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<(), Trouble> {
+        let Some(api) = self.stage.api().cloned() else {
+            return Err(Failure::new("nanokimi is not running, so nobody can be asked").into());
+        };
+        let names = self.names();
+        let question = Question {
+            chat: names.fill_text(&ask.chat)?,
+            from: ask.from.clone(),
+            text: names.fill_text(&ask.text)?,
+            stream: ask.stream,
+        };
+        let before = self.stage.journal().last();
+        let fields = json!({ "chat": question.chat, "from": question.from, "text": question.text });
+        self.stage.write("ask.sent", fields);
+        let (tell, told) = oneshot::channel();
+        let journal = self.stage.journal().clone();
+        let posted = question.clone();
+        self.stage.leave_open(async move {
+            let answer = api.ask(&posted).await.map_err(|error| root_cause(&error));
+            let mut fields = serde_json::Map::new();
+            fields.insert("chat".to_owned(), posted.chat.into());
+            match &answer {
+                Ok(answer) => {
+                    fields.insert("status".to_owned(), answer.status.into());
+                    fields.insert("text".to_owned(), answer.text.clone().into());
+                }
+                Err(error) => {
+                    fields.insert("error".to_owned(), error.clone().into());
+                }
+            }
+            journal.write("ask.answered", fields);
+            // Nobody listens when the step asked for no answer.
+            let (Ok(()) | Err(_)) = tell.send(answer);
+        });
+        if ask.answer.is_none() && ask.status.is_none() {
+            return self.taken_in(&question, before, ask.within).await;
+        }
+        let patience = ask.within.map_or(PATIENCE, Lapse::length);
+        self.answered(ask, timeout(patience, told).await).await
+    }
+
+    async fn taken_in(
+        &mut self,
+        question: &Question,
+        before: u64,
+        within: Option<Lapse>,
+    ) -> Result<(), Trouble> {
+        let chat = format!("http:{}", question.chat);
+        let patience = within.map_or(PATIENCE, Lapse::length);
+        let found = self.stage.journal().wait_for("the message to be taken in", patience, |entry| {
+            let ours = match &*entry.event {
+                "message.received" => entry.text("chat") == Some(&chat),
+                "ask.answered" => entry.text("chat") == Some(&question.chat),
+                _ => false,
+            };
+            (ours && entry.seq > before).then_some(())
+        });
+        if found.await.is_ok() {
+            return Ok(());
+        }
+        let lapse = Lapse::new(patience);
+        let headline = format!("nanokimi did not take the message in within {lapse}");
+        Err(Failure::new(headline).into())
+    }
+
+    async fn answered(
+        &mut self,
+        ask: &Ask,
+        told: Result<Result<Result<Answer, String>, oneshot::error::RecvError>, tokio::time::error::Elapsed>,
+    ) -> Result<(), Trouble> {
+        let answer = match told {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(error))) => {
+                let failure = Failure::new("the request broke off").note(error);
+                return Err(self.with_death(failure).await?.into());
+            }
+            Ok(Err(_)) | Err(_) => {
+                let lapse = Lapse::new(ask.within.map_or(PATIENCE, Lapse::length));
+                let failure = Failure::new(format!("no answer came within {lapse}"));
+                let failure = match &ask.answer {
+                    Some(answer) => failure.at(answer.span).label("this was to be the answer"),
+                    None => failure,
+                };
+                return Err(self.with_death(failure).await?.into());
+            }
+        };
+        let status = ask.status.as_ref().map_or(200, |status| status.value);
+        if answer.status != status {
+            let failure = Failure::new("the answer has another status")
+                .note(format!("expected: {status}\n     got: {}", answer.status))
+                .note(format!("it says: {}", answer.text));
+            let span = ask.status.as_ref().map(|status| status.span);
+            return Err(span.map_or(failure.clone(), |span| failure.at(span)).into());
+        }
+        let Some(wanted) = &ask.answer else {
+            return Ok(());
+        };
+        let text = Value::String(answer.text);
+        let compared = compare(wanted, Some(&text), &self.names())?;
+        self.captures.extend(compared.captures.clone());
+        if compared.matches() {
+            return Ok(());
+        }
+        let failure = Failure::new("the answer is another one").at(wanted.span);
+        Err(super::waiting::with_diff(failure, "answer", &compared).into())
+    }
+}
+
+/// The innermost cause, which is the one that says something.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,171 @@
+//! Plays the steps of a scenario on a stage, one after the other.
+//!
+//! It acts and waits. What a value must look like is asked of `judge`; how a failure is
+//! shown is the business of `report`.
+
+mod asking;
+mod dropping;
+mod lifecycle;
+mod snapshots;
+mod waiting;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use mock_server::yaml::At;
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Trouble};
+use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
+use crate::stage::{Moved, Stage};
+
+/// How long an expectation waits, in real time, if the step does not say.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A scenario that is being played.
+#[derive(Debug)]
+pub(crate) struct Play<'a> {
+    scenario: &'a Scenario,
+    pub(crate) stage: Stage,
+    captures: IndexMap<String, Value>,
+    /// For each kind of entry, the last one that an expectation has matched.
+    matched: HashMap<String, u64>,
+    snapshots: usize,
+    drops: usize,
+    registered: bool,
+}
+
+impl<'a> Play<'a> {
+    pub(crate) fn new(scenario: &'a Scenario, stage: Stage) -> Self {
+        Self {
+            scenario,
+            stage,
+            captures: IndexMap::new(),
+            matched: HashMap::new(),
+            snapshots: 0,
+            drops: 0,
+            registered: false,
+        }
+    }
+
+    /// Plays all steps up to the first that fails, then `finally`.
+    pub(crate) async fn perform(&mut self) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        if let Err(trouble) = self.perform_steps().await {
+            troubles.push(trouble);
+        }
+        for step in &self.scenario.file.finally {
+            if let Err(trouble) = self.step(step).await {
+                troubles.push(trouble);
+            }
+        }
+        troubles
+    }
+
+    async fn perform_steps(&mut self) -> Result<(), Trouble> {
+        if self.starts_by_itself() {
+            self.start(&Start::default(), self.scenario.file.story.span)
+                .await?;
+        }
+        for step in &self.scenario.file.steps {
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    /// nanokimi runs from the beginning, unless the scenario starts it itself.
+    fn starts_by_itself(&self) -> bool {
+        let mut lifecycle = self.scenario.file.steps.iter().filter_map(|step| match step.value {
+            Step::Start(_) => Some(false),
+            Step::Stop(_) | Step::Restart(_) => Some(true),
+            Step::Ask(_)
+            | Step::Hear(_)
+            | Step::Ipc(_)
+            | Step::Expect(_)
+            | Step::Never(_)
+            | Step::Clock(_)
+            | Step::Release(_)
+            | Step::Settle(_)
+            | Step::Snapshot(_)
+            | Step::Run(_) => None,
+        });
+        lifecycle.next().unwrap_or(true)
+    }
+
+    async fn step(&mut self, step: &At<Step>) -> Result<(), Trouble> {
+        let played = match &step.value {
+            Step::Ask(ask) => self.ask(ask).await,
+            Step::Hear(hear) => self.hear(hear).await,
+            Step::Ipc(drop) => self.drop_file(drop),
+            Step::Expect(expect) => self.expect(expect).await,
+            Step::Never(never) => self.never(never).await,
+            Step::Clock(to) => self.clock(to).await,
+            Step::Start(start) => self.start(start, step.span).await,
+            Step::Stop(stop) => self.stop(stop).await,
+            Step::Restart(restart) => self.restart(restart.how, step.span).await,
+            Step::Release(gate) => {
+                let released = self.stage.mock().llm().release(gate);
+                released
+                    .map(drop)
+                    .map_err(|error| Failure::new(error.to_string()).at(gate.span).into())
+            }
+            Step::Settle(_) => self.settle().await.map(drop),
+            Step::Snapshot(subjects) => self.snapshot(subjects),
+            Step::Run(run) => self.run(run).await,
+        };
+        played.map_err(|trouble| match trouble {
+            Trouble::Failed(failure) => Trouble::Failed(Box::new(failure.at(step.span))),
+            Trouble::Broke(error) => Trouble::Broke(error),
+        })
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        Names {
+            now: self.stage.now(),
+            root: self.stage.root().display().to_string(),
+            captures: self.captures.clone(),
+        }
+    }
+
+    async fn clock(&mut self, to: &ClockMove) -> Result<(), Trouble> {
+        let body = match to {
+            ClockMove::Advance(lapse) => json!({ "advance": in_words(*lapse) }),
+            ClockMove::AdvanceTo(instant) => {
+                let instant = self.names().fill_text(instant)?;
+                json!({ "advance_to": instant })
+            }
+        };
+        if self.stage.api().is_some() {
+            return self.moved(&body).await.map(drop);
+        }
+        // While nanokimi is down, time passes without it.
+        let now = match to {
+            ClockMove::Advance(lapse) => self.stage.now().checked_add(lapse.length()),
+            ClockMove::AdvanceTo(_) => body["advance_to"].as_str().unwrap_or("").parse(),
+        };
+        let now = now.map_err(|error| Failure::new(format!("the clock cannot move there: {error}")))?;
+        self.stage.moved_to(now);
+        Ok(())
+    }
+
+    pub(crate) async fn settle(&mut self) -> Result<Moved, Trouble> {
+        self.moved(&json!({ "advance": "0s" })).await
+    }
+
+    async fn moved(&mut self, to: &Value) -> Result<Moved, Trouble> {
+        let moved = self.stage.move_clock(to).await?;
+        if moved.settled {
+            return Ok(moved);
+        }
+        let failure = Failure::new("nanokimi did not come to rest")
+            .note(format!("still busy: {}", moved.busy.join(", ")))
+            .help("a turn that is held must be released first");
+        Err(failure.into())
+    }
+}
+
+/// A length of time as the clock's route reads it; it knows no days.
+fn in_words(lapse: Lapse) -> String {
+    format!("{}ms", lapse.length().as_millis())
+}

@@ -1,0 +1,405 @@
+//! The steps `hear`, `expect` and `never`: waiting for entries of the journal and for
+//! states, each within its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mock_server::Entry;
+use mock_server::yaml::At;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::{PATIENCE, Play};
+use crate::failure::{Failure, Trouble};
+use crate::judge::{Comparison, compare, told};
+use crate::scenario::{Expect, Hear, Lapse, Matcher, Names, Never, Sought, StateName};
+use crate::stage::{StageError, read_state};
+
+/// A state is also read again when nothing happens, less and less often.
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+const LATEST_LOOK: Duration = Duration::from_millis(500);
+
+/// Entries of the journal that are waited for.
+struct Wanted<'a> {
+    event: &'a str,
+    /// The chat it must be in.
+    chat: Option<String>,
+    /// What one field, or all fields together, must look like.
+    field: Option<&'static str>,
+    matcher: Option<&'a At<Matcher>>,
+    count: Option<&'a At<Matcher>>,
+    patience: Duration,
+}
+
+impl<'a> Wanted<'a> {
+    fn heard(hear: &'a Hear, names: &Names) -> Result<Self, Trouble> {
+        Ok(Self {
+            event: "message.sent",
+            chat: Some(format!("http:{}", names.fill_text(&hear.chat)?)),
+            field: Some("text"),
+            matcher: Some(&hear.text),
+            count: hear.count.as_ref(),
+            patience: hear.within.map_or(PATIENCE, Lapse::length),
+        })
+    }
+
+    fn event(event: &'a str, fields: Option<&'a At<Matcher>>) -> Self {
+        Self {
+            event,
+            chat: None,
+            field: None,
+            matcher: fields,
+            count: None,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Expectations of one kind are ordered among themselves.
+    fn kind(&self) -> String {
+        let chat = self.chat.as_deref().map_or("", |chat| chat);
+        format!("{} {chat}", self.event)
+    }
+
+    /// What the wait is for, in words.
+    fn sentence(&self) -> String {
+        let what = match &self.chat {
+            Some(chat) => format!("a message in {chat}"),
+            None => format!("`{}`", self.event),
+        };
+        match self.matcher {
+            Some(matcher) => format!("{what} that is {}", told(matcher)),
+            None => what,
+        }
+    }
+
+    /// `None` if the entry is of another kind.
+    fn compare(&self, entry: &Entry, names: &Names) -> Result<Option<Comparison>, Trouble> {
+        let elsewhere = self.chat.as_deref().is_some_and(|chat| entry.text("chat") != Some(chat));
+        if entry.event != self.event || elsewhere {
+            return Ok(None);
+        }
+        let Some(matcher) = self.matcher else {
+            return Ok(Some(Comparison::default()));
+        };
+        let compared = match self.field {
+            Some(field) => compare(matcher, entry.fields.get(field), names)?,
+            None => compare(matcher, Some(&Value::Object(entry.fields.clone())), names)?,
+        };
+        Ok(Some(compared))
+    }
+}
+
+/// What a wait has seen so far.
+#[derive(Default)]
+struct Sightings {
+    /// Entries of the kind that is waited for.
+    candidates: usize,
+    matches: u64,
+    /// A match that was used up by an earlier step.
+    too_early: Option<u64>,
+    nearest: Option<(Arc<Entry>, Comparison)>,
+    last_match: u64,
+}
+
+impl Play<'_> {
+    pub(super) async fn hear(&mut self, hear: &Hear) -> Result<(), Trouble> {
+        let wanted = Wanted::heard(hear, &self.names())?;
+        self.await_entries(&wanted).await
+    }
+
+    pub(super) async fn expect(&mut self, expect: &Expect) -> Result<(), Trouble> {
+        let patience = expect.within.map_or(PATIENCE, Lapse::length);
+        match &expect.sought {
+            Sought::Event { event, fields } => {
+                let mut wanted = Wanted::event(event, fields.as_ref());
+                wanted.count = expect.count.as_ref();
+                wanted.patience = patience;
+                self.await_entries(&wanted)
+                    .await
+                    .map_err(|trouble| placed(trouble, event.span))
+            }
+            Sought::State { state, matcher } => self.await_state(state, matcher, patience).await,
+            Sought::Heard(hear) => self.hear(hear).await,
+        }
+    }
+
+    async fn await_entries(&mut self, wanted: &Wanted<'_>) -> Result<(), Trouble> {
+        let started = Instant::now();
+        let deadline = started + wanted.patience;
+        let after = match wanted.count {
+            Some(_) => 0,
+            None => self.matched.get(&wanted.kind()).copied().unwrap_or(0),
+        };
+        let mut seen = Sightings {
+            too_early: self.used_up(wanted, after)?,
+            ..Sightings::default()
+        };
+        let mut follower = self.stage.journal().follow_after(after);
+        loop {
+            let entry = tokio::select! {
+                biased;
+                entry = timeout_at(deadline, follower.next()) => entry,
+                ended = self.stage.died() => return Err(self.death(ended?)),
+            };
+            let Ok(entry) = entry else {
+                return Err(self.missed(wanted, &seen, started.elapsed()).into());
+            };
+            if let Some(failure) = unscripted(&entry) {
+                return Err(failure.into());
+            }
+            if self.sighted(wanted, entry, &mut seen)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The last entry before `after` that would have matched.
+    fn used_up(&self, wanted: &Wanted<'_>, after: u64) -> Result<Option<u64>, Trouble> {
+        let names = self.names();
+        let mut last = None;
+        for entry in self.stage.journal().entries().iter().take_while(|entry| entry.seq <= after) {
+            if wanted.compare(entry, &names)?.is_some_and(|compared| compared.matches()) {
+                last = Some(entry.seq);
+            }
+        }
+        Ok(last)
+    }
+
+    /// Takes an entry into account; says whether the wait is over.
+    fn sighted(
+        &mut self,
+        wanted: &Wanted<'_>,
+        entry: Arc<Entry>,
+        seen: &mut Sightings,
+    ) -> Result<bool, Trouble> {
+        let names = self.names();
+        let Some(compared) = wanted.compare(&entry, &names)? else {
+            return Ok(false);
+        };
+        seen.candidates += 1;
+        if !compared.matches() {
+            let nearer = |(_, best): &(Arc<Entry>, Comparison)| compared.held >= best.held;
+            if seen.nearest.as_ref().is_none_or(nearer) {
+                seen.nearest = Some((entry, compared));
+            }
+            return Ok(false);
+        }
+        seen.matches += 1;
+        seen.last_match = entry.seq;
+        let enough = match wanted.count {
+            Some(count) => compare(count, Some(&json!(seen.matches)), &names)?.matches(),
+            None => true,
+        };
+        if enough {
+            self.captures.extend(compared.captures);
+            self.matched.insert(wanted.kind(), entry.seq);
+        }
+        Ok(enough)
+    }
+
+    fn missed(&self, wanted: &Wanted<'_>, seen: &Sightings, waited: Duration) -> Failure {
+        let headline = format!("{} did not come in time", wanted.sentence());
+        let span = wanted.count.or(wanted.matcher).map(|matcher| matcher.span);
+        let failure = Failure::new(headline).note(format!(
+            "waited {} ms; {} of its kind came",
+            waited.as_millis(),
+            seen.candidates
+        ));
+        let failure = match (span, seen) {
+            (Some(span), seen) => failure.at(span).label(label(wanted, seen)),
+            (None, _) => failure,
+        };
+        let failure = match (wanted.count, seen.matches) {
+            (Some(count), times) => failure.note(format!(
+                "expected: {} times\n     got: {times} times",
+                told(count)
+            )),
+            (None, _) => failure,
+        };
+        let failure = match seen.too_early {
+            Some(seq) => failure.note(format!(
+                "#{seq} matches, but an earlier step has been met by it or a later one"
+            )),
+            None => failure,
+        };
+        match &seen.nearest {
+            Some((entry, compared)) => {
+                let label = format!("nearest: #{}", entry.seq);
+                with_diff(failure, &label, compared)
+            }
+            None => failure,
+        }
+    }
+
+    async fn await_state(
+        &mut self,
+        state: &StateName,
+        matcher: &At<Matcher>,
+        patience: Duration,
+    ) -> Result<(), Trouble> {
+        let started = Instant::now();
+        let deadline = started + patience;
+        let mut follower = self.stage.journal().follow_after(self.stage.journal().last());
+        let mut look = FIRST_LOOK;
+        let mut history = History::default();
+        loop {
+            let value = read_state(self.stage.root(), state);
+            let compared = match &value {
+                Ok(value) => compare(matcher, Some(value).filter(|value| !value.is_null()), &self.names())?,
+                Err(error) => unreadable(error),
+            };
+            if compared.matches() {
+                self.captures.extend(compared.captures);
+                return Ok(());
+            }
+            history.add(&compared);
+            if Instant::now() >= deadline {
+                return Err(history.missed(state, matcher, started.elapsed(), &compared).into());
+            }
+            let until = deadline.min(Instant::now() + look);
+            tokio::select! {
+                biased;
+                entry = timeout_at(until, follower.next()) => {
+                    if let Ok(entry) = entry && let Some(failure) = unscripted(&entry) {
+                        return Err(failure.into());
+                    }
+                }
+                ended = self.stage.died() => return Err(self.death(ended?)),
+            }
+            look = (look * 2).min(LATEST_LOOK);
+        }
+    }
+
+    pub(super) async fn never(&mut self, never: &Never) -> Result<(), Trouble> {
+        let before = self.stage.journal().last();
+        let to = json!({ "advance": super::in_words(never.lapse) });
+        self.moved(&to).await?;
+        let names = self.names();
+        let (wanted, place) = match &never.sought {
+            Sought::Event { event, fields } => (Wanted::event(event, fields.as_ref()), event.span),
+            Sought::Heard(hear) => (Wanted::heard(hear, &names)?, hear.text.span),
+            Sought::State { state, matcher } => return self.not_in_state(state, matcher),
+        };
+        for entry in self.stage.journal().entries_after(before) {
+            if wanted.compare(&entry, &names)?.is_some_and(|compared| compared.matches()) {
+                let headline = format!("{} came, which must never be", wanted.sentence());
+                let failure = Failure::new(headline).at(place);
+                return Err(failure.note(format!("it is {entry}")).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn not_in_state(&self, state: &StateName, matcher: &At<Matcher>) -> Result<(), Trouble> {
+        let value = read_state(self.stage.root(), state)?;
+        let present = Some(&value).filter(|value| !value.is_null());
+        if compare(matcher, present, &self.names())?.matches() {
+            let headline = format!("`{state}` is {}, which must never be", told(matcher));
+            return Err(Failure::new(headline).at(matcher.span).into());
+        }
+        Ok(())
+    }
+}
+
+/// How a state has changed while it was waited for.
+#[derive(Default)]
+struct History {
+    /// What was found instead, and how often in a row.
+    seen: Vec<(String, usize)>,
+}
+
+impl History {
+    fn add(&mut self, compared: &Comparison) {
+        let Some(first) = compared.mismatches.first() else {
+            return;
+        };
+        let found = format!("{}: {}", first.path, first.actual);
+        match self.seen.last_mut() {
+            Some((last, times)) if *last == found => *times += 1,
+            Some(_) | None => self.seen.push((found, 1)),
+        }
+    }
+
+    fn missed(
+        &self,
+        state: &StateName,
+        matcher: &At<Matcher>,
+        waited: Duration,
+        compared: &Comparison,
+    ) -> Failure {
+        let looks: usize = self.seen.iter().map(|(_, times)| times).sum();
+        let failure = Failure::new(format!("`{state}` did not come to be as expected"))
+            .at(matcher.span)
+            .note(format!("waited {} ms and looked {looks} times", waited.as_millis()));
+        let failure = with_diff(failure, "it is", compared);
+        if self.seen.len() < 2 {
+            return failure;
+        }
+        let steps: Vec<String> = self
+            .seen
+            .iter()
+            .rev()
+            .take(3)
+            .rev()
+            .map(|(found, times)| format!("{found} ×{times}"))
+            .collect();
+        failure.note(format!("it was: {}", steps.join(" → ")))
+    }
+}
+
+/// Adds what was expected and what was there, place by place.
+pub(super) fn with_diff(failure: Failure, what: &str, compared: &Comparison) -> Failure {
+    const SHOWN: usize = 3;
+    let mut note = what.to_owned();
+    for mismatch in compared.mismatches.iter().take(SHOWN) {
+        let path = if mismatch.path.is_empty() { "it" } else { &mismatch.path };
+        note.push_str(&format_mismatch(path, &mismatch.expected, &mismatch.actual));
+    }
+    let left = compared.mismatches.len().saturating_sub(SHOWN);
+    if left > 0 {
+        note.push_str("\n… and more places: ");
+        note.push_str(&left.to_string());
+    }
+    failure.note(note)
+}
+
+fn format_mismatch(path: &str, expected: &str, actual: &str) -> String {
+    format!("\n  {path}\n  - {expected}\n  + {actual}")
+}
+
+fn label(wanted: &Wanted<'_>, seen: &Sightings) -> &'static str {
+    match (wanted.count, seen.candidates, seen.matches) {
+        (None, 0, _) => "nothing of the kind came",
+        (None, _, 0) => "none of those that came is this",
+        (Some(_), _, _) => "it came another number of times",
+        (None, _, _) => "",
+    }
+}
+
+fn unreadable(error: &StageError) -> Comparison {
+    Comparison {
+        mismatches: vec![crate::judge::Mismatch {
+            path: String::new(),
+            expected: "a state that can be read".to_owned(),
+            actual: error.to_string(),
+        }],
+        ..Comparison::default()
+    }
+}
+
+/// A request that nobody scripted is the first cause of all that follows.
+fn unscripted(entry: &Entry) -> Option<Failure> {
+    if entry.event != "llm.unexpected" {
+        return None;
+    }
+    let report = entry.text("report").map_or("", |report| report);
+    let failure = Failure::new("the model was asked something that no turn answers");
+    Some(failure.note(report.trim_end()))
+}
+
+fn placed(trouble: Trouble, span: mock_server::yaml::Span) -> Trouble {
+    match trouble {
+        Trouble::Failed(failure) => Trouble::Failed(Box::new(failure.at(span))),
+        Trouble::Broke(error) => Trouble::Broke(error),
+    }
+}

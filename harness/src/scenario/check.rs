@@ -1,0 +1,283 @@
+//! What the types cannot say: names that must be known, and that something is expected.
+//!
+//! Where a part of the file could not be read, what depends on that part is not doubted.
+
+use std::collections::BTreeSet;
+
+use mock_server::Script;
+use mock_server::yaml::{At, Content, Document, Mistake, Node, one_of};
+use serde_json::Value;
+
+use super::matcher::Matcher;
+use super::sought::{Expect, Never, Sought};
+use super::step::{Hear, Step};
+use super::templates::{names_in, shift_of_now};
+use super::ScenarioFile;
+
+/// The events of the journal: what nanokimi reports, what the mocks see, what we do.
+const EVENTS: &[&str] = &[
+    "message.received", "message.sent", "message.failed",
+    "run.started", "run.session", "run.tool_call", "run.tool_result", "run.usage", "run.ended",
+    "session.stored", "session.dropped",
+    "ipc.done", "ipc.refused", "ipc.quarantined",
+    "task.created", "task.updated", "task.paused", "task.resumed", "task.cancelled",
+    "task.completed", "task.due",
+    "group.registered",
+    "llm.request", "llm.reply", "llm.held", "llm.released", "llm.retry", "llm.unexpected",
+    "llm.aborted", "llm.models",
+    "http.unexpected",
+    "process.started", "process.ready", "process.exited",
+    "ask.sent", "ask.answered", "clock.moved",
+];
+
+pub(super) fn check(
+    document: &Document,
+    file: &ScenarioFile,
+    scripts: &[Script],
+    mistakes: &mut Vec<Mistake>,
+) {
+    let doubtful = doubtful_parts(document, mistakes);
+    let sure = |part: &str| !doubtful.contains(part);
+    if file.story.trim().is_empty() {
+        let help = "say in one sentence what a person would notice if this broke";
+        mistakes.push(Mistake::new(file.story.span, "the story is empty").help(help));
+    }
+    if sure("steps") && sure("finally") && !all_steps(file).any(|step| expects(step)) {
+        let mistake = Mistake::new(first_key(document.root()), "nothing is expected, so nothing is tested")
+            .help("add a `hear`, an `expect`, a `never`, or an `answer` to an `ask`");
+        mistakes.push(mistake);
+    }
+    check_settings(document, file, mistakes);
+    let mut known = Known {
+        chats: file.chats.keys().map(String::as_str).chain(["main"]).collect(),
+        gates: gates(scripts),
+        turns: turns(scripts),
+        mistakes,
+    };
+    for step in all_steps(file) {
+        known.check_step(step, sure("chats"), sure("script") && sure("scripts"));
+    }
+    if sure("steps") {
+        check_names(document, known.mistakes);
+    }
+}
+
+fn all_steps(file: &ScenarioFile) -> impl Iterator<Item = &At<Step>> {
+    file.steps.iter().chain(&file.finally)
+}
+
+/// The top keys in which something could not be read.
+fn doubtful_parts(document: &Document, mistakes: &[Mistake]) -> BTreeSet<String> {
+    let Content::Map(entries) = document.root().content() else {
+        return BTreeSet::new();
+    };
+    let touched = |value: &Node| mistakes.iter().any(|one| value.span().holds(one.span));
+    entries
+        .iter()
+        .filter(|(_, value)| touched(value))
+        .map(|(key, _)| key.name.clone())
+        .collect()
+}
+
+fn first_key(root: &Node) -> mock_server::yaml::Span {
+    match root.content() {
+        Content::Map(entries) => entries.first().map_or(root.span(), |(key, _)| key.span),
+        Content::Null
+        | Content::Bool(_)
+        | Content::Number(_)
+        | Content::Text { .. }
+        | Content::List(_) => root.span(),
+    }
+}
+
+fn expects(step: &Step) -> bool {
+    match step {
+        Step::Hear(_) | Step::Expect(_) | Step::Never(_) | Step::Run(_) => true,
+        Step::Snapshot(subjects) => !subjects.is_empty(),
+        Step::Ask(ask) => ask.answer.is_some() || ask.status.is_some(),
+        Step::Start(start) => start.exit.is_some(),
+        Step::Stop(stop) => stop.exit.is_some(),
+        Step::Ipc(_)
+        | Step::Clock(_)
+        | Step::Restart(_)
+        | Step::Release(_)
+        | Step::Settle(_) => false,
+    }
+}
+
+fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
+    if let Some(zone) = &file.clock.tz
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        let span = entry(document, &["clock", "tz"]);
+        let mistake = Mistake::new(span, format!("`{zone}` is not a time zone"));
+        mistakes.push(mistake.help("use an IANA name such as `Europe/Paris`"));
+    }
+    for (path, content) in &file.files {
+        let outside = path.starts_with('/') || path.split('/').any(|part| part == "..");
+        if outside || path.is_empty() {
+            let message = format!("`{path}` does not lie below the root folder");
+            mistakes.push(Mistake::new(content.span, message).help("write a relative path"));
+        }
+    }
+}
+
+fn entry(document: &Document, keys: &[&str]) -> mock_server::yaml::Span {
+    let found = keys.iter().try_fold(document.root(), |node, key| node.get(key));
+    found.map_or_else(|| document.root().span(), Node::span)
+}
+
+fn gates(scripts: &[Script]) -> Vec<String> {
+    let turns = scripts.iter().flat_map(|script| &script.turns);
+    turns.filter_map(|turn| turn.hold.clone()).collect()
+}
+
+/// Ids as they appear in the journal: given, or made from the place in the script.
+fn turns(scripts: &[Script]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for script in scripts {
+        let prefix = script.name.as_deref().map_or("turn", |name| name);
+        for (index, turn) in script.turns.iter().enumerate() {
+            let made = format!("{prefix}-{}", index + 1);
+            ids.push(turn.id.clone().map_or(made, |id| id));
+        }
+    }
+    ids
+}
+
+/// The names a step may use.
+struct Known<'a> {
+    chats: Vec<&'a str>,
+    gates: Vec<String>,
+    turns: Vec<String>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Known<'_> {
+    fn check_step(&mut self, step: &At<Step>, chats_are_sure: bool, turns_are_sure: bool) {
+        if chats_are_sure && let Some(chat) = chat_of(step) {
+            let known = self.chats.clone();
+            self.must_be_known("chat", chat, known);
+        }
+        match &step.value {
+            Step::Release(gate) if turns_are_sure => {
+                let known = self.gates.clone();
+                self.must_be_known("gate", gate, known.iter().map(String::as_str));
+            }
+            Step::Expect(Expect { sought, .. }) | Step::Never(Never { sought, .. }) => {
+                self.check_sought(sought, turns_are_sure);
+            }
+            Step::Ipc(drop) if drop.content().is_none() => {
+                let mistake = Mistake::new(step.span, "a drop has exactly one content")
+                    .help("give one of: message, task, raw, symlink, fifo, size");
+                self.mistakes.push(mistake);
+            }
+            Step::Ask(_)
+            | Step::Hear(_)
+            | Step::Ipc(_)
+            | Step::Clock(_)
+            | Step::Start(_)
+            | Step::Stop(_)
+            | Step::Restart(_)
+            | Step::Release(_)
+            | Step::Settle(_)
+            | Step::Snapshot(_)
+            | Step::Run(_) => {}
+        }
+    }
+
+    fn check_sought(&mut self, sought: &Sought, turns_are_sure: bool) {
+        let Sought::Event { event, fields } = sought else {
+            return;
+        };
+        self.must_be_known("event", event, EVENTS.iter().copied());
+        if let Some(Matcher::Fields(fields)) = fields.as_ref().map(|fields| &fields.value)
+            && let Some(turn) = fields.get("turn").filter(|_| turns_are_sure)
+            && let Matcher::Equals(Value::String(id)) = &turn.value
+        {
+            let id = At {
+                value: id.clone(),
+                span: turn.span,
+            };
+            let known = self.turns.clone();
+            self.must_be_known("turn", &id, known.iter().map(String::as_str));
+        }
+    }
+
+    fn must_be_known<'b>(
+        &mut self,
+        what: &str,
+        name: &At<String>,
+        known: impl IntoIterator<Item = &'b str>,
+    ) {
+        let known: Vec<&str> = known.into_iter().collect();
+        if known.contains(&name.as_str()) || name.contains("${") {
+            return;
+        }
+        let message = format!("unknown {what} `{}`", name.value);
+        let help = one_of(name, known);
+        self.mistakes.push(Mistake::new(name.span, message).help(help));
+    }
+}
+
+fn chat_of(step: &Step) -> Option<&At<String>> {
+    match step {
+        Step::Ask(ask) => Some(&ask.chat),
+        Step::Hear(Hear { chat, .. }) => Some(chat),
+        Step::Never(Never {
+            sought: Sought::Heard(hear),
+            ..
+        }) => Some(&hear.chat),
+        Step::Never(_)
+        | Step::Ipc(_)
+        | Step::Expect(_)
+        | Step::Clock(_)
+        | Step::Start(_)
+        | Step::Stop(_)
+        | Step::Restart(_)
+        | Step::Release(_)
+        | Step::Settle(_)
+        | Step::Snapshot(_)
+        | Step::Run(_) => None,
+    }
+}
+
+/// Each `${name}` in a step must be `now`, `root`, or captured further up.
+fn check_names(document: &Document, mistakes: &mut Vec<Mistake>) {
+    let mut captured = Vec::new();
+    for part in ["steps", "finally"] {
+        if let Some(node) = document.root().get(part) {
+            check_names_in(node, &mut captured, mistakes);
+        }
+    }
+}
+
+fn check_names_in(node: &Node, captured: &mut Vec<String>, mistakes: &mut Vec<Mistake>) {
+    match node.content() {
+        Content::Text { text, .. } => {
+            for name in names_in(text) {
+                if name == "root" || shift_of_now(&name).is_some() || captured.contains(&name) {
+                    continue;
+                }
+                let known = captured.iter().map(String::as_str);
+                let help = one_of(&name, known.chain(["now", "root"]));
+                let message = format!("`${{{name}}}` is captured by no step before this one");
+                mistakes.push(Mistake::new(node.span(), message).help(help));
+            }
+        }
+        Content::List(items) => {
+            for item in items {
+                check_names_in(item, captured, mistakes);
+            }
+        }
+        Content::Map(entries) => {
+            for (key, value) in entries {
+                check_names_in(value, captured, mistakes);
+                if let ("capture", Value::String(name)) = (key.name.as_str(), value.to_json()) {
+                    captured.push(name);
+                }
+            }
+        }
+        Content::Null | Content::Bool(_) | Content::Number(_) => {}
+    }
+}

@@ -1,0 +1,220 @@
+//! What a scenario file may say. The text of a scenario is its only interface.
+//!
+//! Read and checked here, played elsewhere: whatever [`load`] returns can be played.
+
+mod check;
+mod duration;
+mod matcher;
+mod matrix;
+mod schema;
+mod scripts;
+mod sought;
+mod step;
+mod templates;
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use mock_server::yaml::{At, Document, Mistakes, Source};
+use mock_server::{LaneRule, Script, ScriptedTurn};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use duration::Lapse;
+pub use matcher::{Kind, Matcher, Pattern, Test};
+pub use schema::schema;
+pub use sought::{Expect, Never, Sought, StateName};
+pub use step::{
+    Ask, ClockMove, Drop, DropContent, Hear, How, Run, Start, Step, Stop, Subject,
+};
+pub use templates::{Names, UnknownName};
+
+/// One scenario, ready to be played.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The file, to point at places in it.
+    pub source: std::sync::Arc<Source>,
+    /// Where the file lies.
+    pub path: PathBuf,
+    /// Which row of the matrix this is.
+    pub row: Option<String>,
+    pub file: ScenarioFile,
+    /// What the model may say: the files of `scripts`, then what is written inline.
+    pub scripts: Vec<Script>,
+}
+
+/// A scenario as it is written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "A scenario of the nanokimi harness")]
+pub struct ScenarioFile {
+    /// One sentence: what a person would notice if this broke.
+    pub story: At<String>,
+    /// Words to select scenarios by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The longest the whole scenario may take, in real time; 60 s if it is not given.
+    pub timeout: Option<Lapse>,
+    /// The frozen clock of the orchestrator.
+    #[serde(default)]
+    pub clock: ClockStart,
+    /// Keys of `nanokimi.toml`.
+    #[serde(default)]
+    pub config: IndexMap<String, Value>,
+    /// The chats that take part, by name; `main` is always there.
+    #[serde(default)]
+    pub chats: IndexMap<String, Option<Chat>>,
+    /// What the model says, in order.
+    #[serde(default)]
+    pub script: Vec<At<ScriptedTurn>>,
+    /// Files below `scripts/` whose turns come first, without `.yaml`.
+    #[serde(default)]
+    pub scripts: Vec<At<String>>,
+    /// Lanes of the model beside `main`, by what their requests have in common.
+    #[serde(default)]
+    pub lanes: IndexMap<String, LaneRule>,
+    /// Files below the root folder before the first start: path to content.
+    #[serde(default)]
+    pub files: IndexMap<String, At<String>>,
+    /// Rows of variables; the scenario is played once for each row.
+    #[serde(default)]
+    pub matrix: Vec<IndexMap<String, Value>>,
+    /// What must not be told apart in journals and snapshots, beside the usual.
+    #[serde(default)]
+    pub redact: Vec<Redaction>,
+    /// Error-level log lines that belong to the story, as regular expressions.
+    #[serde(default)]
+    pub allow: Vec<Pattern>,
+    /// What happens, in order.
+    pub steps: Vec<At<Step>>,
+    /// Steps that are played at the end, also when an earlier one failed.
+    #[serde(default)]
+    pub finally: Vec<At<Step>>,
+}
+
+/// Where the frozen clock begins.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockStart {
+    /// An instant with an offset; 2026-01-05T09:00:00Z if it is not given.
+    #[schemars(with = "String")]
+    pub start: Timestamp,
+    /// The orchestrator's time zone (IANA name); UTC if it is not given.
+    pub tz: Option<String>,
+}
+
+impl Default for ClockStart {
+    fn default() -> Self {
+        Self {
+            start: Timestamp::constant(1_767_603_600, 0),
+            tz: None,
+        }
+    }
+}
+
+/// A chat and the group it belongs to. Without settings it is registered on first use.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chat {
+    /// The group's folder; the chat's name if it is not given.
+    pub folder: Option<String>,
+    /// The text that calls the assistant, e.g. `@Kai`.
+    pub trigger: Option<String>,
+    /// Whether a message must begin with the trigger to be answered.
+    pub requires_trigger: Option<bool>,
+}
+
+/// Text that differs from run to run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redaction {
+    pub pattern: Pattern,
+    /// What is written instead, without brackets.
+    #[serde(rename = "as")]
+    pub name: String,
+}
+
+/// A scenario file that cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    #[error("{0}")]
+    Mistakes(Mistakes),
+    #[error("the scenario cannot be read")]
+    Unreadable(#[source] std::io::Error),
+}
+
+/// Reads a scenario file: one scenario, or one for each row of its matrix.
+///
+/// # Errors
+/// All mistakes of the file, or that it cannot be read.
+pub fn load(path: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let text = fs_err::read_to_string(path).map_err(ScenarioError::Unreadable)?;
+    parse(path, &text).map_err(ScenarioError::Mistakes)
+}
+
+/// Reads the text of a scenario; `path` is named in mistakes and says where `scripts/` is.
+///
+/// # Errors
+/// All mistakes of the text.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Scenario>, Mistakes> {
+    let document = Document::parse(&shown(path), text)?;
+    let rows = matrix::rows(&document)?;
+    rows.into_iter()
+        .map(|row| read_row(path, row))
+        .collect()
+}
+
+fn read_row(path: &Path, row: matrix::Row) -> Result<Scenario, Mistakes> {
+    let document = row.document;
+    let decoded = document.decode::<ScenarioFile>();
+    let mut mistakes = decoded.mistakes;
+    let Some(file) = decoded.value else {
+        return Err(document.mistaken(mistakes));
+    };
+    let scripts = scripts::gather(path, &file, &mut mistakes);
+    check::check(&document, &file, &scripts, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(document.mistaken(mistakes));
+    }
+    Ok(Scenario {
+        source: std::sync::Arc::clone(document.source()),
+        path: path.to_owned(),
+        row: row.name,
+        file,
+        scripts,
+    })
+}
+
+/// The path from the folder that holds `scenarios/` on, so that messages read the same
+/// wherever they are made.
+pub(crate) fn shown(path: &Path) -> String {
+    let parts: Vec<_> = path.components().collect();
+    let start = parts
+        .iter()
+        .rposition(|part| part.as_os_str() == "scenarios" || part.as_os_str() == "tests");
+    let shown: PathBuf = parts.into_iter().skip(start.unwrap_or(0)).collect();
+    shown.display().to_string()
+}
+
+impl Scenario {
+    /// Everything the steps may wait for, together.
+    #[must_use]
+    pub fn timeout(&self) -> std::time::Duration {
+        const WHOLE: std::time::Duration = std::time::Duration::from_secs(60);
+        self.file.timeout.map_or(WHOLE, Lapse::length)
+    }
+
+    /// `bootstrap/identity-is-kept` or `ipc/matrix [paused]`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let file = shown(&self.path);
+        let name = file.strip_prefix("scenarios/").map_or(file.as_str(), |name| name);
+        let name = name.strip_suffix(".yaml").map_or(name, |name| name);
+        match &self.row {
+            Some(row) => format!("{name} [{row}]"),
+            None => name.to_owned(),
+        }
+    }
+}

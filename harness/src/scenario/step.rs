@@ -1,0 +1,251 @@
+//! The steps of a scenario, one thing that happens each.
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+use mock_server::yaml::At;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
+
+use super::duration::Lapse;
+use super::matcher::Matcher;
+use super::sought::{Expect, Never, StateName};
+
+/// One thing that happens. Steps run in the order they are written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// A person writes to a chat over the HTTP chat API.
+    Ask(Ask),
+    /// The assistant is heard in a chat.
+    Hear(Hear),
+    /// A file is dropped into a group's IPC folder, as an agent would.
+    Ipc(Drop),
+    /// Something happens, or something comes to be.
+    Expect(Expect),
+    /// Something does not happen while the virtual clock moves on.
+    Never(Never),
+    /// The virtual clock moves; all that falls due happens on the way.
+    Clock(ClockMove),
+    /// nanokimi is started.
+    Start(Start),
+    /// nanokimi is stopped.
+    Stop(Stop),
+    /// nanokimi is stopped and started again.
+    Restart(Restart),
+    /// A turn that is held at this gate is answered.
+    Release(At<String>),
+    /// All that is under way comes to its end.
+    Settle(Settle),
+    /// What came out is compared with the snapshot beside the scenario.
+    Snapshot(Vec<At<Subject>>),
+    /// A command of nanokimi is run on the same root folder.
+    Run(Run),
+}
+
+/// A message for the assistant.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// A name under `chats`.
+    pub chat: At<String>,
+    pub text: String,
+    /// Who writes.
+    pub from: Option<String>,
+    /// Whether the answer is asked for as a stream of events.
+    #[serde(default)]
+    pub stream: bool,
+    /// Waits for the answer, which must look like this.
+    pub answer: Option<At<Matcher>>,
+    /// Waits for the answer, which must have this HTTP status; 200 if only `answer` is given.
+    pub status: Option<At<u16>>,
+    /// The longest wait, in real time; 5 s if it is not given.
+    pub within: Option<Lapse>,
+}
+
+/// What the assistant must be heard to say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hear {
+    /// A name under `chats`.
+    pub chat: At<String>,
+    pub text: At<Matcher>,
+    /// How often in all, since the scenario began; once after the last that was heard
+    /// if it is not given.
+    pub count: Option<At<Matcher>>,
+    /// The longest wait, in real time; 5 s if it is not given.
+    pub within: Option<Lapse>,
+}
+
+/// A file in `data/ipc/<group>/`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drop {
+    /// The group's folder.
+    pub group: String,
+    /// The name of the file; a number of its own if it is not given.
+    pub name: Option<String>,
+    /// Content for the `messages` folder, as JSON.
+    pub message: Option<IndexMap<String, Value>>,
+    /// Content for the `tasks` folder, as JSON.
+    pub task: Option<IndexMap<String, Value>>,
+    /// Content for the `tasks` folder, just as it is written here.
+    pub raw: Option<String>,
+    /// A symbolic link to this path instead of a file.
+    pub symlink: Option<String>,
+    /// A FIFO instead of a file.
+    #[serde(default)]
+    pub fifo: bool,
+    /// A file of this many bytes of spaces.
+    pub size: Option<u64>,
+}
+
+/// What is dropped, of which there is exactly one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DropContent<'a> {
+    Message(&'a IndexMap<String, Value>),
+    Task(&'a IndexMap<String, Value>),
+    Raw(&'a str),
+    Symlink(&'a str),
+    Fifo,
+    Size(u64),
+}
+
+impl Drop {
+    /// The content, or `None` if there is not exactly one.
+    #[must_use]
+    pub fn content(&self) -> Option<DropContent<'_>> {
+        let given = [
+            self.message.as_ref().map(DropContent::Message),
+            self.task.as_ref().map(DropContent::Task),
+            self.raw.as_deref().map(DropContent::Raw),
+            self.symlink.as_deref().map(DropContent::Symlink),
+            self.fifo.then_some(DropContent::Fifo),
+            self.size.map(DropContent::Size),
+        ];
+        let mut given = given.into_iter().flatten();
+        given.next().filter(|_| given.next().is_none())
+    }
+}
+
+/// How the virtual clock moves.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClockMove {
+    /// By this much.
+    Advance(Lapse),
+    /// To this instant (RFC 3339).
+    AdvanceTo(At<String>),
+}
+
+/// How nanokimi is started.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Start {
+    /// It must refuse to start, with this exit code.
+    pub exit: Option<At<i32>>,
+    /// What it must have written to stderr by then.
+    pub stderr: Option<At<Matcher>>,
+    /// The longest wait, in real time; 10 s if it is not given.
+    pub within: Option<Lapse>,
+}
+
+/// How nanokimi is stopped.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stop {
+    pub how: How,
+    /// The exit code; 0 after `term` if it is not given.
+    pub exit: Option<At<i32>>,
+    /// The longest wait, in real time; 15 s if it is not given.
+    pub within: Option<Lapse>,
+}
+
+/// How nanokimi is stopped before it is started again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Restart {
+    pub how: How,
+}
+
+/// The signal that ends nanokimi.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// SIGTERM: it may finish.
+    #[default]
+    Term,
+    /// SIGKILL: it may not.
+    Kill,
+}
+
+/// Nothing to say.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {}
+
+/// A command of nanokimi.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its arguments, without `--root`.
+    pub args: Vec<String>,
+    /// Its exit code; 0 if it is not given.
+    pub exit: Option<At<i32>>,
+    pub stdout: Option<At<Matcher>>,
+    pub stderr: Option<At<Matcher>>,
+    /// The longest wait, in real time; 10 s if it is not given.
+    pub within: Option<Lapse>,
+}
+
+/// What a snapshot shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// What was said in the chats, by whom.
+    Transcript,
+    /// What the model was asked and what it answered.
+    Llm,
+    /// Everything that happened.
+    Journal,
+    State(StateName),
+}
+
+impl Subject {
+    const NAMED: [&'static str; 6] = [
+        "transcript", "llm", "journal", "db.<table>", "files.<glob>", "log",
+    ];
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(match name.as_str() {
+            "transcript" => Self::Transcript,
+            "llm" => Self::Llm,
+            "journal" => Self::Journal,
+            other => match StateName::parse(other) {
+                Some(state) => Self::State(state),
+                None => return Err(D::Error::unknown_variant(other, &Self::NAMED)),
+            },
+        })
+    }
+}
+
+impl JsonSchema for Subject {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Subject".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^(transcript|llm|journal|log|db\.[a-z_]+|files\..+)$"
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The folder a scenario plays in: nanokimi's root, its configuration, and our own files.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use super::StageError;
+use super::binaries::Binaries;
+use crate::scenario::ScenarioFile;
+
+/// The key of the mocked model; never to be seen in any output.
+pub(crate) const MODEL_KEY: &str = "sk-or-scripted-5eed";
+
+/// A folder that goes away with its owner, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Above nanokimi's root, so that our sockets are not in it.
+    above: TempDir,
+    root: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn make() -> Result<Self, StageError> {
+        let above = tempfile::Builder::new().prefix("harness-").tempdir();
+        let above = above.map_err(StageError::Folder)?;
+        // The system may hand out a path with links in it; processes report the real one.
+        let real = fs::canonicalize(above.path()).map_err(StageError::Folder)?;
+        let root = real.join("root");
+        for made in [&root, &real.join("home")] {
+            fs::create_dir(made).map_err(StageError::Folder)?;
+        }
+        Ok(Self { above, root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.with_file_name("home")
+    }
+
+    /// A path for a socket, a new one for each `number`.
+    pub(crate) fn socket(&self, number: usize) -> PathBuf {
+        self.root.with_file_name(format!("notify-{number}"))
+    }
+
+    /// Leaves everything for a person to look at.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.above.disable_cleanup(true);
+        self.root
+    }
+
+    /// Writes the configuration, then the files of the scenario, which may replace it.
+    pub(crate) fn furnish(
+        &self,
+        file: &ScenarioFile,
+        binaries: &Binaries,
+        mock_url: &str,
+    ) -> Result<(), StageError> {
+        let settings = settings(file, binaries, mock_url);
+        let text = toml::to_string(&settings).map_err(StageError::Settings)?;
+        self.write("nanokimi.toml", &text)?;
+        self.write(".env", &format!("OPENROUTER_API_KEY={MODEL_KEY}\n"))?;
+        for (path, content) in &file.files {
+            self.write(path, content)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &str, content: &str) -> Result<(), StageError> {
+        let path = self.root.join(path);
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above).map_err(StageError::Folder)?;
+        }
+        fs::write(path, content).map_err(StageError::Folder)
+    }
+}
+
+/// Ours, overridden by those of the scenario.
+fn settings(file: &ScenarioFile, binaries: &Binaries, mock_url: &str) -> Map<String, Value> {
+    let zone = file.clock.tz.as_deref().map_or("UTC", |zone| zone);
+    let mut settings: Map<String, Value> = Map::new();
+    let mut set = |key: &str, value: &str| settings.insert(key.to_owned(), value.into());
+    set("time_zone", zone);
+    set("http_listen", "127.0.0.1:0");
+    set("agent_runtime", "host");
+    set("agent_runner", &binaries.agent_runner.to_string_lossy());
+    set("llm_base_url", &format!("{mock_url}/api/v1"));
+    set("llm_model", "scripted/kimi");
+    settings.extend(file.config.clone());
+    settings
+}

@@ -1,0 +1,368 @@
+//! The place a scenario plays in: mocks in our process, nanokimi as a child of it.
+//!
+//! Knows how to start, stop, ask and read; knows nothing of steps and judges nothing.
+
+mod api;
+mod binaries;
+mod events;
+mod folder;
+mod guard;
+mod leaks;
+mod output;
+mod process;
+mod ready;
+mod sse;
+mod states;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mock_server::{Journal, MockOptions, MockServer};
+use rustix::process::Signal;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::scenario::{Chat, How, Scenario};
+
+pub use binaries::{Binaries, BinariesError};
+pub use guard::{GUARD, become_guarded};
+pub use process::Ended;
+
+pub(crate) use api::{Answer, Api, Moved, Question};
+pub(crate) use leaks::Leak;
+pub(crate) use states::{read_state, select};
+
+use events::Events;
+use folder::Folder;
+use process::{Process, Surroundings};
+use ready::Notifications;
+
+/// The harness or a mock broke, which says nothing about nanokimi.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    #[error("the scenario's folder cannot be made or written: {0}")]
+    Folder(#[source] std::io::Error),
+    #[error("the settings cannot be written as TOML: {0}")]
+    Settings(#[source] toml::ser::Error),
+    #[error("the mock server cannot be started: {0}")]
+    Mock(#[source] mock_server::ListenError),
+    #[error("a mock broke: {0}")]
+    Joined(#[source] std::io::Error),
+    #[error("the model's script does not fit together: {0}")]
+    Script(#[source] mock_server::ScriptError),
+    #[error("a process cannot be started: {0}")]
+    Spawn(#[source] std::io::Error),
+    #[error("a signal cannot be sent: {0}")]
+    Signal(#[source] std::io::Error),
+    #[error("nanokimi's HTTP API does not answer: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("the clock does not move: {0}")]
+    Clock(String),
+    #[error("{0}")]
+    Store(String),
+}
+
+/// How a start went.
+#[derive(Debug)]
+pub(crate) enum Started {
+    Ready,
+    /// It ended before it was ready.
+    Died { ended: Ended, output: String },
+    /// It neither ended nor said that it was ready.
+    Silent { output: String },
+}
+
+/// The output of a command.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) ended: Option<Ended>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// What a stage is made with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    pub binaries: Binaries,
+    /// All that nanokimi sees of our environment, e.g. `PATH`.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Mocks, a folder, and nanokimi when it runs.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    folder: Folder,
+    means: Means,
+    mock: MockServer,
+    client: reqwest::Client,
+    running: Option<Running>,
+    /// Messages whose answers nobody waits for.
+    open: JoinSet<()>,
+    starts: usize,
+    /// Where the frozen clock stands.
+    now: Timestamp,
+    leaks: Vec<Leak>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    api: Api,
+    events: Events,
+}
+
+impl Stage {
+    /// Starts the mocks and makes the folder; nanokimi is started by [`Stage::start`].
+    pub(crate) async fn set(scenario: &Scenario, means: &Means) -> Result<Self, StageError> {
+        let mock = MockServer::start(MockOptions::default()).await;
+        let mock = mock.map_err(StageError::Mock)?;
+        for script in &scenario.scripts {
+            mock.llm().add(script.clone()).map_err(StageError::Script)?;
+        }
+        mock.journal().hide(folder::MODEL_KEY);
+        mock.journal().clock_moved(scenario.file.clock.start);
+        let folder = Folder::make()?;
+        folder.furnish(&scenario.file, &means.binaries, &mock.url())?;
+        let stage = Self {
+            folder,
+            means: means.clone(),
+            mock,
+            client: reqwest::Client::builder().no_proxy().build()?,
+            running: None,
+            open: JoinSet::new(),
+            starts: 0,
+            now: scenario.file.clock.start,
+            leaks: Vec::new(),
+        };
+        Ok(stage)
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        self.mock.journal()
+    }
+
+    pub(crate) fn mock(&self) -> &MockServer {
+        &self.mock
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// Where the frozen clock stands.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn api(&self) -> Option<&Api> {
+        self.running.as_ref().map(|running| &running.api)
+    }
+
+    /// Registers a chat that has settings of its own, with nanokimi's own command.
+    pub(crate) async fn register(&self, name: &str, chat: &Chat) -> Result<Printed, StageError> {
+        let folder = chat.folder.as_deref().map_or(name, |folder| folder);
+        let jid = format!("http:{name}");
+        let mut args = vec!["groups", "register", &jid, "--folder", folder, "--name", name];
+        match (&chat.trigger, chat.requires_trigger) {
+            (_, Some(false)) => args.push("--always"),
+            (Some(trigger), Some(true) | None) => args.extend(["--trigger", trigger]),
+            (None, Some(true) | None) => {}
+        }
+        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+        self.run(&args, Duration::from_secs(10)).await
+    }
+
+    /// Starts nanokimi and waits until it is ready, has died, or patience has run out.
+    pub(crate) async fn start(&mut self, patience: Duration) -> Result<Started, StageError> {
+        self.starts += 1;
+        let socket = self.folder.socket(self.starts);
+        let notifications = Notifications::listen(&socket).map_err(StageError::Folder)?;
+        let now = self.now.to_string();
+        let args = ["run", "--test-clock", &now].map(str::to_owned);
+        let mut process = self.spawn(&args, Some(&socket))?;
+        self.write("process.started", json!({ "start": self.starts }));
+        let address = tokio::select! {
+            ready = timeout(patience, notifications.ready()) => ready,
+            ended = process.ended(patience) => return self.early_end(&process, ended?),
+        };
+        let Ok(ready) = address else {
+            process.kill_group();
+            let output = self.words_of(&process);
+            return Ok(Started::Silent { output });
+        };
+        let address = ready.map_err(StageError::Spawn)?;
+        let told = "nanokimi was ready without saying where (X_HTTP_ADDR)";
+        let address = address.ok_or_else(|| StageError::Clock(told.to_owned()))?;
+        let token = fs_err::read_to_string(self.root().join("data/api-token"));
+        let token = token.map_err(StageError::Folder)?.trim().to_owned();
+        self.journal().hide(&token);
+        let api = Api::new(self.client.clone(), address, token);
+        let events = Events::follow(&api, self.journal().clone()).await?;
+        self.write("process.ready", json!({ "start": self.starts }));
+        self.running = Some(Running {
+            process,
+            api,
+            events,
+        });
+        Ok(Started::Ready)
+    }
+
+    fn early_end(&self, process: &Process, ended: Option<Ended>) -> Result<Started, StageError> {
+        let output = self.words_of(process);
+        process.kill_group();
+        Ok(match ended {
+            Some(ended) => {
+                self.write("process.exited", json!({ "how": ended.to_string() }));
+                Started::Died { ended, output }
+            }
+            None => Started::Silent { output },
+        })
+    }
+
+    /// Ends nanokimi with a signal. `None` if it was still alive after `patience`.
+    pub(crate) async fn stop(
+        &mut self,
+        how: How,
+        patience: Duration,
+    ) -> Result<Option<Ended>, StageError> {
+        let Some(mut running) = self.running.take() else {
+            return Ok(None);
+        };
+        running.process.signal(match how {
+            How::Term => Signal::TERM,
+            How::Kill => Signal::KILL,
+        })?;
+        let ended = running.process.ended(patience).await?;
+        if let Some(ended) = ended {
+            self.write("process.exited", json!({ "how": ended.to_string() }));
+        }
+        running.events.end().await;
+        self.leaks.extend(leaks::find(self.root()));
+        running.process.kill_group();
+        Ok(ended)
+    }
+
+    /// Returns when nanokimi ends although nobody stops it. Cancel-safe.
+    pub(crate) async fn died(&mut self) -> Result<Ended, StageError> {
+        loop {
+            let Some(running) = &mut self.running else {
+                return std::future::pending().await;
+            };
+            if let Some(ended) = running.process.ended(Duration::MAX).await? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// The last words of the nanokimi that runs, or ran until it died.
+    pub(crate) fn last_words(&self) -> String {
+        match &self.running {
+            Some(running) => self.words_of(&running.process),
+            None => String::new(),
+        }
+    }
+
+    /// Runs a command of nanokimi on the same root folder.
+    pub(crate) async fn run(
+        &self,
+        args: &[String],
+        patience: Duration,
+    ) -> Result<Printed, StageError> {
+        let mut process = self.spawn(args, None)?;
+        let ended = process.ended(patience).await?;
+        process.kill_group();
+        Ok(Printed {
+            ended,
+            stdout: process.stdout(),
+            stderr: process.stderr(),
+        })
+    }
+
+    fn spawn(&self, args: &[String], notify: Option<&Path>) -> Result<Process, StageError> {
+        let mut args = args.to_vec();
+        args.extend(["--root".to_owned(), self.root().display().to_string()]);
+        let handed_on = self.means.environment.iter();
+        let mut environment: Vec<(&str, String)> =
+            handed_on.map(|(name, value)| (name.as_str(), value.clone())).collect();
+        environment.push(("HOME", self.folder.home().display().to_string()));
+        if let Some(socket) = notify {
+            environment.push(("NOTIFY_SOCKET", socket.display().to_string()));
+        }
+        let surroundings = Surroundings {
+            folder: self.root(),
+            environment,
+        };
+        Process::start(&self.means.binaries.nanokimi, &args, surroundings)
+    }
+
+    /// Moves the frozen clock and waits until all is quiet and its events have come.
+    pub(crate) async fn move_clock(&mut self, to: &Value) -> Result<Moved, StageError> {
+        let Some(running) = &self.running else {
+            let told = "nanokimi is not running".to_owned();
+            return Err(StageError::Clock(told));
+        };
+        // An answer that is held keeps its run from ending: then the run is not waited for.
+        let held = !self.mock.llm().waiting().is_empty();
+        let moved = running.api.move_clock(to, held).await?;
+        running.events.caught_up(moved.last_event).await;
+        self.moved_to(moved.now);
+        Ok(moved)
+    }
+
+    /// Moves the clock while nanokimi is down: it will start at the new instant.
+    pub(crate) fn moved_to(&mut self, now: Timestamp) {
+        self.now = now;
+        self.journal().clock_moved(now);
+    }
+
+    /// Keeps a request open in the background.
+    pub(crate) fn leave_open(&mut self, request: impl Future<Output = ()> + Send + 'static) {
+        self.open.spawn(request);
+    }
+
+    pub(crate) fn write(&self, event: &'static str, fields: Value) {
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        self.journal().write(event, fields);
+    }
+
+    /// Ends everything. What had to be killed is told in the leaks.
+    pub(crate) async fn strike(mut self, keep: bool) -> Result<Struck, StageError> {
+        const GRACE: Duration = Duration::from_secs(15);
+        let ended = self.stop(How::Term, GRACE).await?;
+        self.leaks.extend(leaks::find(self.root()));
+        leaks::kill(&self.leaks);
+        self.open.shutdown().await;
+        self.mock.join().await.map_err(StageError::Joined)?;
+        Ok(Struck {
+            ended,
+            leaks: self.leaks,
+            kept: keep.then(|| self.folder.keep()),
+        })
+    }
+
+    /// The last words of a process: its stderr, or else the end of its log.
+    fn words_of(&self, process: &Process) -> String {
+        let said = format!("{}{}", process.stdout(), process.stderr());
+        if !said.trim().is_empty() {
+            return said;
+        }
+        self.log().unwrap_or_else(|_no_log| "it wrote nothing".to_owned())
+    }
+
+    pub(crate) fn log(&self) -> std::io::Result<String> {
+        fs_err::read_to_string(self.root().join("logs/nanokimi.log"))
+    }
+}
+
+/// What was left when everything had ended.
+#[derive(Debug)]
+pub(crate) struct Struck {
+    pub(crate) ended: Option<Ended>,
+    pub(crate) leaks: Vec<Leak>,
+    pub(crate) kept: Option<PathBuf>,
+}

@@ -1,0 +1,43 @@
+//! What a process writes to its standard streams, kept for the report.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Enough for any report; the rest is counted, so that a flood cannot fill us.
+const KEPT: usize = 1024 * 1024;
+
+/// One stream of a process, as far as it has been read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Output {
+    read: Arc<Mutex<Read>>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    bytes: Vec<u8>,
+    dropped: usize,
+}
+
+impl Output {
+    /// Reads until the stream ends.
+    pub(crate) async fn drain(self, mut stream: impl AsyncRead + Unpin) {
+        let mut buffer = vec![0; 8 * 1024];
+        // A pipe that breaks has nothing more to say, like one that ends.
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = KEPT.saturating_sub(read.bytes.len()).min(length);
+            read.bytes.extend_from_slice(&buffer[..room]);
+            read.dropped += length - room;
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&read.bytes).into_owned();
+        match read.dropped {
+            0 => text,
+            dropped => format!("{text}\n… and {dropped} bytes more"),
+        }
+    }
+}

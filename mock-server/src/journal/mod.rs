@@ -1,0 +1,223 @@
+//! Everything that reached the mocks and left them, in order.
+//!
+//! The journal records and lets others wait; it judges nothing and forgets nothing.
+//! Writing costs the same whatever the length: an entry is shared, never copied.
+
+mod entry;
+mod mask;
+mod wait;
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+pub use entry::Entry;
+pub use mask::MASK;
+pub use wait::{Follower, WaitError};
+
+use mask::Mask;
+
+/// A handle to the one record that all mocks of a scenario share.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    record: Arc<Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    opened: Instant,
+    pages: Mutex<Pages>,
+    mask: Mutex<Arc<Mask>>,
+    length: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Pages {
+    entries: Vec<Arc<Entry>>,
+    now: Option<Timestamp>,
+}
+
+impl Journal {
+    #[must_use]
+    pub fn open() -> Self {
+        let pages = Pages {
+            entries: Vec::new(),
+            now: None,
+        };
+        Self {
+            record: Arc::new(Record {
+                opened: Instant::now(),
+                pages: Mutex::new(pages),
+                mask: Mutex::default(),
+                length: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// Writes one entry, e.g. `llm.request`, and returns it as it was written: numbered,
+    /// timed, and with its secrets masked.
+    pub fn write(
+        &self,
+        event: impl Into<Cow<'static, str>>,
+        mut fields: Map<String, Value>,
+    ) -> Arc<Entry> {
+        self.mask().hide(&mut fields);
+        let mut pages = self.pages();
+        let entry = Arc::new(Entry {
+            seq: pages.entries.len() as u64 + 1,
+            at: pages.now,
+            real: self.record.opened.elapsed(),
+            event: event.into(),
+            fields,
+        });
+        pages.entries.push(Arc::clone(&entry));
+        // Under the lock, so that the length never goes back.
+        self.record.length.send_replace(entry.seq);
+        entry
+    }
+
+    /// Entries written from now on happen at this virtual time.
+    pub fn clock_moved(&self, now: Timestamp) {
+        self.pages().now = Some(now);
+    }
+
+    /// The virtual time, if anybody has set it.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.pages().now
+    }
+
+    /// From now on `secret` is never written down, wherever it occurs.
+    pub fn hide(&self, secret: &str) {
+        let mut mask = self
+            .record
+            .mask
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut mask).add(secret);
+    }
+
+    /// The whole record as it stands.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.entries_after(0)
+    }
+
+    /// The record after entry `seq`.
+    #[must_use]
+    pub fn entries_after(&self, seq: u64) -> Vec<Arc<Entry>> {
+        let pages = self.pages();
+        // A place that does not fit in memory is past the end.
+        let seen = usize::try_from(seq).unwrap_or(usize::MAX);
+        pages.entries.get(seen..).unwrap_or(&[]).to_vec()
+    }
+
+    /// The number of the last entry; 0 for an empty journal.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        *self.record.length.borrow()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // Nothing can panic half-way through a write, so the record is whole.
+        self.record
+            .pages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mask(&self) -> Arc<Mask> {
+        let mask = self
+            .record
+            .mask
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&mask)
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Map<String, Value> {
+        let Value::Object(fields) = value else {
+            panic!("{value} is not an object");
+        };
+        fields
+    }
+
+    #[test]
+    fn entries_are_numbered_from_one_and_carry_the_virtual_time() {
+        let journal = Journal::open();
+        journal.write("boot", Map::new());
+        let noon = "2026-01-05T12:00:00Z".parse().unwrap();
+        journal.clock_moved(noon);
+        journal.write("lunch", Map::new());
+
+        let seen: Vec<_> = journal.entries().iter().map(|e| (e.seq, e.at)).collect();
+        assert_eq!(seen, [(1, None), (2, Some(noon))]);
+    }
+
+    #[test]
+    fn only_what_came_after_a_number_is_asked_for_again() {
+        let journal = Journal::open();
+        journal.write("first", Map::new());
+        journal.write("second", Map::new());
+
+        let after: Vec<_> = journal.entries_after(1).iter().map(|e| e.seq).collect();
+        assert_eq!(after, [2]);
+        assert!(journal.entries_after(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_masked_wherever_it_is_written() {
+        let journal = Journal::open();
+        journal.hide("sk-live-1");
+        let entry = journal.write(
+            "llm.request",
+            fields(json!({"messages": [{"content": "my key is sk-live-1, keep it"}]})),
+        );
+
+        assert_eq!(
+            Value::Object(entry.fields.clone()),
+            json!({"messages": [{"content": "my key is [secret], keep it"}]})
+        );
+    }
+
+    #[test]
+    fn headers_that_authenticate_are_masked_unasked() {
+        let journal = Journal::open();
+        let entry = journal.write(
+            "http.unexpected",
+            fields(json!({"headers": {
+                "Authorization": "Bearer x",
+                "x-api-key": "y",
+                "X-Session-Token": "z",
+                "accept": "*/*",
+            }})),
+        );
+
+        assert_eq!(
+            entry.fields["headers"],
+            json!({
+                "Authorization": "[secret]",
+                "x-api-key": "[secret]",
+                "X-Session-Token": "[secret]",
+                "accept": "*/*",
+            })
+        );
+    }
+}

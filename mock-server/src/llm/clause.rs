@@ -1,0 +1,128 @@
+//! One condition of a turn: whether it holds, and if not, why not.
+
+use std::num::NonZeroUsize;
+
+use super::pattern::TextPattern;
+use super::question::Question;
+use super::request::{Role, ToolResult};
+use super::turn::{Clauses, Match, Speaker, ToolResultClause};
+
+/// One condition that a turn makes.
+#[derive(Debug)]
+pub(crate) enum Clause<'a> {
+    User(&'a TextPattern),
+    ToolResult(&'a ToolResultClause),
+    System(&'a TextPattern),
+    Model(&'a TextPattern),
+    Turn(NonZeroUsize),
+    Messages(Speaker, &'a TextPattern),
+}
+
+impl Clauses {
+    /// The conditions that are given, without the lane.
+    pub(crate) fn given(&self) -> impl Iterator<Item = Clause<'_>> {
+        let messages = self.messages.iter();
+        (self.user.iter().map(Clause::User))
+            .chain(self.tool_result.iter().map(Clause::ToolResult))
+            .chain(self.system.iter().map(Clause::System))
+            .chain(self.model.iter().map(Clause::Model))
+            .chain(self.turn.iter().copied().map(Clause::Turn))
+            .chain(messages.map(|(speaker, pattern)| Clause::Messages(*speaker, pattern)))
+    }
+
+    pub(crate) fn hold(&self, question: &Question<'_>) -> bool {
+        self.given().all(|clause| clause.holds(question))
+    }
+}
+
+impl From<Match> for Clauses {
+    fn from(matches: Match) -> Self {
+        match matches {
+            Match::All(clauses) => *clauses,
+            Match::User(pattern) => Self {
+                user: Some(pattern),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl Clause<'_> {
+    pub(crate) fn holds(&self, question: &Question<'_>) -> bool {
+        match self {
+            Self::User(pattern) => question
+                .user
+                .as_ref()
+                .is_some_and(|user| pattern.is_in(user)),
+            Self::System(pattern) => {
+                let system = question.system.as_ref();
+                system.is_some_and(|system| pattern.is_in(system))
+            }
+            Self::Model(pattern) => pattern.is_in(&question.model),
+            Self::Turn(turn) => question.turn() == turn.get(),
+            Self::ToolResult(wanted) => {
+                let mut results = question.tool_results.iter();
+                results.any(|result| wanted.unlike(result).is_none())
+            }
+            Self::Messages(speaker, pattern) => {
+                let mut messages = question.said_by(speaker.role());
+                messages.any(|said| pattern.is_in(&said.text))
+            }
+        }
+    }
+
+    /// Why it does not hold.
+    pub(crate) fn failure(&self, question: &Question<'_>) -> String {
+        match self {
+            Self::User(_) if question.user.is_none() => "there is no user text".to_owned(),
+            Self::User(pattern) => format!("user does not {pattern}"),
+            Self::System(_) if question.system.is_none() => "there is no system prompt".to_owned(),
+            Self::System(pattern) => format!("system does not {pattern}"),
+            Self::Model(pattern) => format!("model does not {pattern}"),
+            Self::Turn(turn) => format!("turn is {}, not {turn}", question.turn()),
+            Self::ToolResult(wanted) => no_such_result(wanted, &question.tool_results),
+            Self::Messages(speaker, pattern) => {
+                format!("no {} message does {pattern}", speaker.role().as_str())
+            }
+        }
+    }
+}
+
+impl ToolResultClause {
+    fn unlike(&self, result: &ToolResult<'_>) -> Option<String> {
+        if let Some(name) = &self.name
+            && name != result.name
+        {
+            return Some(format!("tool_result is of `{}`, not `{name}`", result.name));
+        }
+        if let Some(ok) = self.ok
+            && ok != result.ok
+        {
+            let outcome = if result.ok { "went well" } else { "failed" };
+            return Some(format!("tool_result of `{}` {outcome}", result.name));
+        }
+        let text = super::pattern::Heard::new(&*result.text);
+        let pattern = self.text.as_ref()?;
+        (!pattern.is_in(&text))
+            .then(|| format!("tool_result of `{}` does not {pattern}", result.name))
+    }
+}
+
+/// Of several results the one of the right tool tells most.
+fn no_such_result(wanted: &ToolResultClause, results: &[ToolResult<'_>]) -> String {
+    let same_tool = |result: &&ToolResult<'_>| Some(result.name) == wanted.name.as_deref();
+    let nearest = results.iter().find(same_tool).or_else(|| results.last());
+    nearest
+        .and_then(|result| wanted.unlike(result))
+        .unwrap_or_else(|| "there is no tool_result".to_owned())
+}
+
+impl Speaker {
+    fn role(self) -> Role {
+        match self {
+            Self::User => Role::User,
+            Self::Assistant => Role::Assistant,
+            Self::Tool => Role::Tool,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Whose server we are on which path, where the services differ.
+//!
+//! Measured on the real services and clients; a service of its own makes no third opinion.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+/// A service that speaks chat completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `/v1`: OpenAI's own, which most others follow.
+    OpenAi,
+    /// `/api/v1`: OpenRouter.
+    OpenRouter,
+    /// `/coding/v1`: Moonshot's Kimi.
+    Moonshot,
+}
+
+/// Why a request gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// 422: the request is well-formed, but nobody has scripted an answer. Clients retry
+    /// 408, 409, 429 and 5xx, try another model after a 404, log in again after a 401 and
+    /// may shorten their history after a 400; 422 is where all of them give up at once.
+    Unscripted,
+    /// 400: a real server would not have taken this request either.
+    Malformed,
+}
+
+impl Refused {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Unscripted => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Unscripted => "unscripted_request",
+            Self::Malformed => "invalid_request",
+        }
+    }
+}
+
+impl Dialect {
+    pub(crate) const ALL: [Self; 3] = [Self::OpenAi, Self::OpenRouter, Self::Moonshot];
+
+    /// Where it is served.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::OpenAi => "/v1",
+            Self::OpenRouter => "/api/v1",
+            Self::Moonshot => "/coding/v1",
+        }
+    }
+
+    /// The id of an answer.
+    pub(crate) fn response_id(self, created: i64, letters: &str) -> String {
+        match self {
+            Self::OpenRouter => format!("gen-{created}-{letters}"),
+            Self::OpenAi | Self::Moonshot => format!("chatcmpl-{letters}"),
+        }
+    }
+
+    /// The body of an error.
+    pub(crate) fn error(self, refused: Refused, report: &str) -> Value {
+        let error = match self {
+            Self::OpenRouter => json!({
+                "code": refused.status().as_u16(),
+                "message": report,
+                "metadata": { "reason": refused.code() },
+            }),
+            Self::OpenAi => json!({
+                "message": report,
+                "type": "invalid_request_error",
+                "param": null,
+                "code": refused.code(),
+            }),
+            Self::Moonshot => json!({
+                "message": report,
+                "type": "invalid_request_error",
+            }),
+        };
+        json!({ "error": error })
+    }
+
+    /// The body of `GET models`: one model, since a script answers whatever is asked for.
+    pub(crate) fn models(self) -> Value {
+        match self {
+            Self::OpenAi => json!({
+                "object": "list",
+                "data": [{ "id": "scripted", "object": "model", "created": 0, "owned_by": "mock-server" }],
+            }),
+            Self::OpenRouter => json!({
+                "data": [{
+                    "id": "moonshotai/kimi-k2",
+                    "canonical_slug": "moonshotai/kimi-k2",
+                    "name": "MoonshotAI: Kimi K2",
+                    "created": 0,
+                    "context_length": 262_144,
+                    "pricing": { "prompt": "0", "completion": "0" },
+                    "supported_parameters": ["tools", "reasoning"],
+                }],
+            }),
+            Self::Moonshot => json!({
+                "object": "list",
+                "data": [{
+                    "id": "kimi-for-coding",
+                    "object": "model",
+                    "created": 0,
+                    "owned_by": "moonshot",
+                    "context_length": 262_144,
+                    "supports_reasoning": true,
+                }],
+            }),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What a turn says, prepared once and filled in for each request.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::dialect::Dialect;
+use super::ids;
+use super::question::Question;
+use super::template::{Compiled, Filling, InvalidTemplate, UnfilledTemplate, has_holes, texts_in};
+use super::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape};
+
+/// An answer as it will be given, in no dialect yet.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) turn: Arc<str>,
+    pub(crate) lane: String,
+    /// Unique per answer; the letters of the response's id.
+    pub(crate) letters: String,
+    /// Seconds since 1970.
+    pub(crate) created: i64,
+    pub(crate) model: String,
+    pub(crate) content: Option<String>,
+    pub(crate) reasoning: Option<String>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) finish_reason: FinishReason,
+    pub(crate) usage: Usage,
+    pub(crate) stream: StreamShape,
+}
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) prompt: u64,
+    pub(crate) completion: u64,
+    pub(crate) reasoning: u64,
+    pub(crate) cached: u64,
+}
+
+/// The circumstances in which a turn is said.
+#[derive(Debug)]
+pub(crate) struct Occasion<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) seed: u64,
+    pub(crate) created: i64,
+    pub(crate) turn: &'a Arc<str>,
+    /// How often the turn has been said before.
+    pub(crate) before: u32,
+    pub(crate) stream: &'a StreamShape,
+}
+
+/// The prepared response of a turn.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    response: Response,
+    /// For each call, its arguments if they have no holes.
+    arguments: Vec<Option<String>>,
+    has_holes: bool,
+}
+
+impl Lines {
+    pub(crate) fn prepare(
+        response: Response,
+        compiled: &mut Compiled,
+    ) -> Result<Self, InvalidTemplate> {
+        for text in texts(&response) {
+            compiled.add(text)?;
+        }
+        let arguments = response
+            .tool_calls
+            .iter()
+            .map(|call| ready(&call.arguments))
+            .collect();
+        Ok(Self {
+            has_holes: texts(&response).into_iter().any(has_holes),
+            response,
+            arguments,
+        })
+    }
+
+    /// The tools that are called.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &str> {
+        self.response
+            .tool_calls
+            .iter()
+            .map(|call| call.name.as_str())
+    }
+
+    pub(crate) fn say(
+        &self,
+        compiled: &Compiled,
+        question: &Question<'_>,
+        occasion: &Occasion<'_>,
+    ) -> Result<Reply, UnfilledTemplate> {
+        let filling = self.has_holes.then(|| question.filling());
+        let said = Saying {
+            compiled,
+            filling: filling.as_ref(),
+        };
+        let content = said.text(self.response.content.as_ref().map(|text| text.as_str()))?;
+        let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
+        let calls = self.calls(&said, question, occasion)?;
+        let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
+        let letters = ids::letters(
+            occasion.seed,
+            &[occasion.turn, &occasion.before.to_string()],
+        );
+        Ok(Reply {
+            turn: Arc::clone(occasion.turn),
+            lane: question.lane.clone(),
+            letters,
+            created: occasion.created,
+            model: question.model.text().to_owned(),
+            finish_reason: self.finish_reason(),
+            content,
+            reasoning,
+            calls,
+            usage,
+            stream: occasion.stream.clone(),
+        })
+    }
+
+    fn finish_reason(&self) -> FinishReason {
+        let usual = if self.response.tool_calls.is_empty() {
+            FinishReason::Stop
+        } else {
+            FinishReason::ToolCalls
+        };
+        self.response.finish_reason.unwrap_or(usual)
+    }
+
+    fn calls(
+        &self,
+        said: &Saying<'_>,
+        question: &Question<'_>,
+        occasion: &Occasion<'_>,
+    ) -> Result<Vec<Call>, UnfilledTemplate> {
+        let mut ids = CallIds::after(question);
+        let calls = self.response.tool_calls.iter().zip(&self.arguments);
+        calls
+            .enumerate()
+            .map(|(place, (call, ready))| {
+                Ok(Call {
+                    id: ids.next(call, place, occasion),
+                    name: call.name.clone(),
+                    arguments: match ready {
+                        Some(arguments) => arguments.clone(),
+                        None => said.arguments(&call.arguments)?,
+                    },
+                })
+            })
+            .collect()
+    }
+
+    /// The rule: one token for every four bytes of text, rounded up. Crude, but anybody
+    /// can check it, and it is the same on every machine.
+    fn usage(
+        &self,
+        question: &Question<'_>,
+        content: Option<&str>,
+        reasoning: Option<&str>,
+        calls: &[Call],
+    ) -> Usage {
+        let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
+        let asked = question
+            .messages
+            .iter()
+            .map(|said| said.text.text().len())
+            .sum();
+        let thought = reasoning.map_or(0, str::len);
+        let called: usize = calls.iter().map(|call| call.arguments.len()).sum();
+        let said = content.map_or(0, str::len) + thought + called;
+        let scripted = self.response.usage.unwrap_or(ScriptedUsage {
+            prompt_tokens: tokens(asked),
+            completion_tokens: tokens(said),
+            cached_tokens: 0,
+        });
+        Usage {
+            prompt: scripted.prompt_tokens,
+            completion: scripted.completion_tokens,
+            cached: scripted.cached_tokens,
+            reasoning: tokens(thought),
+        }
+    }
+}
+
+/// Fills in texts; without holes there is nothing to fill them with.
+struct Saying<'a> {
+    compiled: &'a Compiled,
+    filling: Option<&'a Filling<'a>>,
+}
+
+impl Saying<'_> {
+    fn text(&self, text: Option<&str>) -> Result<Option<String>, UnfilledTemplate> {
+        match (text, self.filling) {
+            (None, _) => Ok(None),
+            (Some(text), None) => Ok(Some(text.to_owned())),
+            (Some(text), Some(filling)) => self.compiled.fill(text, filling).map(Some),
+        }
+    }
+
+    fn arguments(&self, arguments: &Arguments) -> Result<String, UnfilledTemplate> {
+        match (arguments, self.filling) {
+            (Arguments::Raw(text), None) => Ok(text.as_str().to_owned()),
+            (Arguments::Raw(text), Some(filling)) => self.compiled.fill(text.as_str(), filling),
+            (Arguments::Named(named), None) => Ok(as_json(named.iter())),
+            (Arguments::Named(named), Some(filling)) => {
+                let fill = |(name, value): (&String, &Value)| {
+                    Ok((name.clone(), self.compiled.fill_all(value, filling)?))
+                };
+                let filled = named.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+                Ok(as_json(filled.iter().map(|(name, value)| (name, value))))
+            }
+        }
+    }
+}
+
+/// Gives each call an id that is unique in its conversation, and the same in every run.
+struct CallIds<'a> {
+    taken: HashSet<&'a str>,
+    next: usize,
+}
+
+impl<'a> CallIds<'a> {
+    fn after(question: &'a Question<'_>) -> Self {
+        let taken: HashSet<_> = question.calls().map(|call| call.id).collect();
+        Self {
+            next: taken.len(),
+            taken,
+        }
+    }
+
+    fn next(&mut self, call: &ScriptedCall, place: usize, occasion: &Occasion<'_>) -> String {
+        if let Some(id) = &call.id {
+            return id.clone();
+        }
+        match occasion.dialect {
+            Dialect::OpenAi | Dialect::OpenRouter => {
+                ids::call(occasion.turn, occasion.before, place)
+            }
+            // Kimi counts the calls of a conversation. One that forgot its beginning
+            // would count some twice.
+            Dialect::Moonshot => loop {
+                let id = format!("{}:{}", call.name, self.next);
+                self.next += 1;
+                if !self.taken.contains(id.as_str()) {
+                    return id;
+                }
+            },
+        }
+    }
+}
+
+fn texts(response: &Response) -> Vec<&str> {
+    let mut texts: Vec<_> = [&response.content, &response.reasoning]
+        .into_iter()
+        .flatten()
+        .map(|text| text.as_str())
+        .collect();
+    for call in &response.tool_calls {
+        match &call.arguments {
+            Arguments::Raw(text) => texts.push(text.as_str()),
+            Arguments::Named(named) => texts.extend(named.values().flat_map(texts_in)),
+        }
+    }
+    texts
+}
+
+fn ready(arguments: &Arguments) -> Option<String> {
+    match arguments {
+        Arguments::Raw(text) => (!has_holes(text.as_str())).then(|| text.as_str().to_owned()),
+        Arguments::Named(named) => {
+            let mut texts = named.values().flat_map(texts_in);
+            (!texts.any(has_holes)).then(|| as_json(named.iter()))
+        }
+    }
+}
+
+fn as_json<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
+    let members = members.map(|(name, value)| (name.clone(), value.clone()));
+    Value::Object(members.collect()).to_string()
+}

@@ -1,0 +1,90 @@
+//! An answer cut into the pieces that a stream sends one by one.
+
+use super::lines::{Call, Reply};
+use super::turn::Word;
+use super::wording::NumberOr;
+
+/// What one frame carries. Calls are known by their place among the calls.
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
+    Role,
+    Reasoning(&'a str),
+    Content(&'a str),
+    /// The beginning of a call: id and name, and no arguments yet.
+    Call(usize, &'a Call),
+    Arguments(usize, &'a str),
+    Finish,
+    Usage,
+}
+
+/// In the order models were seen to send them.
+pub(crate) fn pieces(reply: &Reply) -> impl Iterator<Item = Piece<'_>> {
+    let chunk = reply.stream.chunk;
+    let reasoning = reply
+        .reasoning
+        .iter()
+        .flat_map(move |text| cut(text, chunk));
+    let content = reply.content.iter().flat_map(move |text| cut(text, chunk));
+    let calls = reply.calls.iter().enumerate();
+    let fragment = reply.stream.arguments.get();
+    std::iter::once(Piece::Role)
+        .chain(reasoning.map(Piece::Reasoning))
+        .chain(content.map(Piece::Content))
+        .chain(calls.flat_map(move |(place, call)| spelt(place, call, fragment)))
+        .chain([Piece::Finish, Piece::Usage])
+}
+
+fn spelt(place: usize, call: &Call, fragment: usize) -> impl Iterator<Item = Piece<'_>> {
+    let fragments = every(&call.arguments, fragment);
+    let fragments = fragments
+        .into_iter()
+        .map(move |text| Piece::Arguments(place, text));
+    std::iter::once(Piece::Call(place, call)).chain(fragments)
+}
+
+fn cut(text: &str, chunk: NumberOr<Word>) -> Vec<&str> {
+    match chunk {
+        NumberOr::Word(Word::Word) => text.split_inclusive(char::is_whitespace).collect(),
+        NumberOr::Number(letters) => every(text, letters.get() as usize),
+    }
+}
+
+/// Pieces of `letters` characters; the last may be shorter.
+fn every(text: &str, letters: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest
+            .char_indices()
+            .nth(letters)
+            .map_or(rest.len(), |(end, _)| end);
+        let (piece, left) = rest.split_at(end);
+        pieces.push(piece);
+        rest = left;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, chunk: NumberOr<Word>, pieces: &[&str]) {
+        assert_eq!(cut(text, chunk), pieces);
+    }
+
+    #[test]
+    fn nothing_is_lost_between_the_pieces() {
+        check(
+            "one two\nthree",
+            NumberOr::default(),
+            &["one ", "two\n", "three"],
+        );
+        check("", NumberOr::default(), &[]);
+        let two = NumberOr::Number(NonZeroU32::new(2).unwrap());
+        check("日本語", two, &["日本", "語"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! One request as the script sees it: what is asked, in which lane, and after what.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::pattern::Heard;
+use super::protocol::Violation;
+use super::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use super::template::Filling;
+
+/// A request, taken apart. Everything is borrowed from its body.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) lane: String,
+    pub(crate) model: Heard<'a>,
+    pub(crate) user: Option<Heard<'a>>,
+    pub(crate) system: Option<Heard<'a>>,
+    /// What the tools said after the model's last message.
+    pub(crate) tool_results: Vec<ToolResult<'a>>,
+    pub(crate) tools: Vec<&'a str>,
+    pub(crate) messages: Vec<Said<'a>>,
+}
+
+/// A message with its text ready to be looked at.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) message: Message<'a>,
+    pub(crate) text: Heard<'a>,
+}
+
+impl<'a> Question<'a> {
+    /// Reads the conversation; which lane it is in is for the script to say.
+    pub(crate) fn read(body: &'a ChatBody) -> Result<Self, Violation> {
+        let messages = body
+            .messages
+            .iter()
+            .enumerate()
+            .map(|(place, message)| read_message(place, message))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            lane: super::lane::MAIN_LANE.to_owned(),
+            model: Heard::new(body.model.as_deref().unwrap_or_default()),
+            user: last_user_text(&messages).map(Heard::new),
+            system: system_prompt(&messages).map(Heard::new),
+            tool_results: tool_results(&messages),
+            tools: body.tools().collect(),
+            messages,
+        })
+    }
+
+    /// Which answer of the model is asked for, from 1.
+    pub(crate) fn turn(&self) -> usize {
+        self.said_by(Role::Assistant).count() + 1
+    }
+
+    pub(crate) fn said_by(&self, role: Role) -> impl Iterator<Item = &Said<'a>> {
+        self.messages
+            .iter()
+            .filter(move |said| said.message.role == role)
+    }
+
+    /// All calls of the conversation, in order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &ToolCall<'a>> {
+        self.messages
+            .iter()
+            .flat_map(|said| said.message.tool_calls())
+    }
+
+    /// What templates may name. Of each tool the call that was answered last.
+    pub(crate) fn filling(&self) -> Filling<'_> {
+        let answered = |call: &&ToolCall<'_>| {
+            let mut results = self.said_by(Role::Tool);
+            results.any(|said| said.message.tool_call_id == Some(call.id))
+        };
+        let arguments = |call: &ToolCall<'a>| {
+            let text = call.function.arguments;
+            // Malformed arguments can still be quoted.
+            serde_json::from_str(text).unwrap_or_else(|_malformed| Value::from(text))
+        };
+        Filling {
+            user: self.user.as_ref().map(Heard::text),
+            tool_result: self.tool_results.last().map(|result| &*result.text),
+            tool: self
+                .calls()
+                .filter(answered)
+                .map(|call| (call.function.name, arguments(call)))
+                .collect::<BTreeMap<_, _>>(),
+        }
+    }
+}
+
+fn read_message(place: usize, message: &Value) -> Result<Said<'_>, Violation> {
+    let message = Message::deserialize(message).map_err(|fault| Violation::Unreadable {
+        place,
+        fault: fault.to_string(),
+    })?;
+    Ok(Said {
+        text: Heard::new(message.text()),
+        message,
+    })
+}
+
+fn last_user_text<'a>(messages: &[Said<'a>]) -> Option<Cow<'a, str>> {
+    let mut latest_first = messages.iter().rev().map(|said| &said.message);
+    latest_first.find_map(|message| match message.role {
+        Role::User => message.real_text(),
+        Role::System | Role::Developer | Role::Assistant | Role::Tool => None,
+    })
+}
+
+fn system_prompt<'a>(messages: &[Said<'a>]) -> Option<Cow<'a, str>> {
+    messages
+        .iter()
+        .map(|said| &said.message)
+        .filter(|message| matches!(message.role, Role::System | Role::Developer))
+        .map(Message::text)
+        .reduce(|prompt, more| Cow::Owned(format!("{prompt}\n{more}")))
+}
+
+fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
+    let Some(last) = messages
+        .iter()
+        .rposition(|said| said.message.role == Role::Assistant)
+    else {
+        return Vec::new();
+    };
+    let calls = messages[last].message.tool_calls();
+    let answered = |message: &Message<'a>| {
+        let call = calls
+            .iter()
+            .find(|call| Some(call.id) == message.tool_call_id)?;
+        let text = message.text();
+        Some(ToolResult {
+            name: call.function.name,
+            ok: went_well(&text),
+            text,
+        })
+    };
+    messages[last..]
+        .iter()
+        .filter_map(|said| answered(&said.message))
+        .collect()
+}

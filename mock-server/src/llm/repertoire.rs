@@ -1,0 +1,283 @@
+//! All turns the model may still say, and which of them answers a request.
+//!
+//! Within a lane the first turn that is not used up and whose conditions hold answers.
+//! To find it among a thousand, the pieces of user text that turns ask for are looked for
+//! all at once; only turns without such a piece are tried one by one.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use indexmap::IndexMap;
+
+use super::lane::{LaneRule, MAIN_LANE, Origin};
+use super::lines::{Lines, Occasion, Reply};
+use super::question::Question;
+use super::script::{Script, ScriptError};
+use super::template::{Compiled, UnfilledTemplate};
+use super::turn::{Clauses, ScriptedTurn, StreamShape, Times};
+use super::wording::NumberOr;
+
+/// A turn, ready to be said.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) id: Arc<str>,
+    pub(crate) lane: String,
+    pub(crate) clauses: Clauses,
+    pub(crate) lines: Lines,
+    pub(crate) times: Times,
+    pub(crate) said: u32,
+    pub(crate) hold: Option<String>,
+    optional: bool,
+    stream: StreamShape,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Repertoire {
+    turns: Vec<Turn>,
+    lanes: IndexMap<String, LaneRule>,
+    finders: BTreeMap<String, Finder>,
+    compiled: Compiled,
+}
+
+impl Turn {
+    pub(crate) fn is_used_up(&self) -> bool {
+        match self.times {
+            NumberOr::Number(times) => self.said >= times.get(),
+            NumberOr::Word(_any) => false,
+        }
+    }
+
+    /// Whether it should have been said more often than it was.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.times {
+            NumberOr::Number(times) => !self.optional && self.said < times.get(),
+            NumberOr::Word(_any) => false,
+        }
+    }
+}
+
+impl Repertoire {
+    /// Adds a script behind what is there: all of it, or nothing.
+    pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
+        let lanes = self.merged_lanes(&script)?;
+        let turns = self.read_turns(script, &lanes)?;
+        self.turns.extend(turns);
+        self.lanes = lanes;
+        self.finders = finders(&self.turns);
+        Ok(())
+    }
+
+    pub(crate) fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
+    pub(crate) fn turn(&self, place: usize) -> &Turn {
+        &self.turns[place]
+    }
+
+    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> &str {
+        let claimed = self.lanes.iter().find(|(_, rule)| rule.claims(origin));
+        claimed.map_or(MAIN_LANE, |(name, _)| name)
+    }
+
+    /// The place of the turn that answers.
+    pub(crate) fn choose(&self, question: &Question<'_>) -> Option<usize> {
+        let finder = self.finders.get(&question.lane)?;
+        let answers = |place: &usize| {
+            let turn = &self.turns[*place];
+            !turn.is_used_up() && turn.clauses.hold(question)
+        };
+        let heard = finder.heard(question).into_iter().find(answers);
+        let before = |place: &usize| heard.is_none_or(|heard| *place < heard);
+        let mut earlier = finder.open.iter().copied().take_while(before);
+        earlier.find(answers).or(heard)
+    }
+
+    pub(crate) fn say(
+        &self,
+        place: usize,
+        question: &Question<'_>,
+        occasion: &Occasion<'_>,
+    ) -> Result<Reply, UnfilledTemplate> {
+        self.turns[place]
+            .lines
+            .say(&self.compiled, question, occasion)
+    }
+
+    /// The shape in which the turn at `place` is streamed.
+    pub(crate) fn stream(&self, place: usize) -> &StreamShape {
+        &self.turns[place].stream
+    }
+
+    pub(crate) fn count(&mut self, place: usize) {
+        let turn = &mut self.turns[place];
+        turn.said += 1;
+        if turn.is_used_up()
+            && let Some(finder) = self.finders.get_mut(&turn.lane)
+        {
+            finder.forget(place);
+        }
+    }
+
+    fn merged_lanes(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
+        let mut lanes = self.lanes.clone();
+        for (lane, rule) in &script.lanes {
+            if lane == MAIN_LANE {
+                return Err(ScriptError::MainLane);
+            }
+            if rule.is_empty() {
+                return Err(ScriptError::EmptyRule { lane: lane.clone() });
+            }
+            let known = lanes.insert(lane.clone(), rule.clone());
+            if known.is_some_and(|known| known != *rule) {
+                return Err(ScriptError::TwoRules { lane: lane.clone() });
+            }
+        }
+        Ok(lanes)
+    }
+
+    fn read_turns(
+        &mut self,
+        script: Script,
+        lanes: &IndexMap<String, LaneRule>,
+    ) -> Result<Vec<Turn>, ScriptError> {
+        let (prefix, first) = match script.name {
+            Some(name) => (name, 0),
+            None => ("turn".to_owned(), self.turns.len()),
+        };
+        let mut taken: HashSet<Arc<str>> =
+            self.turns.iter().map(|turn| Arc::clone(&turn.id)).collect();
+        let mut turns = Vec::with_capacity(script.turns.len());
+        for (place, scripted) in script.turns.into_iter().enumerate() {
+            let usual = format!("{prefix}-{}", first + place + 1);
+            let id: Arc<str> = scripted.id.clone().unwrap_or(usual).into();
+            if !taken.insert(Arc::clone(&id)) {
+                return Err(ScriptError::DuplicateId { id: id.to_string() });
+            }
+            turns.push(self.read_turn(id, scripted, lanes)?);
+        }
+        Ok(turns)
+    }
+
+    fn read_turn(
+        &mut self,
+        id: Arc<str>,
+        scripted: ScriptedTurn,
+        lanes: &IndexMap<String, LaneRule>,
+    ) -> Result<Turn, ScriptError> {
+        let mut clauses = scripted.matches.map(Clauses::from).unwrap_or_default();
+        let lane = one_lane(&id, scripted.lane, clauses.lane.take())?;
+        if lane != MAIN_LANE && !lanes.contains_key(&lane) {
+            return Err(ScriptError::UnknownLane {
+                turn: id.to_string(),
+                lane,
+                known: known(lanes),
+            });
+        }
+        let lines = Lines::prepare(scripted.response, &mut self.compiled);
+        let lines = lines.map_err(|fault| ScriptError::Template {
+            turn: id.to_string(),
+            fault,
+        })?;
+        Ok(Turn {
+            id,
+            lane,
+            clauses,
+            lines,
+            times: scripted.times,
+            said: 0,
+            optional: scripted.optional,
+            hold: scripted.hold,
+            stream: scripted.stream,
+        })
+    }
+}
+
+fn one_lane(
+    turn: &str,
+    beside: Option<String>,
+    inside: Option<String>,
+) -> Result<String, ScriptError> {
+    match (beside, inside) {
+        (Some(beside), Some(inside)) if beside != inside => Err(ScriptError::TwoLanes {
+            turn: turn.to_owned(),
+            beside,
+            inside,
+        }),
+        (beside, inside) => Ok(beside.or(inside).unwrap_or_else(|| MAIN_LANE.to_owned())),
+    }
+}
+
+fn known(lanes: &IndexMap<String, LaneRule>) -> String {
+    let names = std::iter::once(MAIN_LANE).chain(lanes.keys().map(String::as_str));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Finds the turns of one lane that a request may be for.
+#[derive(Debug, Default)]
+struct Finder {
+    /// The pieces of user text that turns ask for, and whose each is.
+    pieces: Option<AhoCorasick>,
+    owners: Vec<usize>,
+    /// Turns without such a piece that are not used up, in order.
+    open: Vec<usize>,
+}
+
+impl Finder {
+    /// The turns whose piece occurs in the user's text, in order.
+    fn heard(&self, question: &Question<'_>) -> Vec<usize> {
+        let (Some(pieces), Some(user)) = (&self.pieces, &question.user) else {
+            return Vec::new();
+        };
+        let found = pieces.find_overlapping_iter(user.folded());
+        let mut places: Vec<_> = found
+            .map(|piece| self.owners[piece.pattern().as_usize()])
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    fn forget(&mut self, place: usize) {
+        if let Ok(index) = self.open.binary_search(&place) {
+            self.open.remove(index);
+        }
+    }
+}
+
+fn finders(turns: &[Turn]) -> BTreeMap<String, Finder> {
+    let mut pieces: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
+    let mut finders: BTreeMap<String, Finder> = BTreeMap::new();
+    for (place, turn) in turns.iter().enumerate() {
+        let piece = turn.clauses.user.as_ref().and_then(|user| user.piece());
+        let finder = finders.entry(turn.lane.clone()).or_default();
+        match piece {
+            Some(piece) => pieces.entry(&turn.lane).or_default().push((piece, place)),
+            None if turn.is_used_up() => {}
+            None => finder.open.push(place),
+        }
+    }
+    for (lane, pieces) in pieces {
+        if let Some(finder) = finders.get_mut(lane) {
+            finder.look_for(&pieces);
+        }
+    }
+    finders
+}
+
+impl Finder {
+    fn look_for(&mut self, pieces: &[(&str, usize)]) {
+        match AhoCorasick::new(pieces.iter().map(|(piece, _)| piece)) {
+            Ok(automaton) => {
+                self.pieces = Some(automaton);
+                self.owners = pieces.iter().map(|(_, place)| *place).collect();
+            }
+            // Gigabytes of script. Then these turns are tried like the others.
+            Err(_too_large) => {
+                self.open.extend(pieces.iter().map(|(_, place)| *place));
+                self.open.sort_unstable();
+            }
+        }
+    }
+}

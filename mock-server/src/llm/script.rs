@@ -1,0 +1,71 @@
+//! A script: turns in the order they are tried, and the lanes they are said in.
+
+use indexmap::IndexMap;
+
+use super::lane::LaneRule;
+use super::turn::ScriptedTurn;
+
+/// Turns that belong together: a file of `scripts/`, or the script of a scenario.
+///
+/// As YAML or JSON it is a list of turns, or a map of `lanes` and `turns`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Script {
+    /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
+    pub name: Option<String>,
+    /// What is not for the lane `main`. A request belongs to the first that claims it.
+    pub lanes: IndexMap<String, LaneRule>,
+    /// In the order they are tried.
+    pub turns: Vec<ScriptedTurn>,
+}
+
+/// Turns that do not fit together. Nothing of their script was added.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    #[error("two turns are called `{id}`; each id names one turn")]
+    DuplicateId { id: String },
+    #[error("turn `{turn}` is for lane `{lane}`, which nothing declares; lanes: {known}")]
+    UnknownLane {
+        turn: String,
+        lane: String,
+        known: String,
+    },
+    #[error(
+        "turn `{turn}` names two lanes, `{beside}` beside its match and `{inside}` in it; keep one"
+    )]
+    TwoLanes {
+        turn: String,
+        beside: String,
+        inside: String,
+    },
+    #[error("lane `{lane}` is declared twice, with different rules")]
+    TwoRules { lane: String },
+    #[error("lane `{lane}` claims every request; give it a `system`, `model` or `header`")]
+    EmptyRule { lane: String },
+    #[error(
+        "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
+    )]
+    MainLane,
+    #[error("turn `{turn}`: {fault}")]
+    Template {
+        turn: String,
+        fault: super::template::InvalidTemplate,
+    },
+}
+
+impl Script {
+    #[must_use]
+    pub fn of(turns: Vec<ScriptedTurn>) -> Self {
+        Self {
+            turns,
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..self
+        }
+    }
+}

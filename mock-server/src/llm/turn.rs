@@ -1,0 +1,257 @@
+//! The model's script as people write it: turns, and what each answers and says.
+//!
+//! Types only. A turn is checked where it is read (patterns, templates, counts), so that
+//! a mistake has its place in the file; that turns fit together is seen when they are added.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::pattern::TextPattern;
+use super::template::TemplateText;
+use super::wording::NumberOr;
+
+/// One answer of the model, and which request it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedTurn {
+    /// The name shown in every message about this turn; unique. Default: `turn-<place>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Which requests this turn answers; without it, any request in its lane.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Match>,
+    /// What the model says.
+    pub response: Response,
+    /// How often it may be said: a number, or `any` (also never). Default: 1.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub times: Times,
+    /// Whether the turn may stay unsaid.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub optional: bool,
+    /// The lane it is said in. Default: `main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// A gate: the answer waits until the gate is released, and passes once it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// How the answer is cut when it is streamed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stream: StreamShape,
+}
+
+/// Which requests a turn answers: a condition on the last real user text, or several.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Match {
+    /// The last real user text holds this.
+    User(TextPattern),
+    /// All of these hold.
+    All(Box<Clauses>),
+}
+
+/// Conditions on a request. All that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clauses {
+    /// The last real user text: the last `user` message that is no `<system-reminder>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<TextPattern>,
+    /// One of the tool results that came after the model's last message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_result: Option<ToolResultClause>,
+    /// The system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<TextPattern>,
+    /// The model that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<TextPattern>,
+    /// The lane of the request; the same as `lane` beside `match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Which answer of the model this is within its conversation, from 1: one more than
+    /// the assistant messages that the request carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<NonZeroUsize>,
+    /// For each role named, some message of it in the conversation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub messages: BTreeMap<Speaker, TextPattern>,
+}
+
+/// Whose message it is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Speaker {
+    User,
+    Assistant,
+    Tool,
+}
+
+/// Conditions on one tool result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolResultClause {
+    /// The tool that was called, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the result says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextPattern>,
+    /// Whether it went well. A result is a failure if it begins with `error` (in any
+    /// case), with `<system>ERROR`, or is a JSON object with an `error` or `"ok": false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<bool>,
+}
+
+/// What the model says. Texts are templates: `{{ user }}`, `{{ tool_result }}`,
+/// `{{ tool.<name>.<argument> }}` of the call to that tool which was answered last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// The text of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<TemplateText>,
+    /// Tools the model calls, in parallel if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ScriptedCall>,
+    /// What the model thinks before it speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<TemplateText>,
+    /// Default: `tool_calls` if there are any, else `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<FinishReason>,
+    /// Default: one token for every four bytes of text, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ScriptedUsage>,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedCall {
+    /// The tool's name, as the request offers it.
+    pub name: String,
+    /// The arguments. A text is sent as it stands, so that it need not be JSON.
+    #[serde(default)]
+    pub arguments: Arguments,
+    /// The call's id; made from turn and place by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// The arguments of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Arguments {
+    /// Sent as JSON.
+    Named(IndexMap<String, serde_json::Value>),
+    /// Sent as it stands.
+    Raw(TemplateText),
+}
+
+/// Why the model stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    Stop,
+    ToolCalls,
+    Length,
+    ContentFilter,
+    Error,
+}
+
+/// What the answer is said to have cost, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedUsage {
+    /// Tokens of the request.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer.
+    pub completion_tokens: u64,
+    /// Tokens of the request that came from a cache.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cached_tokens: u64,
+}
+
+/// How an answer is cut into frames when it is streamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamShape {
+    /// How much text is in a frame: `word`, or a number of characters. Default: `word`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub chunk: NumberOr<Word>,
+    /// How many characters of a call's arguments are in a frame. Default: 16.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub arguments: NonZeroUsize,
+}
+
+/// How often a turn may be said.
+pub type Times = NumberOr<Any>;
+
+/// The word `any`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Any {
+    Any,
+}
+
+/// The word `word`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    Word,
+}
+
+const USUAL_FRAGMENT: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+impl Default for StreamShape {
+    fn default() -> Self {
+        Self {
+            chunk: NumberOr::default(),
+            arguments: USUAL_FRAGMENT,
+        }
+    }
+}
+
+impl Default for NumberOr<Any> {
+    fn default() -> Self {
+        Self::Number(NonZeroU32::MIN)
+    }
+}
+
+impl Default for NumberOr<Word> {
+    fn default() -> Self {
+        Self::Word(Word::Word)
+    }
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::Named(IndexMap::new())
+    }
+}
+
+impl FinishReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::ToolCalls => "tool_calls",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::Error => "error",
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_usual(fragment: &NonZeroUsize) -> bool {
+    *fragment == USUAL_FRAGMENT
+}

@@ -1,0 +1,375 @@
+//! An answer in the bytes of a dialect: one JSON document, or a stream of SSE frames.
+//!
+//! Shapes as recorded from OpenAI, OpenRouter and Moonshot: who sends the role, where the
+//! usage rides and what the reasoning is called differ between the three.
+
+use std::collections::VecDeque;
+use std::slice;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+
+use super::dialect::Dialect;
+use super::lines::{Call, Reply, Usage};
+use super::pieces::{Piece, pieces};
+
+/// Comes before the first frame of a stream.
+const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// What is sent before the model has said anything.
+pub(crate) fn prelude(dialect: Dialect) -> Option<Bytes> {
+    match dialect {
+        Dialect::OpenRouter => Some(Bytes::from_static(PROCESSING)),
+        Dialect::OpenAi | Dialect::Moonshot => None,
+    }
+}
+
+/// The stream, frame by frame.
+pub(crate) fn frames(
+    reply: &Reply,
+    dialect: Dialect,
+    wants_usage: bool,
+) -> serde_json::Result<VecDeque<Bytes>> {
+    let writer = Writer::new(reply, dialect);
+    let mut frames = VecDeque::new();
+    let mut sheet = BytesMut::new();
+    for piece in pieces(reply) {
+        if writer.sends(&piece, wants_usage) {
+            writer.write(&piece, &mut sheet)?;
+            frames.push_back(sheet.split().freeze());
+        }
+    }
+    frames.push_back(Bytes::from_static(DONE));
+    Ok(frames)
+}
+
+/// The whole answer as one document.
+pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<Bytes> {
+    let writer = Writer::new(reply, dialect);
+    let (finish_reason, native_finish_reason) = writer.reasons(true);
+    let mut message = writer.delta("assistant");
+    message.content = Some(reply.content.as_deref().into());
+    writer.think(&mut message, reply.reasoning.as_deref());
+    message.tool_calls = reply.calls.iter().map(whole_call).collect();
+    let choice = Choice {
+        index: 0,
+        message: Some(message),
+        delta: None,
+        finish_reason,
+        native_finish_reason,
+        usage: None,
+    };
+    let document = writer.document(
+        "chat.completion",
+        slice::from_ref(&choice),
+        Some(writer.usage()),
+    );
+    serde_json::to_vec(&document).map(Bytes::from)
+}
+
+struct Writer<'a> {
+    reply: &'a Reply,
+    dialect: Dialect,
+    id: String,
+}
+
+impl<'a> Writer<'a> {
+    fn new(reply: &'a Reply, dialect: Dialect) -> Self {
+        Self {
+            reply,
+            dialect,
+            id: dialect.response_id(reply.created, &reply.letters),
+        }
+    }
+
+    /// OpenRouter puts the role on each frame instead of before them, and always tells
+    /// the usage; OpenAI tells it to who asks; Moonshot tells it with the finish.
+    fn sends(&self, piece: &Piece<'_>, wants_usage: bool) -> bool {
+        match piece {
+            Piece::Role => self.dialect != Dialect::OpenRouter,
+            Piece::Usage => match self.dialect {
+                Dialect::OpenRouter => true,
+                Dialect::OpenAi => wants_usage,
+                Dialect::Moonshot => false,
+            },
+            Piece::Reasoning(_)
+            | Piece::Content(_)
+            | Piece::Call(..)
+            | Piece::Arguments(..)
+            | Piece::Finish => true,
+        }
+    }
+
+    fn write(&self, piece: &Piece<'a>, sheet: &mut BytesMut) -> serde_json::Result<()> {
+        sheet.put_slice(b"data: ");
+        let is_usage = matches!(piece, Piece::Usage);
+        // OpenAI's usage comes alone.
+        let alone = is_usage && self.dialect == Dialect::OpenAi;
+        let choice = (!alone).then(|| self.choice(piece));
+        let usage = is_usage.then(|| self.usage());
+        let chunk = self.document("chat.completion.chunk", choice.as_slice(), usage);
+        serde_json::to_writer(sheet.writer(), &chunk)?;
+        sheet.put_slice(b"\n\n");
+        Ok(())
+    }
+
+    fn document<'b>(
+        &'b self,
+        object: &'static str,
+        choices: &'b [Choice<'b>],
+        usage: Option<UsageBody>,
+    ) -> Document<'b> {
+        Document {
+            id: &self.id,
+            object,
+            created: self.reply.created,
+            model: &self.reply.model,
+            provider: (self.dialect == Dialect::OpenRouter).then_some("mock-server"),
+            system_fingerprint: (self.dialect == Dialect::Moonshot).then_some("fpv0_mock"),
+            choices,
+            usage,
+        }
+    }
+
+    fn choice(&self, piece: &Piece<'a>) -> Choice<'a> {
+        let ends = matches!(piece, Piece::Finish | Piece::Usage);
+        let (finish_reason, native_finish_reason) = self.reasons(ends);
+        let at_finish = ends && self.dialect == Dialect::Moonshot;
+        Choice {
+            index: 0,
+            message: None,
+            delta: Some(self.piece(piece)),
+            finish_reason,
+            native_finish_reason,
+            usage: at_finish.then(|| self.usage()),
+        }
+    }
+
+    /// The finish reason, and OpenRouter's second one.
+    fn reasons(&self, ends: bool) -> (Option<&'static str>, Option<OrNull<'static>>) {
+        let reason = ends.then(|| self.reply.finish_reason.as_str());
+        (
+            reason,
+            (self.dialect == Dialect::OpenRouter).then(|| reason.into()),
+        )
+    }
+
+    fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
+        let mut delta = match (piece, self.dialect) {
+            (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
+            (_said, Dialect::OpenAi | Dialect::Moonshot) => Delta::default(),
+        };
+        match piece {
+            Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
+            Piece::Content(text) => delta.content = Some(OrNull::Text(text)),
+            Piece::Call(place, call) => {
+                delta.content = delta.role.map(|_each| OrNull::Null);
+                delta.tool_calls = vec![opened_call(*place, call)];
+            }
+            Piece::Arguments(place, text) => {
+                delta.content = delta.role.map(|_each| OrNull::Null);
+                delta.tool_calls = vec![more_of_call(*place, text)];
+            }
+            Piece::Role | Piece::Finish | Piece::Usage => {}
+        }
+        delta
+    }
+
+    /// With the role OpenRouter sends an empty content.
+    fn delta(&self, role: &'static str) -> Delta<'a> {
+        Delta {
+            role: Some(role),
+            content: Some(OrNull::Text("")),
+            ..Delta::default()
+        }
+    }
+
+    fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
+        match self.dialect {
+            Dialect::OpenAi | Dialect::Moonshot => delta.reasoning_content = thought,
+            Dialect::OpenRouter => {
+                delta.reasoning = thought;
+                delta.reasoning_details = thought.into_iter().map(Thought::new).collect();
+            }
+        }
+    }
+
+    fn usage(&self) -> UsageBody {
+        UsageBody::new(self.reply.usage, self.dialect)
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_fingerprint: Option<&'static str>,
+    choices: &'a [Choice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageBody>,
+}
+
+/// Distinguishes what is sent as null from what is not sent.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum OrNull<'a> {
+    Null,
+    Text(&'a str),
+}
+
+impl<'a> From<Option<&'a str>> for OrNull<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Delta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Delta<'a>>,
+    finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<OrNull<'static>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageBody>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<OrNull<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_details: Vec<Thought<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<CallBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct Thought<'a> {
+    r#type: &'static str,
+    text: &'a str,
+    format: &'static str,
+    index: usize,
+}
+
+impl<'a> Thought<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            r#type: "reasoning.text",
+            text,
+            format: "unknown",
+            index: 0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CallBody<'a> {
+    /// Only in streams, where the parts of a call must find each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: FunctionBody<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+fn whole_call(call: &Call) -> CallBody<'_> {
+    CallBody {
+        index: None,
+        id: Some(&call.id),
+        r#type: Some("function"),
+        function: FunctionBody {
+            name: Some(&call.name),
+            arguments: &call.arguments,
+        },
+    }
+}
+
+fn opened_call(place: usize, call: &Call) -> CallBody<'_> {
+    CallBody {
+        index: Some(place),
+        id: Some(&call.id),
+        r#type: Some("function"),
+        function: FunctionBody {
+            name: Some(&call.name),
+            arguments: "",
+        },
+    }
+}
+
+fn more_of_call(place: usize, text: &str) -> CallBody<'_> {
+    CallBody {
+        index: Some(place),
+        id: None,
+        r#type: None,
+        function: FunctionBody {
+            name: None,
+            arguments: text,
+        },
+    }
+}
+
+#[derive(Serialize)]
+struct UsageBody {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+}
+
+impl UsageBody {
+    fn new(usage: Usage, dialect: Dialect) -> Self {
+        Self {
+            prompt_tokens: usage.prompt,
+            completion_tokens: usage.completion,
+            total_tokens: usage.prompt.saturating_add(usage.completion),
+            cached_tokens: (dialect == Dialect::Moonshot).then_some(usage.cached),
+            cost: (dialect == Dialect::OpenRouter).then_some(0.0),
+            prompt_tokens_details: PromptDetails {
+                cached_tokens: usage.cached,
+            },
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens: usage.reasoning,
+            },
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One port for all mocks, and what came to it that nobody serves.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::control;
+use crate::journal::Journal;
+use crate::listening::{ListenError, Listening};
+use crate::llm::{self, ScriptedLlm};
+
+/// How long a client may take to read its last answer.
+const GRACE: Duration = Duration::from_secs(2);
+/// A model's whole context with pictures in it is far smaller.
+const LARGEST_BODY: usize = 64 << 20;
+/// Written by whoever begins anew; what was unexpected before is forgotten.
+pub(crate) const RESET: &str = "mock.reset";
+
+/// Where to listen, and what to make ids of.
+#[derive(Clone, Copy, Debug)]
+pub struct MockOptions {
+    /// Default: a free port of 127.0.0.1.
+    pub address: SocketAddr,
+    /// Ids of two runs with one seed are the same. Default: 0.
+    pub seed: u64,
+}
+
+impl Default for MockOptions {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            seed: 0,
+        }
+    }
+}
+
+/// All mocks, running.
+#[derive(Debug)]
+#[must_use = "join the mocks, or their failures are lost"]
+pub struct MockServer {
+    listening: Listening,
+    journal: Journal,
+    llm: ScriptedLlm,
+    closing: CancellationToken,
+}
+
+/// Something that came to a mock and should not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unexpected {
+    /// Where it stands in the journal.
+    pub seq: u64,
+    /// The name of the entry, e.g. `llm.unexpected`.
+    pub event: String,
+    /// What was wrong, for people; may have several lines.
+    pub report: String,
+}
+
+impl MockServer {
+    /// Starts all mocks; clients may connect as soon as this returns.
+    ///
+    /// # Errors
+    /// The port cannot be had.
+    pub async fn start(options: MockOptions) -> Result<Self, ListenError> {
+        let journal = Journal::open();
+        let llm = ScriptedLlm::new(journal.clone(), options.seed);
+        let closing = CancellationToken::new();
+        let router = Router::<Journal>::new()
+            .merge(llm::routes(&llm))
+            .merge(control::routes(&journal, &llm, &closing))
+            .fallback(unserved)
+            .method_not_allowed_fallback(unserved)
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .with_state(journal.clone());
+        let serve = move |socket, stop| speak_http(socket, stop, router.clone());
+        Ok(Self {
+            listening: Listening::start(options.address, serve).await?,
+            journal,
+            llm,
+            closing,
+        })
+    }
+
+    /// E.g. `http://127.0.0.1:41325`, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listening.address())
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listening.address()
+    }
+
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    #[must_use]
+    pub fn llm(&self) -> &ScriptedLlm {
+        &self.llm
+    }
+
+    /// What came since the last reset that no mock expected.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<Unexpected> {
+        unexpected(&self.journal)
+    }
+
+    /// Lets held answers go, closes the port and waits for open connections.
+    ///
+    /// # Errors
+    /// No further connection could be accepted at some time.
+    ///
+    /// # Panics
+    /// As a mock did.
+    pub async fn join(self) -> io::Result<()> {
+        self.llm.release_all();
+        self.closing.cancel();
+        self.listening.join().await
+    }
+}
+
+pub(crate) fn unexpected(journal: &Journal) -> Vec<Unexpected> {
+    let entries = journal.entries();
+    let reset = entries.iter().rposition(|entry| entry.event == RESET);
+    entries[reset.unwrap_or(0)..]
+        .iter()
+        .filter(|entry| entry.event.ends_with(".unexpected"))
+        .map(|entry| Unexpected {
+            seq: entry.seq,
+            event: entry.event.to_string(),
+            report: entry.text("report").unwrap_or(&entry.event).to_owned(),
+        })
+        .collect()
+}
+
+async fn speak_http(socket: TcpStream, stop: CancellationToken, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let mut connection =
+        pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    tokio::select! {
+        // A client that hangs up is its own business; what it leaves unread is journaled
+        // by the mock that was speaking.
+        _ended = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    // Who does not read by then is cut off.
+    drop(timeout(GRACE, connection).await);
+}
+
+async fn unserved(State(journal): State<Journal>, request: Request) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri());
+    let report = format!("no mock serves {asked}");
+    let body = json!({ "error": { "message": report, "type": "not_found" } });
+    let fields = [
+        ("method", Value::from(request.method().as_str())),
+        ("path", Value::from(request.uri().path())),
+        ("headers", Value::Object(readable(request.headers()))),
+        ("report", Value::from(report)),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    journal.write("http.unexpected", fields.into_iter().collect());
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+fn readable(headers: &HeaderMap) -> Map<String, Value> {
+    let text = |value: &[u8]| Value::from(String::from_utf8_lossy(value));
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! Answers that wait until the scenario lets them go.
+
+use futures_util::StreamExt;
+
+use super::stage::{Stage, asking};
+
+const HELD: &str = "[{ hold: door, response: { content: late } }]";
+
+#[tokio::test]
+async fn a_held_turn_waits_for_its_release() {
+    let stage = Stage::with(HELD).await;
+    let llm = stage.server.llm();
+    let (question, journal) = (asking("hi"), stage.server.journal());
+    let (heard, ()) = tokio::join!(stage.hear(&question), async {
+        stage.wait_for("llm.held").await;
+        assert_eq!(llm.waiting(), ["door"]);
+        assert!(!stage.events().contains(&"llm.reply".to_owned()));
+        assert_eq!(llm.release("door").unwrap(), 1);
+    });
+    assert_eq!(heard, "late");
+    assert!(llm.waiting().is_empty());
+    assert_eq!(
+        stage.events(),
+        ["llm.request", "llm.held", "llm.released", "llm.reply"]
+    );
+    assert_eq!(journal.entries()[1].text("gate"), Some("door"));
+}
+
+#[tokio::test]
+async fn a_gate_that_was_released_before_is_open() {
+    let stage = Stage::with(HELD).await;
+    assert_eq!(stage.server.llm().release("door").unwrap(), 0);
+    assert_eq!(stage.hear(&asking("hi")).await, "late");
+}
+
+#[tokio::test]
+async fn a_gate_that_no_turn_names_is_refused() {
+    let stage = Stage::with(HELD).await;
+    let unknown = stage.server.llm().release("dor").unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "no turn is held at a gate `dor`; gates: door"
+    );
+}
+
+#[tokio::test]
+async fn a_held_stream_has_begun_and_says_nothing() {
+    let stage = Stage::with(HELD).await;
+    let mut body = asking("hi");
+    body["stream"] = true.into();
+    let request = stage.post("/api/v1/chat/completions").json(&body);
+    let mut stream = request.send().await.unwrap().bytes_stream();
+    assert_eq!(
+        stream.next().await.unwrap().unwrap(),
+        ": OPENROUTER PROCESSING\n\n"
+    );
+    stage.wait_for("llm.held").await;
+
+    stage.server.llm().release("door").unwrap();
+    let rest: Vec<_> = stream.map(Result::unwrap).collect().await;
+    assert!(rest.concat().ends_with(b"data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_releases_who_waits() {
+    let stage = Stage::with(HELD).await;
+    let body = asking("hi");
+    let request = stage.post("/v1/chat/completions").json(&body).send();
+    let (answer, ()) = tokio::join!(request, async {
+        stage.wait_for("llm.held").await;
+        stage.server.llm().release("door").unwrap();
+    });
+    assert_eq!(answer.unwrap().status(), 200);
+    stage.server.join().await.unwrap();
+}

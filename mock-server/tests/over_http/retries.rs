@@ -1,0 +1,80 @@
+//! A client that breaks off and asks the same again is not asking anew.
+
+use serde_json::Value;
+
+use super::stage::{Stage, asking};
+
+const SCRIPT: &str = "
+- { hold: door, response: { content: first } }
+- { response: { content: second } }
+";
+
+/// Asks, and hangs up while the answer is held.
+async fn ask_and_hang_up(stage: &Stage, body: &Value) {
+    let request = stage.post("/v1/chat/completions").json(body).send();
+    tokio::select! {
+        answered = request => panic!("answered: {answered:?}"),
+        () = stage.wait_for("llm.held") => {}
+    }
+    stage.wait_for("llm.aborted").await;
+}
+
+#[tokio::test]
+async fn the_same_bytes_get_the_same_turn_again() {
+    let stage = Stage::with(SCRIPT).await;
+    ask_and_hang_up(&stage, &asking("hi")).await;
+    assert!(stage.server.llm().waiting().is_empty());
+
+    stage.server.llm().release("door").unwrap();
+    assert_eq!(stage.hear(&asking("hi")).await, "first");
+    assert_eq!(
+        stage.events(),
+        [
+            "llm.request",
+            "llm.held",
+            "llm.aborted",
+            "llm.released",
+            "llm.request",
+            "llm.retry",
+            "llm.reply"
+        ]
+    );
+    // Only once: what was heard to its end is over.
+    assert_eq!(stage.hear(&asking("hi")).await, "second");
+}
+
+#[tokio::test]
+async fn other_bytes_get_the_next_turn() {
+    let stage = Stage::with(SCRIPT).await;
+    ask_and_hang_up(&stage, &asking("hi")).await;
+    assert_eq!(stage.hear(&asking("hi again")).await, "second");
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_repeated_too() {
+    let stage = Stage::with(SCRIPT).await;
+    let mut body = asking("hi");
+    body["stream"] = true.into();
+    ask_for_stream_and_hang_up(&stage, &body).await;
+
+    stage.server.llm().release("door").unwrap();
+    let again = stage
+        .post("/v1/chat/completions")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(again.text().await.unwrap().contains("first"));
+}
+
+async fn ask_for_stream_and_hang_up(stage: &Stage, body: &Value) {
+    let response = stage
+        .post("/v1/chat/completions")
+        .json(body)
+        .send()
+        .await
+        .unwrap();
+    stage.wait_for("llm.held").await;
+    drop(response);
+    stage.wait_for("llm.aborted").await;
+}

@@ -1,0 +1,99 @@
+//! A started server with a script, and a client for it.
+
+use std::time::Duration;
+
+use mock_server::{MockOptions, MockServer, Script, yaml};
+use serde_json::{Value, json};
+
+/// Real time; only a broken test ever waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Stage {
+    pub(crate) server: MockServer,
+    pub(crate) client: reqwest::Client,
+}
+
+pub(crate) fn script(text: &str) -> Script {
+    yaml::read("script.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// A request with one user text, and the tools `bash` and `write_file`.
+pub(crate) fn asking(user: &str) -> Value {
+    following(json!([{"role": "user", "content": user}]))
+}
+
+/// A request with these messages.
+pub(crate) fn following(messages: Value) -> Value {
+    let tool =
+        |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {}}});
+    json!({
+        "model": "kimi-k2",
+        "messages": messages,
+        "tools": [tool("bash"), tool("write_file")],
+    })
+}
+
+impl Stage {
+    pub(crate) async fn with(text: &str) -> Self {
+        let server = MockServer::start(MockOptions::default()).await.unwrap();
+        server.llm().add(script(text)).unwrap();
+        Self {
+            server,
+            client: reqwest::Client::new(),
+        }
+    }
+
+    pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}{path}", self.server.url()))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("{}{path}", self.server.url()))
+    }
+
+    /// Status and JSON of an answer on `/v1`.
+    pub(crate) async fn ask(&self, body: &Value) -> (u16, Value) {
+        let response = self
+            .post("/v1/chat/completions")
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// The text that the model says.
+    pub(crate) async fn hear(&self, body: &Value) -> String {
+        let (status, answer) = self.ask(body).await;
+        assert_eq!(status, 200, "{answer:#}");
+        answer["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The message of the error that the model answers with.
+    pub(crate) async fn refused(&self, status: u16, body: &Value) -> String {
+        let (actual, answer) = self.ask(body).await;
+        assert_eq!(actual, status, "{answer:#}");
+        answer["error"]["message"].as_str().unwrap().to_owned()
+    }
+
+    /// The names of all entries of the journal, in order.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let entries = self.server.journal().entries();
+        entries
+            .iter()
+            .map(|entry| entry.event.to_string())
+            .collect()
+    }
+
+    /// Waits for the first entry of that name.
+    pub(crate) async fn wait_for(&self, event: &str) {
+        let journal = self.server.journal();
+        let found = journal.wait_for(event, PATIENCE, |entry| {
+            (entry.event == event).then_some(())
+        });
+        found.await.unwrap();
+    }
+}

@@ -1,0 +1,357 @@
+//! What time it is, and when everything that it set off has settled.
+//!
+//! Schedules, back-off and retries ask this clock. In production it is the machine's; under
+//! `--test-clock` it stands still until it is told to move, and a move is over only when all
+//! work it woke has come to rest. Sockets and processes keep to real time elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{oneshot, watch};
+
+/// The machine's clock may be set while we wait, so no wait trusts it for longer.
+const LONGEST_TRUST: Duration = Duration::from_secs(30);
+
+/// A handle to the one clock of the process.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    kind: Kind,
+    quiet: Arc<Quiet>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System,
+    Test(Arc<Mutex<TestTime>>),
+}
+
+#[derive(Debug)]
+struct TestTime {
+    now: Timestamp,
+    /// Keyed by instant, then by order of setting, so that equal instants fire in a fixed order.
+    timers: BTreeMap<(Timestamp, u64), oneshot::Sender<Busy>>,
+    set: u64,
+}
+
+/// What is still at work, by name.
+#[derive(Debug)]
+struct Quiet {
+    working: watch::Sender<BTreeMap<Work, usize>>,
+}
+
+/// The kinds of work that a settled orchestrator has none of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    Intake,
+    Queue,
+    Run,
+    Outbox,
+    Ipc,
+    Scheduler,
+    Timer,
+}
+
+impl Work {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Queue => "group queue",
+            Self::Run => "agent run",
+            Self::Outbox => "outbox",
+            Self::Ipc => "IPC watcher",
+            Self::Scheduler => "scheduler",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+/// Held by whatever is at work; hand it on with the work, drop it when the work is done.
+#[derive(Debug)]
+pub struct Busy {
+    work: Work,
+    quiet: Arc<Quiet>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.quiet.working.send_modify(|working| {
+            if let Some(count) = working.get_mut(&self.work) {
+                *count -= 1;
+                if *count == 0 {
+                    working.remove(&self.work);
+                }
+            }
+        });
+    }
+}
+
+/// A wait that is already registered, so that nothing can be missed before it is awaited.
+#[derive(Debug)]
+pub struct Timer {
+    clock: Clock,
+    waiting: Waiting,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    System(Timestamp),
+    Test(oneshot::Receiver<Busy>),
+    Never,
+}
+
+impl Timer {
+    /// Returns when the instant has come, with the proof that this work is not settled yet.
+    pub async fn fired(&mut self) -> Busy {
+        match &mut self.waiting {
+            Waiting::System(at) => {
+                wait_on_system_clock(*at).await;
+                self.clock.busy(Work::Timer)
+            }
+            Waiting::Test(fired) => match fired.await {
+                Ok(busy) => busy,
+                // The clock is gone, and with it the process: nothing fires any more.
+                Err(_clock_gone) => std::future::pending().await,
+            },
+            Waiting::Never => std::future::pending().await,
+        }
+    }
+}
+
+async fn wait_on_system_clock(at: Timestamp) {
+    while let Ok(left) = Duration::try_from(at.duration_since(Timestamp::now())) {
+        if left.is_zero() {
+            break;
+        }
+        tokio::time::sleep_until(tokio::time::Instant::now() + left.min(LONGEST_TRUST)).await;
+    }
+}
+
+/// Where a move of the test clock came to rest.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub now: Timestamp,
+    /// What was still at work when patience ran out; empty when all has settled.
+    pub busy: Vec<&'static str>,
+}
+
+/// How far to move, and how long to wait for the work it sets off.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    pub to: Timestamp,
+    /// Real time allowed for each wait until quiet.
+    pub patience: Duration,
+    /// Do not wait for agent runs: they may be held by whoever moves the clock.
+    pub leave_runs: bool,
+}
+
+impl Clock {
+    #[must_use]
+    pub fn system() -> Self {
+        Self::of(Kind::System)
+    }
+
+    /// A clock that stands at `now` until [`Clock::advance`] moves it.
+    #[must_use]
+    pub fn test(now: Timestamp) -> Self {
+        Self::of(Kind::Test(Arc::new(Mutex::new(TestTime {
+            now,
+            timers: BTreeMap::new(),
+            set: 0,
+        }))))
+    }
+
+    fn of(kind: Kind) -> Self {
+        let quiet = Arc::new(Quiet {
+            working: watch::Sender::new(BTreeMap::new()),
+        });
+        Self { kind, quiet }
+    }
+
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        matches!(self.kind, Kind::Test(_))
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.kind {
+            Kind::System => Timestamp::now(),
+            Kind::Test(time) => lock(time).now,
+        }
+    }
+
+    /// `now` plus a span of this clock's time; saturates at the end of time.
+    #[must_use]
+    pub fn after(&self, span: Duration) -> Timestamp {
+        let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+        self.now().checked_add(span).unwrap_or(Timestamp::MAX)
+    }
+
+    #[must_use]
+    pub fn busy(&self, work: Work) -> Busy {
+        self.quiet
+            .working
+            .send_modify(|working| *working.entry(work).or_default() += 1);
+        Busy {
+            work,
+            quiet: Arc::clone(&self.quiet),
+        }
+    }
+
+    /// Registers a wait at once; none never fires.
+    #[must_use]
+    pub fn timer(&self, at: Option<Timestamp>) -> Timer {
+        let waiting = match (at, &self.kind) {
+            (None, _) => Waiting::Never,
+            (Some(at), Kind::System) => Waiting::System(at),
+            (Some(at), Kind::Test(time)) => {
+                let (fire, fired) = oneshot::channel();
+                let mut time = lock(time);
+                if at <= time.now {
+                    // Already due: firing needs nobody to move the clock.
+                    let (Ok(()) | Err(_)) = fire.send(self.busy(Work::Timer));
+                } else {
+                    let order = time.set;
+                    time.set += 1;
+                    time.timers.insert((at, order), fire);
+                }
+                Waiting::Test(fired)
+            }
+        };
+        Timer {
+            clock: self.clone(),
+            waiting,
+        }
+    }
+
+    /// Moves the test clock: each due timer is fired at its own instant and its work waited
+    /// for before the next. Does nothing but settle on the system clock.
+    pub async fn advance(&self, to: Move) -> Moved {
+        loop {
+            let busy = self.settle(to).await;
+            let fired = busy.is_empty() && self.fire_next(to.to);
+            if !fired {
+                return Moved {
+                    now: self.now(),
+                    busy,
+                };
+            }
+        }
+    }
+
+    /// Fires the earliest timer up to `to`, or moves there; says whether there is more to wait for.
+    fn fire_next(&self, to: Timestamp) -> bool {
+        let Kind::Test(time) = &self.kind else {
+            return false;
+        };
+        let mut time = lock(time);
+        while let Some((&(at, order), _)) = time.timers.first_key_value() {
+            if at > to {
+                break;
+            }
+            let fire = time.timers.remove(&(at, order));
+            time.now = time.now.max(at);
+            // A timer whose task has moved on is not a reason to wait.
+            if fire.is_some_and(|fire| fire.send(self.busy(Work::Timer)).is_ok()) {
+                return true;
+            }
+        }
+        time.now = time.now.max(to);
+        false
+    }
+
+    /// Waits until nothing is at work; returns what still is when patience runs out.
+    async fn settle(&self, to: Move) -> Vec<&'static str> {
+        let mut working = self.quiet.working.subscribe();
+        let is_quiet = |working: &BTreeMap<Work, usize>| {
+            working.keys().all(|work| to.leave_runs && *work == Work::Run)
+        };
+        let quiet = working.wait_for(is_quiet);
+        match tokio::time::timeout(to.patience, quiet).await {
+            Ok(_quiet) => Vec::new(),
+            Err(_elapsed) => self.quiet.working.borrow().keys().map(|work| work.name()).collect(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds the time, so a poisoned lock still holds a whole one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn to(text: &str) -> Move {
+        Move {
+            to: at(text),
+            patience: Duration::from_secs(5),
+            leave_runs: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn timers_fire_in_order_each_at_its_own_instant() {
+        let clock = Clock::test(at("2026-01-05T09:00:00Z"));
+        let mut tasks = JoinSet::new();
+        let ticking = clock.clone();
+        let mut timer = clock.timer(Some(clock.after(Duration::from_secs(60))));
+        tasks.spawn(async move {
+            let mut seen = Vec::new();
+            for _ in 0..3 {
+                let awake = timer.fired().await;
+                seen.push(ticking.now().to_string());
+                timer = ticking.timer(Some(ticking.after(Duration::from_secs(60))));
+                drop(awake);
+            }
+            seen
+        });
+
+        let moved = clock.advance(to("2026-01-05T09:03:30Z")).await;
+
+        assert_eq!(moved.now, at("2026-01-05T09:03:30Z"));
+        assert_eq!(
+            tasks.join_next().await.unwrap().unwrap(),
+            ["2026-01-05T09:01:00Z", "2026-01-05T09:02:00Z", "2026-01-05T09:03:00Z"],
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_move_that_cannot_settle_says_who_is_at_work() {
+        let clock = Clock::test(at("2026-01-05T09:00:00Z"));
+        let _run = clock.busy(Work::Run);
+
+        let moved = clock.advance(to("2026-01-05T10:00:00Z")).await;
+
+        assert_eq!(moved.busy, ["agent run"]);
+        assert_eq!(moved.now, at("2026-01-05T09:00:00Z"));
+    }
+
+    #[tokio::test]
+    async fn runs_can_be_left_at_work_while_time_moves() {
+        let clock = Clock::test(at("2026-01-05T09:00:00Z"));
+        let _run = clock.busy(Work::Run);
+        let mut moving = to("2026-01-05T10:00:00Z");
+        moving.leave_runs = true;
+
+        assert_eq!(clock.advance(moving).await.now, at("2026-01-05T10:00:00Z"));
+    }
+
+    #[tokio::test]
+    async fn a_timer_that_nobody_awaits_any_more_is_skipped() {
+        let clock = Clock::test(at("2026-01-05T09:00:00Z"));
+        drop(clock.timer(Some(at("2026-01-05T09:01:00Z"))));
+
+        assert_eq!(clock.advance(to("2026-01-05T09:02:00Z")).await.busy, [""; 0]);
+    }
+}

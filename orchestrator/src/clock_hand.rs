@@ -1,0 +1,74 @@
+//! The hand that moves the test clock, one move at a time.
+//!
+//! Files that agents have dropped are handled before and after a move: the kernel may not have
+//! told us of them yet, and a settled orchestrator has none lying about.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Move, Moved};
+use crate::ipc::IpcWatch;
+
+/// The way to ask for a move.
+#[derive(Clone, Debug)]
+pub struct ClockHand {
+    moves: mpsc::Sender<(Move, oneshot::Sender<Moved>)>,
+}
+
+/// The hand's own end, to be served by one task.
+#[derive(Debug)]
+pub struct Moves(mpsc::Receiver<(Move, oneshot::Sender<Moved>)>);
+
+impl ClockHand {
+    #[must_use]
+    pub fn new() -> (Self, Moves) {
+        let (moves, asked) = mpsc::channel(1);
+        (Self { moves }, Moves(asked))
+    }
+
+    /// Moves the clock and returns where it came to rest; none if we are stopping.
+    pub async fn advance(&self, to: Move) -> Option<Moved> {
+        let (done, moved) = oneshot::channel();
+        if self.moves.send((to, done)).await.is_err() {
+            return None;
+        }
+        match moved.await {
+            Ok(moved) => Some(moved),
+            Err(_stopped) => None,
+        }
+    }
+}
+
+/// Serves moves until told to stop.
+pub async fn serve(
+    Moves(mut moves): Moves,
+    clock: Clock,
+    ipc: IpcWatch,
+    stop: CancellationToken,
+) {
+    loop {
+        let (to, done) = tokio::select! {
+            () = stop.cancelled() => return,
+            asked = moves.recv() => match asked {
+                Some(asked) => asked,
+                None => return stop.cancelled().await,
+            },
+        };
+        let moving = async {
+            ipc.drain_all().await;
+            let moved = clock.advance(to).await;
+            if !moved.busy.is_empty() {
+                return moved;
+            }
+            ipc.drain_all().await;
+            clock.advance(to).await
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            moved = moving => {
+                // Whoever asked may have gone; the clock has moved all the same.
+                let (Ok(()) | Err(_)) = done.send(moved);
+            }
+        }
+    }
+}

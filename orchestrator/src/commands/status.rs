@@ -1,0 +1,62 @@
+//! `nanokimi status`: does it run, and how much does it have to do?
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{CommandError, Shown, open};
+use crate::instance;
+use crate::store::StoreStatus;
+
+#[derive(Serialize)]
+struct Status {
+    /// The process id, if an orchestrator runs in the folder.
+    running: Option<String>,
+    #[serde(flatten)]
+    store: StoreStatus,
+}
+
+pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<(), CommandError> {
+    let store = open(root)?;
+    let status = Status {
+        running: instance::running(root)?,
+        store: store.status().await?,
+    };
+    match shown {
+        Shown::Json => {
+            serde_json::to_writer_pretty(&mut *out, &status)?;
+            writeln!(out)?;
+        }
+        Shown::Text => {
+            let running = status
+                .running
+                .map_or_else(|| "no".to_owned(), |pid| format!("yes, process {pid}"));
+            writeln!(out, "running:  {running}")?;
+            writeln!(out, "groups:   {}", status.store.groups)?;
+            writeln!(out, "sessions: {}", status.store.sessions)?;
+            for (name, counts) in [
+                ("messages", &status.store.messages),
+                ("outbox", &status.store.outbox),
+                ("tasks", &status.store.tasks),
+                ("runs", &status.store.runs),
+            ] {
+                let label = format!("{name}:");
+                writeln!(out, "{label:<9} {}", in_words(counts))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_words(counts: &BTreeMap<String, i64>) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    counts.join(", ")
+}

@@ -1,0 +1,115 @@
+//! Waiting for the answer to one message, by reading the record of events.
+
+use axum::http::StatusCode;
+
+use super::problem::Problem;
+use crate::events::{Event, EventReader, RunOutcome};
+use crate::ids::RunId;
+
+/// What a waiting client hears next.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Text(String),
+    /// The message is answered; nothing more will come.
+    End,
+    Failed(Problem),
+}
+
+/// The wait for one message's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    reader: EventReader,
+    /// Sequence number of the message.
+    message: i64,
+    run: Option<RunId>,
+    /// Texts of the run heard so far, and, once it has ended, how many there are.
+    heard: u32,
+    outputs: Option<u32>,
+}
+
+impl Answer {
+    /// `reader` must stand where it was before the message was taken in.
+    pub(super) fn new(reader: EventReader, message: i64) -> Self {
+        Self {
+            reader,
+            message,
+            run: None,
+            heard: 0,
+            outputs: None,
+        }
+    }
+
+    /// The next thing that concerns this message. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Heard {
+        loop {
+            if self.outputs.is_some_and(|outputs| self.heard >= outputs) {
+                return Heard::End;
+            }
+            let Some(event) = self.reader.next().await else {
+                return Heard::Failed(Problem::stopping());
+            };
+            if let Some(heard) = self.hear(&event.event) {
+                return heard;
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event) -> Option<Heard> {
+        match event {
+            Event::RunStarted { run, messages, .. } if messages.contains(&self.message) => {
+                self.run = Some(run.clone());
+                self.heard = 0;
+                None
+            }
+            Event::MessageSent {
+                run: Some(run),
+                text,
+                id,
+                ..
+            } if self.run.as_ref() == Some(run) => {
+                // What an agent sends by IPC has an id of its own and is no output.
+                self.heard += u32::from(id.starts_with(run.as_str()));
+                Some(Heard::Text(text.clone()))
+            }
+            Event::RunEnded {
+                run,
+                outcome,
+                outputs,
+                retry_at,
+                error,
+                message,
+                ..
+            } if self.run.as_ref() == Some(run) => {
+                if retry_at.is_some() {
+                    self.run = None;
+                    return None;
+                }
+                match outcome {
+                    RunOutcome::Failed if *outputs == 0 => Some(Heard::Failed(failure(
+                        error.as_deref(),
+                        message.as_deref(),
+                    ))),
+                    RunOutcome::Interrupted if *outputs == 0 => {
+                        Some(Heard::Failed(Problem::stopping()))
+                    }
+                    RunOutcome::Answered
+                    | RunOutcome::Silent
+                    | RunOutcome::Failed
+                    | RunOutcome::Interrupted => {
+                        self.outputs = Some(*outputs);
+                        None
+                    }
+                }
+            }
+            _other_runs_and_things => None,
+        }
+    }
+}
+
+fn failure(kind: Option<&str>, message: Option<&str>) -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        kind.unwrap_or("agent_failed"),
+        message.unwrap_or("the agent failed"),
+    )
+}

@@ -1,0 +1,53 @@
+//! `GET /metrics`: Prometheus text, made from the store and the record of events when asked.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::Api;
+use super::problem::Problem;
+
+type Labels = Vec<(&'static str, String)>;
+
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
+    let status = api.house.store.status().await?;
+    let mut registry = Registry::with_prefix("nanokimi");
+    count_events(&mut registry, &api.house.events.counts());
+    let gauges = [
+        ("messages", "Messages by state", "state", &status.messages),
+        ("outbox", "Texts to send, by state", "state", &status.outbox),
+        ("tasks", "Scheduled tasks by status", "status", &status.tasks),
+        ("runs", "Agent runs by state", "state", &status.runs),
+    ];
+    for (name, help, label, counts) in gauges {
+        let family = Family::<Labels, Gauge>::default();
+        for (state, count) in counts {
+            let gauge = family.get_or_create_owned(&vec![(label, state.clone())]);
+            gauge.set(*count);
+        }
+        registry.register(name, help, family);
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| {
+        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+        Problem::new(status, "metrics", error.to_string())
+    })?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+fn count_events(registry: &mut Registry, counts: &BTreeMap<&'static str, u64>) {
+    let family = Family::<Labels, Counter>::default();
+    for (event, count) in counts {
+        let counter = family.get_or_create_owned(&vec![("event", (*event).to_owned())]);
+        counter.inc_by(*count);
+    }
+    registry.register("events", "What has happened since the start, by event", family);
+}

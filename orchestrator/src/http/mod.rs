@@ -1,0 +1,78 @@
+//! The HTTP API on loopback: the chat channel that is always there, and what operators read.
+//!
+//! Everything but `/health` wants the token from `data/api-token`. Routes are thin: a message
+//! goes to the intake like any other channel's, and answers are read from the record of events.
+
+mod answer;
+mod clock;
+mod completions;
+mod feed;
+mod metrics;
+mod problem;
+mod token;
+mod views;
+
+use std::io;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock_hand::ClockHand;
+use crate::house::House;
+use crate::intake::Intake;
+
+use axum::serve::ListenerExt;
+pub use token::{Token, TokenError};
+
+/// No chat message is longer.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// What the routes share.
+#[derive(Clone, Debug)]
+pub struct Api {
+    pub house: House,
+    pub intake: Intake,
+    pub token: Token,
+    /// Present only under the test clock.
+    pub clock_hand: Option<ClockHand>,
+    pub stop: CancellationToken,
+}
+
+/// Serves until told to stop; requests that wait for an answer are told so when the last run
+/// has ended.
+pub async fn serve(listener: TcpListener, api: Api) -> io::Result<()> {
+    let stop = api.stop.clone();
+    // With Nagle's algorithm on, every streamed answer would cost 40 ms.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection cannot be set to TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router(api))
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await
+}
+
+fn router(api: Api) -> Router {
+    let mut guarded = Router::new()
+        .route("/v1/chat/completions", post(completions::complete))
+        .route("/v1/chat/sessions", get(views::sessions))
+        .route("/v1/chat/sessions/{*rest}", get(views::history))
+        .route("/v1/status", get(views::status))
+        .route("/v1/events", get(feed::events))
+        .route("/metrics", get(metrics::metrics));
+    if api.clock_hand.is_some() {
+        guarded = guarded.route("/v1/clock", post(clock::advance));
+    }
+    guarded
+        .layer(from_fn_with_state(api.clone(), token::require))
+        .route("/health", get(views::health))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(api)
+}

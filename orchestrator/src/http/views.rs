@@ -1,0 +1,105 @@
+//! What can be read: health, status, conversations.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Api;
+use super::problem::{Problem, json};
+use crate::ids::{ChatJid, GroupFolder};
+use crate::store::{HistoryLine, StoreStatus};
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    now: Timestamp,
+    time_zone: String,
+    agent_runtime: &'static str,
+    store: StoreStatus,
+}
+
+#[derive(Serialize)]
+struct Sessions {
+    sessions: Vec<Conversation>,
+}
+
+#[derive(Serialize)]
+struct Conversation {
+    id: String,
+    group: GroupFolder,
+    name: String,
+    is_main: bool,
+}
+
+#[derive(Serialize)]
+struct History {
+    id: String,
+    messages: Vec<HistoryLine>,
+}
+
+pub(super) async fn health(State(api): State<Api>) -> Response {
+    let status = if api.stop.is_cancelled() {
+        "stopping"
+    } else {
+        "ok"
+    };
+    json(Health { status })
+}
+
+pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> {
+    Ok(json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now: api.house.clock.now(),
+        time_zone: api.house.config.time_zone_name.clone(),
+        agent_runtime: api.house.config.agent_runtime.word(),
+        store: api.house.store.status().await?,
+    }))
+}
+
+pub(super) async fn sessions(State(api): State<Api>) -> Result<Response, Problem> {
+    let groups = api.house.store.groups().await?;
+    let sessions = groups
+        .into_iter()
+        .filter_map(|group| {
+            let id = group.chat.http_conversation()?.to_owned();
+            Some(Conversation {
+                id,
+                group: group.folder,
+                name: group.name,
+                is_main: group.is_main,
+            })
+        })
+        .collect();
+    Ok(json(Sessions { sessions }))
+}
+
+/// `/v1/chat/sessions/<id>/history`; an id may hold slashes.
+pub(super) async fn history(
+    State(api): State<Api>,
+    Path(rest): Path<String>,
+) -> Result<Response, Problem> {
+    let no_such = |what: &str| {
+        let message = format!("there is no conversation `{what}`; `/v1/chat/sessions` lists them");
+        Problem::new(StatusCode::NOT_FOUND, "no_such_session", message)
+    };
+    let Some(id) = rest.strip_suffix("/history") else {
+        return Err(no_such(&rest));
+    };
+    let Ok(chat) = ChatJid::http(id) else {
+        return Err(no_such(id));
+    };
+    if api.house.store.group_of_chat(chat.clone()).await?.is_none() {
+        return Err(no_such(id));
+    }
+    Ok(json(History {
+        id: id.to_owned(),
+        messages: api.house.store.history(chat).await?,
+    }))
+}

@@ -1,0 +1,293 @@
+//! Reads what agents drop below `data/ipc`, safely and without knowing what it means.
+//!
+//! An agent owns its folder there: it may be a link, hold pipes, devices and giants, or be
+//! gone. Whatever lies there, a pass ends, reads nothing outside, and skips nothing silently.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::safe_dir::{SafeDir, Unreadable};
+
+/// No command of an agent is longer.
+const LARGEST: u64 = 1024 * 1024;
+/// What one pass takes from one folder, so that one agent cannot keep the watcher to itself.
+const PER_PASS: usize = 200;
+
+/// All agents' IPC folders.
+#[derive(Debug)]
+pub struct Inbox {
+    ipc: SafeDir,
+}
+
+/// Which of the two folders a file lay in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropKind {
+    Messages,
+    Tasks,
+}
+
+impl DropKind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Tasks => "tasks",
+        }
+    }
+}
+
+/// One thing that an agent dropped.
+#[derive(Debug)]
+pub struct Drop {
+    /// The folder it lay in: the identity of whoever dropped it.
+    pub folder: String,
+    pub kind: DropKind,
+    name: OsString,
+    pub content: Result<Vec<u8>, Unreadable>,
+}
+
+impl Drop {
+    /// How it is called in logs and receipts, e.g. `tasks/1767603600000-a1.json`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{}/{}", self.kind.folder(), self.name.display())
+    }
+}
+
+impl Inbox {
+    pub fn open(data_ipc: &Path) -> io::Result<Self> {
+        Ok(Self {
+            ipc: SafeDir::open(data_ipc)?,
+        })
+    }
+
+    /// Makes a group's folders, in place of whatever has their names.
+    pub fn prepare(&self, folder: &str) -> io::Result<()> {
+        let group = self.ipc.enter(folder)?;
+        for name in ["messages", "tasks", "input"] {
+            group.enter(name)?;
+        }
+        Ok(())
+    }
+
+    /// One pass over these groups' folders: messages before tasks, names in order. Empty means
+    /// that there is nothing left.
+    pub fn scan(&self, folders: &[String]) -> io::Result<Vec<Drop>> {
+        let mut drops = Vec::new();
+        for folder in folders {
+            let Some(group) = self.ipc.enter_existing(folder)? else {
+                continue;
+            };
+            for kind in [DropKind::Messages, DropKind::Tasks] {
+                if let Some(dropped) = group.enter_existing(kind.folder())? {
+                    drops.extend(take(&dropped, folder, kind)?);
+                }
+            }
+        }
+        Ok(drops)
+    }
+
+    pub fn remove(&self, dropped: &Drop) -> io::Result<()> {
+        match self.folder_of(dropped)? {
+            Some(folder) => folder.remove(&dropped.name),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a drop to `errors/`, whatever it is, and returns its name there.
+    pub fn quarantine(&self, dropped: &Drop) -> io::Result<OsString> {
+        let errors = self.ipc.enter("errors")?;
+        let mut name = OsString::from(format!("{}-", dropped.folder));
+        name.push(&dropped.name);
+        let Some(folder) = self.folder_of(dropped)? else {
+            return Ok(name);
+        };
+        let mut free = name.clone();
+        let mut taken = 0;
+        while !folder.move_to(&dropped.name, &errors, &free)? {
+            taken += 1;
+            free.clone_from(&name);
+            free.push(format!(".{taken}"));
+        }
+        Ok(free)
+    }
+
+    /// Leaves a file for the group's agent to read.
+    pub fn write_snapshot(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.ipc.enter(folder)?.replace(name, bytes)
+    }
+
+    fn folder_of(&self, dropped: &Drop) -> io::Result<Option<SafeDir>> {
+        match self.ipc.enter_existing(&dropped.folder)? {
+            Some(group) => group.enter_existing(dropped.kind.folder()),
+            None => Ok(None),
+        }
+    }
+}
+
+fn take(dropped: &SafeDir, folder: &str, kind: DropKind) -> io::Result<Vec<Drop>> {
+    let names = dropped.names()?;
+    let wanted = names.into_iter().filter(|name| is_command(name));
+    Ok(wanted
+        .take(PER_PASS)
+        .filter_map(|name| {
+            // Gone between the listing and now: its owner took it back.
+            let content = dropped.read(&name, LARGEST)?;
+            Some(Drop {
+                folder: folder.to_owned(),
+                kind,
+                name,
+                content,
+            })
+        })
+        .collect())
+}
+
+/// Temporary files end otherwise, or begin with a dot.
+fn is_command(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".json") && !name.starts_with(b".")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Ipc {
+        root: tempfile::TempDir,
+        inbox: Inbox,
+    }
+
+    fn ipc() -> Ipc {
+        let root = tempfile::tempdir().unwrap();
+        let inbox = Inbox::open(root.path()).unwrap();
+        inbox.prepare("g").unwrap();
+        Ipc { root, inbox }
+    }
+
+    impl Ipc {
+        fn path(&self, name: impl AsRef<Path>) -> std::path::PathBuf {
+            self.root.path().join("g/messages").join(name)
+        }
+
+        fn scan(&self) -> Vec<Drop> {
+            self.inbox.scan(&["g".to_owned()]).unwrap()
+        }
+    }
+
+    #[test]
+    fn files_come_in_the_order_of_their_names_and_temporary_ones_do_not() {
+        let ipc = ipc();
+        for name in ["2.json", "10.json", "1.json", "3.json.tmp", ".4.json", "readme"] {
+            fs_err::write(ipc.path(name), name).unwrap();
+        }
+        let names: Vec<String> = ipc.scan().iter().map(Drop::shown).collect();
+        assert_eq!(names, ["messages/1.json", "messages/10.json", "messages/2.json"]);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_named_moved_and_never_followed() {
+        let ipc = ipc();
+        let secret = ipc.root.path().join("secret");
+        fs_err::write(&secret, "s").unwrap();
+        symlink(&secret, ipc.path("a.json")).unwrap();
+        symlink("nowhere", ipc.path("b.json")).unwrap();
+        fs_err::create_dir(ipc.path("c.json")).unwrap();
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, ipc.path("d.json"), pipe, FILE, 0).unwrap();
+        fs_err::hard_link(&secret, ipc.path("e.json")).unwrap();
+        fs_err::File::create(ipc.path("f.json")).unwrap().set_len(LARGEST + 1).unwrap();
+
+        let drops = ipc.scan();
+        let reasons: Vec<String> = drops
+            .iter()
+            .map(|dropped| dropped.content.clone().unwrap_err().to_string())
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                "it is a symbolic link, not a file",
+                "it is a symbolic link, not a file",
+                "it is a folder, not a file",
+                "it is a pipe, not a file",
+                "it has a second name elsewhere",
+                "it has 1048577 bytes, and at most 1048576 are read",
+            ]
+        );
+        for dropped in &drops {
+            ipc.inbox.quarantine(dropped).unwrap();
+        }
+        assert!(ipc.scan().is_empty());
+        assert_eq!(fs_err::read_to_string(&secret).unwrap(), "s");
+        assert!(fs_err::symlink_metadata(ipc.root.path().join("errors/g-a.json")).unwrap().is_symlink());
+    }
+
+    const FILE: rustix::fs::Mode = rustix::fs::Mode::RUSR.union(rustix::fs::Mode::WUSR);
+
+    #[test]
+    fn a_folder_that_became_a_link_is_not_entered() {
+        let ipc = ipc();
+        let outside = tempfile::tempdir().unwrap();
+        fs_err::write(outside.path().join("x.json"), "{}").unwrap();
+        fs_err::remove_dir(ipc.path("")).unwrap();
+        symlink(outside.path(), ipc.root.path().join("g/messages")).unwrap();
+
+        assert!(ipc.scan().is_empty());
+        ipc.inbox.prepare("g").unwrap();
+        assert!(fs_err::symlink_metadata(ipc.path("")).unwrap().is_dir());
+        assert!(outside.path().join("x.json").is_file());
+    }
+
+    #[test]
+    fn ten_thousand_files_are_taken_in_bounded_passes() {
+        let ipc = ipc();
+        for n in 0..10_000 {
+            fs_err::write(ipc.path(format!("{n:05}.json")), "{}").unwrap();
+        }
+        let mut taken = 0;
+        loop {
+            let drops = ipc.scan();
+            if drops.is_empty() {
+                break;
+            }
+            assert!(drops.len() <= PER_PASS);
+            for dropped in &drops {
+                ipc.inbox.remove(dropped).unwrap();
+            }
+            taken += drops.len();
+        }
+        assert_eq!(taken, 10_000);
+    }
+
+    #[test]
+    fn two_files_of_one_name_both_survive_quarantine_and_odd_names_do_too() {
+        let ipc = ipc();
+        let odd = OsString::from_vec(b"\xff\n.json".to_vec());
+        for name in [OsStr::new("x.json"), OsStr::new("x.json"), &odd] {
+            fs_err::write(ipc.path(name), "{").unwrap();
+            for dropped in &ipc.scan() {
+                ipc.inbox.quarantine(dropped).unwrap();
+            }
+        }
+        let errors = SafeDir::open(&ipc.root.path().join("errors")).unwrap();
+        assert_eq!(errors.names().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_snapshot_replaces_a_planted_link() {
+        let ipc = ipc();
+        let victim = ipc.root.path().join("victim");
+        fs_err::write(&victim, "precious").unwrap();
+        symlink(&victim, ipc.root.path().join("g/current_tasks.json")).unwrap();
+
+        ipc.inbox.write_snapshot("g", "current_tasks.json", b"[]").unwrap();
+
+        assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious");
+        let written = fs_err::read_to_string(ipc.root.path().join("g/current_tasks.json"));
+        assert_eq!(written.unwrap(), "[]");
+    }
+}

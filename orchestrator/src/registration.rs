@@ -1,0 +1,108 @@
+//! How a chat becomes a group: by an operator, by the main group's agent, or, for the HTTP
+//! channel, by being talked to (whoever holds the token is the operator).
+
+use agent_protocol::IpcTask;
+
+use crate::events::Event;
+use crate::house::House;
+use crate::ids::{ChatJid, GroupFolder};
+use crate::store::{Group, NewGroup, StoreError, TriggerRule};
+
+/// Registers a group and tells so.
+pub async fn register(house: &House, new: NewGroup) -> Result<Group, StoreError> {
+    let group = house.store.register_group(new, house.clock.now()).await?;
+    house.events.tell(Event::GroupRegistered {
+        chat: group.chat.clone(),
+        folder: group.folder.clone(),
+        main: group.is_main,
+    });
+    Ok(group)
+}
+
+/// The control channel every installation has from its first start.
+pub async fn ensure_main(house: &House) -> Result<(), StoreError> {
+    if house.store.group_of_folder(GroupFolder::main()).await?.is_some() {
+        return Ok(());
+    }
+    let Ok(chat) = ChatJid::http("main") else {
+        return Ok(());
+    };
+    let new = NewGroup {
+        folder: GroupFolder::main(),
+        chat,
+        name: "main".to_owned(),
+        trigger: TriggerRule::Always,
+        is_main: true,
+    };
+    register(house, new).await.map(|_group| ())
+}
+
+/// The group of an HTTP conversation, registered if it is new.
+pub async fn of_conversation(house: &House, chat: ChatJid) -> Result<Group, StoreError> {
+    if let Some(group) = house.store.group_of_chat(chat.clone()).await? {
+        return Ok(group);
+    }
+    let name = chat.http_conversation().unwrap_or(chat.as_str()).to_owned();
+    let folder = free_folder(house, &name).await?;
+    let new = NewGroup {
+        folder,
+        chat,
+        name,
+        trigger: TriggerRule::Always,
+        is_main: false,
+    };
+    register(house, new).await
+}
+
+/// The name itself where it can be a folder and is free, else one made from it.
+async fn free_folder(house: &House, name: &str) -> Result<GroupFolder, StoreError> {
+    if let Ok(folder) = name.parse::<GroupFolder>()
+        && !folder.is_main()
+        && house.store.group_of_folder(folder.clone()).await?.is_none()
+    {
+        return Ok(folder);
+    }
+    let slug: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
+    loop {
+        let folder = format!("http-{slug}-{:06x}", rand::random::<u32>() & 0xff_ffff);
+        if let Ok(folder) = folder.parse::<GroupFolder>()
+            && house.store.group_of_folder(folder.clone()).await?.is_none()
+        {
+            return Ok(folder);
+        }
+    }
+}
+
+/// Reads what the main group's agent asks to register.
+pub fn from_agent(task: IpcTask) -> Result<NewGroup, String> {
+    let IpcTask::RegisterGroup {
+        jid,
+        name,
+        folder,
+        trigger,
+        requires_trigger,
+    } = task
+    else {
+        return Err("not a registration".to_owned());
+    };
+    let trigger = match (requires_trigger.unwrap_or(true), trigger.trim()) {
+        (false, _) => TriggerRule::Always,
+        (true, "") => TriggerRule::AssistantName,
+        (true, word) => TriggerRule::Word(word.to_owned()),
+    };
+    let folder: GroupFolder = folder.parse().map_err(|error| crate::chain(&error))?;
+    if folder.is_main() {
+        return Err("the folder `main` is reserved for the main group".to_owned());
+    }
+    Ok(NewGroup {
+        folder,
+        chat: jid.parse().map_err(|error| crate::chain(&error))?,
+        name,
+        trigger,
+        is_main: false,
+    })
+}

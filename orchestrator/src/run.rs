@@ -1,0 +1,278 @@
+//! `nanokimi run`: the parts are put together here, in the order a message meets them, and
+//! taken apart again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, HomeError, prepare_credentials};
+use crate::channel::{Channel, Channels};
+use crate::clock::Clock;
+use crate::clock_hand::{self, ClockHand};
+use crate::config::{AgentRuntime, Config};
+use crate::events::EventLog;
+use crate::group_queue::{self, GroupQueue, Lanes};
+use crate::house::House;
+use crate::http::{self, Api, Token, TokenError};
+use crate::instance::{self, InstanceError};
+use crate::intake::Intake;
+use crate::ipc::{self, Inbox, IpcDesk, IpcWatch};
+use crate::logs::{self, Logs};
+use crate::outbox::{self, Outbox};
+use crate::registration;
+use crate::running::{Fault, Running};
+use crate::scheduler::{self, Scheduler};
+use crate::store::{Store, StoreError};
+use crate::turn::Turns;
+
+/// What `run` is told besides the configuration.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub root: PathBuf,
+    /// Freeze the clock here and let `/v1/clock` move it.
+    pub test_clock: Option<Timestamp>,
+}
+
+/// Why the orchestrator did not run, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(
+        "agents in containers are not built yet: set agent_runtime = \"host\" (or NANOKIMI_AGENT_RUNTIME=host), which runs them as processes without isolation"
+    )]
+    NoContainers,
+    #[error(
+        "agent_runner: `{}` is not there; build it with `cargo build -p agent-runner`, or set agent_runner to its path", .0.display()
+    )]
+    NoRunner(PathBuf),
+    #[error("with a test clock the API must listen on loopback, not on {0}")]
+    TestClockInPublic(SocketAddr),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error("the folder cannot be prepared")]
+    Folder(#[source] io::Error),
+    #[error("the log files cannot be opened")]
+    Logs(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("http_listen: cannot listen on {address}; choose another address, or port 0 for any free one")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("our own executable cannot be found, and it guards the agents")]
+    NoSelf(#[source] io::Error),
+    #[error("signals cannot be listened for")]
+    Signals(#[source] io::Error),
+    #[error("the service manager cannot be told that we are ready")]
+    Notify(#[source] io::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Runs until a signal; returns after everything of ours has ended.
+pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
+    check(&config, &options)?;
+    let root = options.root.as_path();
+    make_folders(root).map_err(RunError::Folder)?;
+    let _instance = instance::lock(root)?;
+    let token = Token::read_or_make(root)?;
+    let logs = Logs::open(root, &config, &[token.expose()]).map_err(RunError::Logs)?;
+    let _logging = logs::install(logs);
+    prepare_credentials(root, &config)?;
+
+    let clock = options.test_clock.map_or_else(Clock::system, Clock::test);
+    let house = House {
+        root: options.root.clone(),
+        config: Arc::new(config),
+        store: Store::open(root)?,
+        events: EventLog::new(clock.clone()),
+        clock,
+    };
+    let listener = listen(&house).await?;
+    let address = listener.local_addr().map_err(|source| RunError::Listen {
+        address: house.config.http_listen,
+        source,
+    })?;
+    registration::ensure_main(&house).await?;
+    let grace = house.config.shutdown_grace;
+    let running = start(house, listener, token).await?;
+    announce(address).map_err(RunError::Notify)?;
+
+    let (told, hurried) = signals().map_err(RunError::Signals)?;
+    let ended = running.until(told, hurried, grace).await;
+    tracing::info!("stopped");
+    ended.map_err(RunError::Fault)
+}
+
+fn check(config: &Config, options: &RunOptions) -> Result<(), RunError> {
+    match config.agent_runtime {
+        AgentRuntime::Docker => return Err(RunError::NoContainers),
+        AgentRuntime::Host if config.agent_runner.is_file() => {}
+        AgentRuntime::Host => return Err(RunError::NoRunner(config.agent_runner.clone())),
+    }
+    if options.test_clock.is_some() && !config.http_listen.ip().is_loopback() {
+        return Err(RunError::TestClockInPublic(config.http_listen));
+    }
+    Ok(())
+}
+
+fn make_folders(root: &Path) -> io::Result<()> {
+    for folder in ["store", "data/ipc/errors", "data/sessions", "groups/global", "logs"] {
+        fs_err::create_dir_all(root.join(folder))?;
+    }
+    Ok(())
+}
+
+async fn listen(house: &House) -> Result<TcpListener, RunError> {
+    let address = house.config.http_listen;
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Listen { address, source })
+}
+
+/// Starts the parts. Handles are moved, never kept here: a part that is served through a
+/// handle ends when the last holder of it has ended, so the outbox is the last to go.
+async fn start(house: House, listener: TcpListener, token: Token) -> Result<Running, RunError> {
+    let mut running = Running::default();
+    let (queue, arrivals) = GroupQueue::new();
+    let (outbox, woken) = Outbox::new();
+    let (scheduler, changes) = Scheduler::new();
+    let (ipc, requests) = IpcWatch::new();
+
+    let recovered = house.store.recover(house.clock.now()).await?;
+    if recovered.requeued + recovered.answered > 0 {
+        tracing::warn!(
+            requeued = recovered.requeued,
+            answered = recovered.answered,
+            "an earlier process ended in the middle of its work; it goes on here"
+        );
+    }
+    let clock_hand = house.clock.is_test().then(|| {
+        let (hand, moves) = ClockHand::new();
+        let (clock, ipc) = (house.clock.clone(), ipc.clone());
+        running.add("test clock", |stop| clock_hand::serve(moves, clock, ipc, stop));
+        tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
+        hand
+    });
+    let intake = Intake::new(house.clone(), queue.clone());
+    let api_house = house.clone();
+    running.add("HTTP API", |stop: CancellationToken| async move {
+        let api = Api {
+            house: api_house,
+            intake,
+            token,
+            clock_hand,
+            stop,
+        };
+        if let Err(error) = http::serve(listener, api).await {
+            tracing::error!(%error, "the HTTP API failed");
+        }
+    });
+
+    let guard = std::env::current_exe().map_err(RunError::NoSelf)?;
+    let agent = Agent::new(house.clone(), ipc.clone(), guard);
+    let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
+    let lanes = Lanes::new(house.config.max_concurrent, recovered.groups);
+    running.add("group queue", |stop| group_queue::serve(arrivals, turns, lanes, stop));
+
+    let (scheduler_house, scheduler_queue) = (house.clone(), queue);
+    running.add("scheduler", |stop| {
+        scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
+    });
+
+    let inbox = Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?;
+    let desk = IpcDesk {
+        house: house.clone(),
+        inbox,
+        outbox,
+        scheduler,
+    };
+    let interval = house.config.ipc_scan_interval;
+    running.add("IPC watcher", |_ends_with_its_askers| ipc::serve(requests, desk, interval));
+
+    let channels = Channels::new(vec![Channel::Http]);
+    running.add("outbox", |_ends_with_its_wakers| outbox::serve(woken, house, channels));
+    if let Some(every) = watchdog_interval() {
+        running.add("watchdog", |stop| feed_watchdog(every, stop));
+    }
+    Ok(running)
+}
+
+/// Tells the service manager that we are ready, and where.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    tracing::info!(%address, "ready");
+    let http = format!("X_HTTP_ADDR={address}");
+    sd_notify::notify(&[NotifyState::Ready, NotifyState::Custom(&http)])
+}
+
+/// Half of what the service manager allows between two signs of life.
+fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|allowed| allowed / 2)
+}
+
+async fn feed_watchdog(every: Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {
+                if let Err(error) = sd_notify::notify(&[NotifyState::Watchdog]) {
+                    tracing::warn!(%error, "the watchdog cannot be fed");
+                }
+            }
+        }
+    }
+}
+
+/// The first SIGTERM or SIGINT, and the second.
+fn signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let first = Stop::listen()?;
+    let second = Stop::listen()?;
+    let told = async move {
+        first.next().await;
+        tracing::info!("stopping: intake is closed, agents may finish");
+        if let Err(error) = sd_notify::notify(&[NotifyState::Stopping]) {
+            tracing::warn!(%error, "the service manager cannot be told that we are stopping");
+        }
+    };
+    let hurried = async move {
+        let second = second.next().await;
+        second.next().await;
+    };
+    Ok((told, hurried))
+}
+
+struct Stop {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(mut self) -> Self {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+        self
+    }
+}

@@ -1,0 +1,254 @@
+//! Folders that an agent can write to, handled so that nothing it plants there leads us out.
+//!
+//! Every step is taken from an open directory and never follows a symbolic link; what stands
+//! in the way of a folder of ours is removed, not followed.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat,
+    renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+/// An open directory.
+#[derive(Debug)]
+pub struct SafeDir {
+    fd: OwnedFd,
+    /// For messages only.
+    path: PathBuf,
+}
+
+/// Why an entry of a folder is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A link, a pipe, a folder, a device.
+    NotAFile(&'static str),
+    TooLarge {
+        size: u64,
+        limit: u64,
+    },
+    /// It has a second name, perhaps outside.
+    HardLinked,
+    Io(String),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAFile(kind) => write!(f, "it is {kind}, not a file"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "it has {size} bytes, and at most {limit} are read")
+            }
+            Self::HardLinked => f.write_str("it has a second name elsewhere"),
+            Self::Io(error) => f.write_str(error),
+        }
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::RDONLY);
+
+const FOLDER_MODE: Mode = Mode::RWXU
+    .union(Mode::RGRP)
+    .union(Mode::XGRP)
+    .union(Mode::ROTH)
+    .union(Mode::XOTH);
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
+
+impl SafeDir {
+    /// Opens a folder that the agent cannot replace (its parent is ours), creating it if missing.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs_err::create_dir_all(path)?;
+        let fd = rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| at(path, e))?;
+        Ok(Self {
+            fd,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Enters a folder inside this one, creating it if it is missing.
+    pub fn enter(&self, name: &str) -> io::Result<Self> {
+        let path = self.path.join(name);
+        let fd = match self.open_folder(name) {
+            Err(Errno::NOENT) => self.make_folder(name),
+            // A link or a file where our folder belongs.
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                unlinkat(&self.fd, name, AtFlags::empty()).map_err(|e| at(&path, e))?;
+                self.make_folder(name)
+            }
+            opened => opened,
+        };
+        Ok(Self {
+            fd: fd.map_err(|e| at(&path, e))?,
+            path,
+        })
+    }
+
+    /// Enters a folder if it is one; none if it is missing or something else.
+    pub fn enter_existing(&self, name: &str) -> io::Result<Option<Self>> {
+        let path = self.path.join(name);
+        match self.open_folder(name) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(at(&path, error)),
+        }
+    }
+
+    /// The names in this folder, in the order of their bytes.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(|e| at(&self.path, e))? {
+            let entry = entry.map_err(|e| at(&self.path, e))?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name.to_vec()));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reads a plain file of at most `limit` bytes; none if it is gone.
+    pub fn read(&self, name: &OsStr, limit: u64) -> Option<Result<Vec<u8>, Unreadable>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return None,
+            Err(Errno::LOOP) => return Some(Err(Unreadable::NotAFile("a symbolic link"))),
+            // A socket cannot be opened at all.
+            Err(Errno::NXIO) => return Some(Err(Unreadable::NotAFile("a socket or device"))),
+            Err(error) => return Some(Err(Unreadable::Io(error.to_string()))),
+        };
+        Some(read_plain(fd, self.path.join(name), limit))
+    }
+
+    /// Creates a file that must not exist yet, in any form.
+    pub fn create_new(&self, name: &str) -> io::Result<File> {
+        let path = self.path.join(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let fd = openat(&self.fd, name, flags, FILE_MODE).map_err(|e| at(&path, e))?;
+        Ok(File::from_parts(fd.into(), path))
+    }
+
+    /// Puts a file in place as a whole; whatever had its name, a link too, is replaced.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = format!(".{name}.new");
+        self.remove(OsStr::new(&temporary))?;
+        self.create_new(&temporary)?.write_all(bytes)?;
+        renameat(&self.fd, &temporary, &self.fd, name).map_err(|e| at(&self.path.join(name), e))
+    }
+
+    /// Whether a regular file of this name is here.
+    pub fn holds_file(&self, name: &str) -> io::Result<bool> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(at(&self.path.join(name), error)),
+        }
+    }
+
+    /// Removes a file or a link; it may be missing.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(at(&self.path.join(name), error)),
+        }
+    }
+
+    /// Moves an entry, whatever it is, to another folder; says whether the new name was free.
+    pub fn move_to(&self, name: &OsStr, folder: &Self, new: &OsStr) -> io::Result<bool> {
+        match renameat_with(&self.fd, name, &folder.fd, new, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(at(&self.path.join(name), error)),
+        }
+    }
+
+    fn open_folder(&self, name: &str) -> Result<OwnedFd, Errno> {
+        openat(&self.fd, name, DIRECTORY, Mode::empty())
+    }
+
+    fn make_folder(&self, name: &str) -> Result<OwnedFd, Errno> {
+        mkdirat(&self.fd, name, FOLDER_MODE)?;
+        self.open_folder(name)
+    }
+}
+
+fn read_plain(fd: OwnedFd, path: PathBuf, limit: u64) -> Result<Vec<u8>, Unreadable> {
+    let stat = fstat(&fd).map_err(|error| Unreadable::Io(error.to_string()))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(Unreadable::NotAFile("a folder")),
+        FileType::Fifo => return Err(Unreadable::NotAFile("a pipe")),
+        FileType::Symlink
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => return Err(Unreadable::NotAFile("a device")),
+    }
+    if stat.st_nlink > 1 {
+        return Err(Unreadable::HardLinked);
+    }
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    if size > limit {
+        return Err(Unreadable::TooLarge { size, limit });
+    }
+    let mut bytes = Vec::new();
+    // It may grow while we read.
+    File::from_parts(fd.into(), path)
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Unreadable::Io(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn at(path: &Path, errno: Errno) -> io::Error {
+    let error = io::Error::from(errno);
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_planted_link_is_replaced_and_what_it_points_at_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let group = SafeDir::open(&root.path().join("group")).unwrap();
+        symlink(outside.path(), root.path().join("group/logs")).unwrap();
+
+        group.enter("logs").unwrap().create_new("run.log").unwrap();
+
+        assert!(root.path().join("group/logs/run.log").is_file());
+        assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_never_written_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs_err::write(&victim, "precious").unwrap();
+        let group = SafeDir::open(&root.path().join("group")).unwrap();
+        symlink(&victim, root.path().join("group/BOOTSTRAP.md")).unwrap();
+
+        assert!(group.create_new("BOOTSTRAP.md").is_err());
+        assert!(!group.holds_file("BOOTSTRAP.md").unwrap());
+        group.replace("BOOTSTRAP.md", b"ours").unwrap();
+
+        assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious");
+        assert!(group.holds_file("BOOTSTRAP.md").unwrap());
+    }
+}

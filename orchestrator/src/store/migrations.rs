@@ -1,0 +1,202 @@
+//! The schema, version by version. A version that has been released is never edited.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::StoreError;
+
+/// A command of the same installation may hold the write lock for a moment.
+const BUSY: Duration = Duration::from_secs(5);
+
+const V1: &str = "
+CREATE TABLE chats (
+    jid TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    is_group INTEGER NOT NULL,
+    last_activity TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE groups (
+    folder TEXT PRIMARY KEY,
+    chat_jid TEXT NOT NULL UNIQUE REFERENCES chats(jid),
+    name TEXT NOT NULL,
+    trigger_pattern TEXT,
+    requires_trigger INTEGER NOT NULL,
+    is_main INTEGER NOT NULL,
+    added_at TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX one_main_group ON groups(is_main) WHERE is_main = 1;
+
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    chat_jid TEXT NOT NULL REFERENCES chats(jid),
+    id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    sender_name TEXT NOT NULL,
+    content TEXT NOT NULL,
+    sent_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting','queued','in_flight','answered','failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    run_id TEXT REFERENCES runs(id),
+    UNIQUE (chat_jid, id)
+) STRICT;
+CREATE INDEX open_messages ON messages(chat_jid, seq) WHERE state IN ('waiting','queued','in_flight');
+
+-- A run is also the claim on what it works at: the messages that name it, or its task.
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY,
+    group_folder TEXT NOT NULL REFERENCES groups(folder),
+    kind TEXT NOT NULL CHECK (kind IN ('message','task')),
+    task_id TEXT,
+    due_at TEXT,
+    state TEXT NOT NULL CHECK (state IN ('queued','in_flight','ended')),
+    attempt INTEGER NOT NULL,
+    outcome TEXT CHECK (outcome IN ('answered','silent','failed','interrupted')),
+    error TEXT,
+    session_id TEXT,
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    ended_at TEXT
+) STRICT;
+CREATE INDEX open_runs ON runs(group_folder, created_at) WHERE state <> 'ended';
+-- At most one live run per group.
+CREATE UNIQUE INDEX one_run_per_group ON runs(group_folder) WHERE state = 'in_flight';
+
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    chat_jid TEXT NOT NULL REFERENCES chats(jid),
+    run_id TEXT REFERENCES runs(id),
+    output_index INTEGER,
+    text TEXT NOT NULL,
+    -- Chosen before the first attempt, so that a repeated one is the same message.
+    message_id TEXT NOT NULL UNIQUE,
+    after_seq INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending','sent','failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    sent_at TEXT,
+    UNIQUE (run_id, output_index)
+) STRICT;
+CREATE INDEX unsent ON outbox(chat_jid, id) WHERE state = 'pending';
+
+CREATE TABLE sessions (
+    group_folder TEXT PRIMARY KEY REFERENCES groups(folder),
+    session_id TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY,
+    group_folder TEXT NOT NULL REFERENCES groups(folder),
+    prompt TEXT NOT NULL,
+    schedule_type TEXT NOT NULL CHECK (schedule_type IN ('cron','interval','once')),
+    schedule_value TEXT NOT NULL,
+    context_mode TEXT NOT NULL CHECK (context_mode IN ('group','isolated')),
+    status TEXT NOT NULL CHECK (status IN ('active','paused','completed')),
+    next_run TEXT,
+    last_run TEXT,
+    last_result TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX due_tasks ON tasks(next_run) WHERE status = 'active';
+
+CREATE TABLE task_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
+    run_id TEXT NOT NULL,
+    due_at TEXT NOT NULL,
+    ended_at TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    result TEXT,
+    error TEXT
+) STRICT;
+
+-- An IPC file that has been handled, until it is gone from the disk.
+CREATE TABLE ipc_receipts (
+    group_folder TEXT NOT NULL,
+    file TEXT NOT NULL,
+    handled_at TEXT NOT NULL,
+    PRIMARY KEY (group_folder, file)
+) STRICT;
+";
+
+fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![M::up(V1)])
+}
+
+pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
+    let opened = |source| StoreError::Open {
+        file: file.to_owned(),
+        source,
+    };
+    let mut connection = Connection::open(file).map_err(opened)?;
+    connection.busy_timeout(BUSY).map_err(opened)?;
+    // FULL: a commit survives the loss of power, at under two milliseconds each.
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        .map_err(opened)?;
+    migrate(file, &mut connection)?;
+    Ok(connection)
+}
+
+fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let migrations = migrations();
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let known = KNOWN;
+    if found > known {
+        return Err(StoreError::Newer {
+            file: file.to_owned(),
+            found,
+            known,
+        });
+    }
+    migrations
+        .to_latest(connection)
+        .map_err(|source| StoreError::Migrate {
+            file: file.to_owned(),
+            source,
+        })
+}
+
+/// The schema version this program writes.
+const KNOWN: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_applies() {
+        migrations().validate().unwrap();
+    }
+
+    #[test]
+    fn the_known_version_is_the_last_migration() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open(&folder.path().join("messages.db")).unwrap();
+        let version: i64 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(usize::try_from(version).unwrap(), KNOWN);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("messages.db");
+        drop(open(&file).unwrap());
+        Connection::open(&file)
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+
+        let refused = open(&file).unwrap_err().to_string();
+
+        assert!(refused.contains("schema 99, this one knows 1"), "{refused}");
+    }
+}

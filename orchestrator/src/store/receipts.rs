@@ -1,0 +1,84 @@
+//! Receipts for IPC files: what a file asks for and the note that it was done are one
+//! transaction, so a file that outlives us (a crash, a folder we may not write) is not done twice.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::groups::touch_chat;
+use super::outbox::{NewText, insert_text};
+use super::rows::{instant, parsed};
+use super::{Store, StoreError};
+use crate::ids::{ChatJid, GroupFolder, RunId};
+
+/// A file as its receipt names it: the folder it lay in, then `messages/…` or `tasks/…`.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub group: GroupFolder,
+    pub file: String,
+}
+
+impl Store {
+    pub async fn has_receipt(&self, receipt: Receipt) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            let found: Option<i64> = tx
+                .prepare_cached("SELECT 1 FROM ipc_receipts WHERE group_folder = ?1 AND file = ?2")?
+                .query_row(params![receipt.group.as_str(), receipt.file], |row| row.get(0))
+                .optional()?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
+    /// The file is gone, so its receipt may go.
+    pub async fn drop_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            tx.execute(
+                "DELETE FROM ipc_receipts WHERE group_folder = ?1 AND file = ?2",
+                params![receipt.group.as_str(), receipt.file],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps a text that an agent sent by IPC, with the receipt for its file. It belongs to
+    /// the live run of the agent's group, if there is one.
+    pub async fn queue_ipc_text(
+        &self,
+        receipt: Receipt,
+        chat: ChatJid,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            give_receipt(tx, &receipt, now)?;
+            touch_chat(tx, &chat, None, now)?;
+            let run: Option<RunId> = tx
+                .prepare_cached("SELECT id FROM runs WHERE group_folder = ?1 AND state = 'in_flight'")?
+                .query_row([receipt.group.as_str()], |row| parsed(row, "id"))
+                .optional()?;
+            let text = NewText {
+                chat: &chat,
+                run: run.as_ref(),
+                output_index: None,
+                text: &text,
+                message_id: &uuid::Uuid::new_v4().to_string(),
+            };
+            insert_text(tx, &text, now)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+pub(super) fn give_receipt(
+    tx: &Transaction<'_>,
+    receipt: &Receipt,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO ipc_receipts (group_folder, file, handled_at) VALUES (?1, ?2, ?3)",
+        params![receipt.group.as_str(), receipt.file, instant(now)],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What a process that died left behind, put back into a state that can go on.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+
+use super::rows::{instant, parsed};
+use super::runs::outputs_of;
+use super::{Store, StoreError};
+use crate::ids::{GroupFolder, RunId};
+
+/// What was found at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Runs that were cut off before they had said anything: their work is queued again.
+    pub requeued: usize,
+    /// Runs that were cut off after they had answered: they are not repeated.
+    pub answered: usize,
+    /// Groups with work to do.
+    pub groups: Vec<GroupFolder>,
+}
+
+impl Store {
+    /// Ends the runs of the process before us. Call once, before anything is claimed.
+    pub async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        self.call(move |tx| {
+            let mut recovered = Recovered::default();
+            for run in cut_off(tx)? {
+                if outputs_of(tx, run.as_str())? == 0 {
+                    requeue(tx, &run, now)?;
+                    recovered.requeued += 1;
+                } else {
+                    settle_answered(tx, &run, now)?;
+                    recovered.answered += 1;
+                }
+            }
+            recovered.groups = with_work(tx)?;
+            Ok(recovered)
+        })
+        .await
+    }
+}
+
+fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {
+    let mut rows = tx.prepare("SELECT id FROM runs WHERE state = 'in_flight' ORDER BY started_at")?;
+    let runs = rows
+        .query_map([], |row| parsed(row, "id"))?
+        .collect::<Result<_, _>>()?;
+    Ok(runs)
+}
+
+fn requeue(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE messages SET state = 'queued', run_id = NULL WHERE run_id = ?1 AND state = 'in_flight'",
+        [run.as_str()],
+    )?;
+    tx.execute(
+        "UPDATE runs SET state = 'queued', attempt = attempt + 1, started_at = NULL
+         WHERE id = ?1 AND kind = 'task'",
+        [run.as_str()],
+    )?;
+    tx.execute(
+        "UPDATE runs SET state = 'ended', outcome = 'interrupted', ended_at = ?2
+         WHERE id = ?1 AND kind = 'message'",
+        params![run.as_str(), instant(now)],
+    )?;
+    Ok(())
+}
+
+fn settle_answered(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE messages SET state = 'answered' WHERE run_id = ?1 AND state = 'in_flight'",
+        [run.as_str()],
+    )?;
+    tx.execute(
+        "UPDATE runs SET state = 'ended', outcome = 'interrupted', ended_at = ?2 WHERE id = ?1",
+        params![run.as_str(), instant(now)],
+    )?;
+    tx.execute(
+        "UPDATE tasks SET last_run = ?2,
+                last_result = 'interrupted after it had spoken',
+                status = CASE WHEN next_run IS NULL THEN 'completed' ELSE status END
+         WHERE id = (SELECT task_id FROM runs WHERE id = ?1)",
+        params![run.as_str(), instant(now)],
+    )?;
+    Ok(())
+}
+
+fn with_work(tx: &Transaction<'_>) -> Result<Vec<GroupFolder>, StoreError> {
+    let mut rows = tx.prepare(
+        "SELECT folder FROM groups
+         WHERE EXISTS (SELECT 1 FROM messages WHERE messages.chat_jid = groups.chat_jid AND state = 'queued')
+            OR EXISTS (SELECT 1 FROM runs WHERE runs.group_folder = groups.folder AND state = 'queued')
+         ORDER BY folder",
+    )?;
+    let groups = rows
+        .query_map([], |row| parsed(row, "folder"))?
+        .collect::<Result<_, _>>()?;
+    Ok(groups)
+}

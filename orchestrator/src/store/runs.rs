@@ -1,0 +1,374 @@
+//! Claims: which run works at which messages or task, and how it gave them back.
+//!
+//! Invariant: a message or task run is claimed by at most one live run, and a claim that ends
+//! leaves what it held answered, queued again, or failed and reported.
+
+use agent_protocol::ContextMode;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::messages::open_messages;
+use super::outbox::{NewText, insert_text};
+use super::rows::{instant, parsed, parsed_or_null, words};
+use super::tasks::{end_task_run, read_context_mode};
+use super::{Group, Store, StoreError, StoredMessage};
+use crate::events::{RunKind, RunOutcome};
+use crate::ids::{GroupFolder, RunId, SessionId, TaskId};
+
+words!(RunOutcome, "run outcome", {
+    Answered => "answered",
+    Silent => "silent",
+    Failed => "failed",
+    Interrupted => "interrupted",
+});
+
+/// Work that a run has claimed.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub run: RunId,
+    pub group: Group,
+    pub unit: Unit,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The session to continue, if the unit continues one.
+    pub session: Option<SessionId>,
+}
+
+/// One thing an agent is started for.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    Messages(Vec<StoredMessage>),
+    Task(ClaimedTask),
+}
+
+/// A task whose instant has come.
+#[derive(Clone, Debug)]
+pub struct ClaimedTask {
+    pub id: TaskId,
+    pub prompt: String,
+    pub context_mode: ContextMode,
+    pub due_at: Timestamp,
+}
+
+/// How a run ended, before the store decides what that means for what it claimed.
+#[derive(Clone, Debug)]
+pub enum Release {
+    Done { session: Option<SessionId> },
+    /// The claimed messages are tried again later.
+    Retry { error: String },
+    /// No more attempts: `report` is said in the chat.
+    GiveUp { error: String, report: String },
+    /// We are stopping.
+    Interrupted,
+}
+
+/// What has become of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    pub outcome: RunOutcome,
+    /// Texts the run has delivered into the outbox.
+    pub outputs: u32,
+    /// The claimed work stands in the queue again.
+    pub requeued: bool,
+    /// The session was stored.
+    pub session_stored: bool,
+}
+
+impl Claim {
+    #[must_use]
+    pub fn kind(&self) -> RunKind {
+        match self.unit {
+            Unit::Messages(_) => RunKind::Message,
+            Unit::Task(_) => RunKind::Task,
+        }
+    }
+
+    /// Whether the run continues, and then becomes, the group's own conversation.
+    #[must_use]
+    pub fn in_group_session(&self) -> bool {
+        match &self.unit {
+            Unit::Messages(_) => true,
+            Unit::Task(task) => task.context_mode == ContextMode::Group,
+        }
+    }
+}
+
+impl Store {
+    /// Claims the next unit of work of a group: due tasks first, then its messages.
+    pub async fn claim(
+        &self,
+        folder: GroupFolder,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.call(move |tx| {
+            let group = tx
+                .prepare_cached("SELECT * FROM groups WHERE folder = ?1")?
+                .query_row([folder.as_str()], super::groups::group)
+                .optional()?;
+            let Some(group) = group else {
+                return Ok(None);
+            };
+            match claim_task(tx, &group, now)? {
+                Some(claim) => Ok(Some(claim)),
+                None => claim_messages(tx, group, now),
+            }
+        })
+        .await
+    }
+
+    /// Ends a run and gives back what it claimed.
+    pub async fn release(
+        &self,
+        claim: Claim,
+        release: Release,
+        now: Timestamp,
+    ) -> Result<Released, StoreError> {
+        self.call(move |tx| give_back(tx, &claim, &release, now)).await
+    }
+}
+
+fn claim_task(
+    tx: &Transaction<'_>,
+    group: &Group,
+    now: Timestamp,
+) -> Result<Option<Claim>, StoreError> {
+    let folder = group.folder.as_str();
+    // A task that was cancelled or paused while it stood in the queue does not run.
+    tx.execute(
+        "UPDATE runs SET state = 'ended', outcome = 'interrupted', ended_at = ?2,
+                error = 'the task was cancelled or paused before it started'
+         WHERE group_folder = ?1 AND state = 'queued'
+           AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = runs.task_id AND status <> 'paused')",
+        params![folder, instant(now)],
+    )?;
+    let queued = tx
+        .prepare_cached(
+            "SELECT runs.id, runs.attempt, runs.due_at, tasks.id AS task, tasks.prompt, tasks.context_mode
+             FROM runs JOIN tasks ON tasks.id = runs.task_id
+             WHERE runs.group_folder = ?1 AND runs.state = 'queued'
+             ORDER BY runs.created_at, runs.rowid LIMIT 1",
+        )?
+        .query_row([folder], |row| {
+            let task = ClaimedTask {
+                id: parsed(row, "task")?,
+                prompt: row.get("prompt")?,
+                context_mode: read_context_mode(row)?,
+                due_at: parsed(row, "due_at")?,
+            };
+            Ok((parsed::<RunId>(row, "id")?, row.get::<_, u32>("attempt")?, task))
+        })
+        .optional()?;
+    let Some((run, attempt, task)) = queued else {
+        return Ok(None);
+    };
+    let session = match task.context_mode {
+        ContextMode::Group => session_of(tx, folder)?,
+        ContextMode::Isolated => None,
+    };
+    tx.execute(
+        "UPDATE runs SET state = 'in_flight', started_at = ?2, session_id = ?3 WHERE id = ?1",
+        params![run.as_str(), instant(now), session.as_ref().map(SessionId::as_str)],
+    )?;
+    Ok(Some(Claim {
+        run,
+        group: group.clone(),
+        unit: Unit::Task(task),
+        attempt,
+        session,
+    }))
+}
+
+fn claim_messages(
+    tx: &Transaction<'_>,
+    group: Group,
+    now: Timestamp,
+) -> Result<Option<Claim>, StoreError> {
+    let chat = group.chat.as_str();
+    let tried: Option<u32> = tx
+        .prepare_cached("SELECT max(attempts) FROM messages WHERE chat_jid = ?1 AND state = 'queued'")?
+        .query_row([chat], |row| row.get(0))?;
+    let Some(tried) = tried else {
+        return Ok(None);
+    };
+    let messages = open_messages(tx, chat)?;
+    let session = session_of(tx, group.folder.as_str())?;
+    let run = RunId::new_random();
+    let attempt = tried + 1;
+    tx.execute(
+        "INSERT INTO runs (id, group_folder, kind, state, attempt, session_id, created_at, started_at)
+         VALUES (?1, ?2, 'message', 'in_flight', ?3, ?4, ?5, ?5)",
+        params![
+            run.as_str(),
+            group.folder.as_str(),
+            attempt,
+            session.as_ref().map(SessionId::as_str),
+            instant(now)
+        ],
+    )?;
+    tx.execute(
+        "UPDATE messages SET state = 'in_flight', run_id = ?2, attempts = ?3
+         WHERE chat_jid = ?1 AND state IN ('waiting', 'queued')",
+        params![chat, run.as_str(), attempt],
+    )?;
+    Ok(Some(Claim {
+        run,
+        group,
+        unit: Unit::Messages(messages),
+        attempt,
+        session,
+    }))
+}
+
+fn give_back(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    release: &Release,
+    now: Timestamp,
+) -> Result<Released, StoreError> {
+    let run = claim.run.as_str();
+    let outputs = outputs_of(tx, run)?;
+    let (outcome, error) = match release {
+        Release::Done { .. } if outputs > 0 => (RunOutcome::Answered, None),
+        Release::Done { .. } => (RunOutcome::Silent, None),
+        Release::Retry { error } | Release::GiveUp { error, .. } => {
+            (RunOutcome::Failed, Some(error.as_str()))
+        }
+        Release::Interrupted => (RunOutcome::Interrupted, None),
+    };
+    // What has been heard is not said again, so a run that delivered has answered.
+    let requeued = outputs == 0
+        && matches!(release, Release::Retry { .. } | Release::Interrupted);
+    let session_stored = match release {
+        Release::Done {
+            session: Some(session),
+        } if claim.in_group_session() => {
+            store_session(tx, &claim.group.folder, session, now)?;
+            true
+        }
+        Release::Done { .. }
+        | Release::Retry { .. }
+        | Release::GiveUp { .. }
+        | Release::Interrupted => false,
+    };
+    let requeued = match &claim.unit {
+        Unit::Messages(_) => {
+            give_back_messages(tx, claim, release, requeued, now)?;
+            requeued
+        }
+        // A failed task is logged and waits for its next instant; only our own stop re-queues it.
+        Unit::Task(task) => {
+            let again = requeued && matches!(release, Release::Interrupted);
+            if !again {
+                end_task_run(tx, claim, task, outcome, error, now)?;
+            }
+            again
+        }
+    };
+    let task_again = requeued && matches!(claim.unit, Unit::Task(_));
+    end_run(tx, run, (outcome, error), task_again, now)?;
+    Ok(Released {
+        outcome,
+        outputs,
+        requeued,
+        session_stored,
+    })
+}
+
+fn give_back_messages(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    release: &Release,
+    requeued: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let run = claim.run.as_str();
+    if requeued {
+        // An attempt that we cut short ourselves does not count.
+        let uncounted = i64::from(matches!(release, Release::Interrupted));
+        tx.execute(
+            "UPDATE messages SET state = 'queued', run_id = NULL, attempts = attempts - ?2
+             WHERE run_id = ?1 AND state = 'in_flight'",
+            params![run, uncounted],
+        )?;
+        return Ok(());
+    }
+    let given_up = match release {
+        Release::GiveUp { report, .. } if outputs_of(tx, run)? == 0 => Some(report),
+        Release::Done { .. }
+        | Release::Retry { .. }
+        | Release::GiveUp { .. }
+        | Release::Interrupted => None,
+    };
+    let state = if given_up.is_some() { "failed" } else { "answered" };
+    tx.execute(
+        "UPDATE messages SET state = ?2 WHERE run_id = ?1 AND state = 'in_flight'",
+        params![run, state],
+    )?;
+    if let Some(report) = given_up {
+        let text = NewText {
+            chat: &claim.group.chat,
+            run: Some(&claim.run),
+            output_index: Some(0),
+            text: report,
+            message_id: &format!("{run}-report"),
+        };
+        insert_text(tx, &text, now)?;
+    }
+    Ok(())
+}
+
+fn end_run(
+    tx: &Transaction<'_>,
+    run: &str,
+    (outcome, error): (RunOutcome, Option<&str>),
+    again: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if again {
+        tx.execute(
+            "UPDATE runs SET state = 'queued', started_at = NULL, attempt = attempt + 1 WHERE id = ?1",
+            [run],
+        )?;
+    } else {
+        tx.execute(
+            "UPDATE runs SET state = 'ended', outcome = ?2, error = ?3, ended_at = ?4 WHERE id = ?1",
+            params![run, outcome.word(), error, instant(now)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Texts that a run has put into the outbox itself (what it sent by IPC is not an answer).
+pub(super) fn outputs_of(tx: &Transaction<'_>, run: &str) -> Result<u32, StoreError> {
+    let count = tx
+        .prepare_cached(
+            "SELECT count(*) FROM outbox WHERE run_id = ?1 AND output_index IS NOT NULL",
+        )?
+        .query_row([run], |row| row.get(0))?;
+    Ok(count)
+}
+
+pub(super) fn session_of(
+    tx: &Transaction<'_>,
+    folder: &str,
+) -> Result<Option<SessionId>, StoreError> {
+    let session = tx
+        .prepare_cached("SELECT session_id FROM sessions WHERE group_folder = ?1")?
+        .query_row([folder], |row| parsed_or_null(row, "session_id"))
+        .optional()?;
+    Ok(session.flatten())
+}
+
+fn store_session(
+    tx: &Transaction<'_>,
+    folder: &GroupFolder,
+    session: &SessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO sessions (group_folder, session_id, updated_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (group_folder) DO UPDATE SET session_id = ?2, updated_at = ?3",
+        params![folder.as_str(), session.as_str(), instant(now)],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,383 @@
+//! Scheduled tasks, their claims and their run log.
+//!
+//! Invariant: when a task is due, moving its next run forward and queueing the run are one
+//! transaction, so one due instant is one run, whoever crashes when.
+
+use agent_protocol::{ContextMode, ScheduleType, TaskSnapshot};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+
+use super::receipts::{Receipt, give_receipt};
+use super::rows::{UnknownWord, instant, parsed, parsed_or_null, words};
+use super::runs::{Claim, ClaimedTask};
+use super::{Store, StoreError};
+use crate::events::RunOutcome;
+use crate::ids::{GroupFolder, RunId, TaskId};
+
+/// How much of a result the task list shows.
+const SHOWN: usize = 200;
+
+/// A task as it is stored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub group: GroupFolder,
+    pub prompt: String,
+    pub schedule_type: ScheduleType,
+    pub schedule_value: String,
+    pub context_mode: ContextMode,
+    pub status: TaskStatus,
+    pub next_run: Option<Timestamp>,
+    pub last_run: Option<Timestamp>,
+    pub last_result: Option<String>,
+}
+
+/// Whether a task will run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    Active,
+    Paused,
+    Completed,
+}
+
+words!(TaskStatus, "task status", {
+    Active => "active",
+    Paused => "paused",
+    Completed => "completed",
+});
+
+/// A task to keep.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    pub id: TaskId,
+    pub group: GroupFolder,
+    pub prompt: String,
+    pub schedule_type: ScheduleType,
+    pub schedule_value: String,
+    pub context_mode: ContextMode,
+    pub next_run: Timestamp,
+}
+
+/// What to change in a task; none leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct TaskUpdate {
+    pub prompt: Option<String>,
+    pub schedule: Option<(ScheduleType, String)>,
+    pub status: Option<TaskStatus>,
+    pub next_run: Option<Timestamp>,
+}
+
+/// A task whose instant came, now queued as a run.
+#[derive(Clone, Debug)]
+pub struct DueTask {
+    pub task: TaskId,
+    pub group: GroupFolder,
+    /// None when an earlier run of the task still waits for its turn: they are one.
+    pub run: Option<RunId>,
+    pub due_at: Timestamp,
+    pub next_run: Option<Timestamp>,
+    /// The stored schedule could not be read any more, so the task is paused.
+    pub broken: Option<String>,
+}
+
+impl Store {
+    /// All tasks, or those of one group.
+    pub async fn tasks(&self, group: Option<GroupFolder>) -> Result<Vec<Task>, StoreError> {
+        self.call(move |tx| {
+            let mut rows = tx.prepare_cached(
+                "SELECT * FROM tasks WHERE ?1 IS NULL OR group_folder = ?1 ORDER BY created_at, rowid",
+            )?;
+            let tasks = rows
+                .query_map([group.as_ref().map(GroupFolder::as_str)], task)?
+                .collect::<Result<_, _>>()?;
+            Ok(tasks)
+        })
+        .await
+    }
+
+    pub async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.call(move |tx| {
+            let found = tx
+                .prepare_cached("SELECT * FROM tasks WHERE id = ?1")?
+                .query_row([id.as_str()], task)
+                .optional()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Keeps a new task; says whether its id was free.
+    pub async fn create_task(
+        &self,
+        new: NewTask,
+        receipt: Option<Receipt>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            if let Some(receipt) = &receipt {
+                give_receipt(tx, receipt, now)?;
+            }
+            let created = tx.execute(
+                "INSERT INTO tasks (id, group_folder, prompt, schedule_type, schedule_value, context_mode, status, next_run, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8) ON CONFLICT (id) DO NOTHING",
+                params![
+                    new.id.as_str(),
+                    new.group.as_str(),
+                    new.prompt,
+                    new.schedule_type.word(),
+                    new.schedule_value,
+                    new.context_mode.word(),
+                    instant(new.next_run),
+                    instant(now)
+                ],
+            )?;
+            Ok(created > 0)
+        })
+        .await
+    }
+
+    /// Changes a task; says whether there was one.
+    pub async fn update_task(&self, id: TaskId, update: TaskUpdate) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            let (kind, value) = update.schedule.map_or((None, None), |(kind, value)| {
+                (Some(kind.word()), Some(value))
+            });
+            let changed = tx.execute(
+                "UPDATE tasks SET prompt = coalesce(?2, prompt),
+                        schedule_type = coalesce(?3, schedule_type),
+                        schedule_value = coalesce(?4, schedule_value),
+                        status = coalesce(?5, status),
+                        next_run = coalesce(?6, next_run)
+                 WHERE id = ?1",
+                params![
+                    id.as_str(),
+                    update.prompt,
+                    kind,
+                    value,
+                    update.status.map(TaskStatus::word),
+                    update.next_run.map(instant)
+                ],
+            )?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// Forgets a task and its run log; says whether there was one.
+    pub async fn cancel_task(&self, id: TaskId) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            Ok(tx.execute("DELETE FROM tasks WHERE id = ?1", [id.as_str()])? > 0)
+        })
+        .await
+    }
+
+    /// When the next active task is due.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.call(|tx| {
+            let next = tx
+                .prepare_cached("SELECT min(next_run) AS next FROM tasks WHERE status = 'active'")?
+                .query_row([], |row| parsed_or_null(row, "next"))?;
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Queues a run for every task that is due and moves each on with `next`, which gives the
+    /// instant after now, none for the last time, or why the schedule cannot be read.
+    pub async fn claim_due(
+        &self,
+        now: Timestamp,
+        next: impl Fn(&Task, Timestamp) -> Result<Option<Timestamp>, String> + Send + 'static,
+    ) -> Result<Vec<DueTask>, StoreError> {
+        self.call(move |tx| {
+            let mut rows = tx.prepare_cached(
+                "SELECT * FROM tasks WHERE status = 'active' AND next_run <= ?1 ORDER BY next_run, rowid",
+            )?;
+            let due: Vec<Task> = rows
+                .query_map([instant(now)], task)?
+                .collect::<Result<_, _>>()?;
+            due.iter()
+                .map(|task| {
+                    let due_at = task.next_run.unwrap_or(now);
+                    queue_due(tx, task, due_at, next(task, due_at), now)
+                })
+                .collect()
+        })
+        .await
+    }
+}
+
+fn queue_due(
+    tx: &Transaction<'_>,
+    task: &Task,
+    due_at: Timestamp,
+    next: Result<Option<Timestamp>, String>,
+    now: Timestamp,
+) -> Result<DueTask, StoreError> {
+    let mut due = DueTask {
+        task: task.id.clone(),
+        group: task.group.clone(),
+        run: None,
+        due_at,
+        next_run: None,
+        broken: None,
+    };
+    let next_run = match next {
+        Ok(next_run) => next_run,
+        Err(broken) => {
+            tx.execute(
+                "UPDATE tasks SET status = 'paused', last_result = ?2 WHERE id = ?1",
+                params![task.id.as_str(), broken],
+            )?;
+            due.broken = Some(broken);
+            return Ok(due);
+        }
+    };
+    due.next_run = next_run;
+    tx.execute(
+        "UPDATE tasks SET next_run = ?2,
+                status = CASE WHEN ?2 IS NULL THEN 'completed' ELSE status END
+         WHERE id = ?1",
+        params![task.id.as_str(), next_run.map(instant)],
+    )?;
+    let waiting: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE task_id = ?1 AND state = 'queued')",
+        [task.id.as_str()],
+        |row| row.get(0),
+    )?;
+    if !waiting {
+        let run = RunId::new_random();
+        tx.execute(
+            "INSERT INTO runs (id, group_folder, kind, task_id, due_at, state, attempt, created_at)
+             VALUES (?1, ?2, 'task', ?3, ?4, 'queued', 1, ?5)",
+            params![run.as_str(), task.group.as_str(), task.id.as_str(), instant(due_at), instant(now)],
+        )?;
+        due.run = Some(run);
+    }
+    Ok(due)
+}
+
+/// Writes the run log of a task that has ended. A task cancelled meanwhile has none.
+pub(super) fn end_task_run(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    task: &ClaimedTask,
+    outcome: RunOutcome,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let said: Option<String> = tx
+        .prepare_cached(
+            "SELECT group_concat(text, char(10)) FROM
+               (SELECT text FROM outbox WHERE run_id = ?1 AND output_index IS NOT NULL ORDER BY output_index)",
+        )?
+        .query_row([claim.run.as_str()], |row| row.get(0))?;
+    tx.execute(
+        "INSERT INTO task_runs (task_id, run_id, due_at, ended_at, duration_ms, outcome, result, error)
+         SELECT id, ?2, ?3, ?4,
+                CAST((julianday(?4) - julianday((SELECT started_at FROM runs WHERE id = ?2))) * 86400000 AS INTEGER),
+                ?5, ?6, ?7
+         FROM tasks WHERE id = ?1",
+        params![
+            task.id.as_str(),
+            claim.run.as_str(),
+            instant(task.due_at),
+            instant(now),
+            outcome.word(),
+            said,
+            error
+        ],
+    )?;
+    let shown: String = match (error, said) {
+        (Some(error), _) => format!("Error: {error}"),
+        (None, Some(said)) => said.chars().take(SHOWN).collect(),
+        (None, None) => "Completed".to_owned(),
+    };
+    tx.execute(
+        "UPDATE tasks SET last_run = ?2, last_result = ?3 WHERE id = ?1",
+        params![task.id.as_str(), instant(now), shown],
+    )?;
+    Ok(())
+}
+
+impl Task {
+    /// The task as the agent reads it in `current_tasks.json`.
+    #[must_use]
+    pub fn snapshot(&self) -> TaskSnapshot {
+        TaskSnapshot {
+            id: self.id.to_string(),
+            group_folder: self.group.to_string(),
+            prompt: self.prompt.clone(),
+            schedule_type: self.schedule_type,
+            schedule_value: self.schedule_value.clone(),
+            status: self.status.word().to_owned(),
+            next_run: self.next_run,
+        }
+    }
+}
+
+/// The protocol's enums in the store's words: they are the serialised ones.
+trait Word {
+    fn word(self) -> &'static str;
+}
+
+impl Word for ScheduleType {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::Interval => "interval",
+            Self::Once => "once",
+        }
+    }
+}
+
+impl Word for ContextMode {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
+pub(super) fn read_context_mode(row: &Row<'_>) -> rusqlite::Result<ContextMode> {
+    match row.get::<_, String>("context_mode")?.as_str() {
+        "group" => Ok(ContextMode::Group),
+        "isolated" => Ok(ContextMode::Isolated),
+        other => Err(unknown("context mode", other)),
+    }
+}
+
+fn read_schedule_type(row: &Row<'_>) -> rusqlite::Result<ScheduleType> {
+    match row.get::<_, String>("schedule_type")?.as_str() {
+        "cron" => Ok(ScheduleType::Cron),
+        "interval" => Ok(ScheduleType::Interval),
+        "once" => Ok(ScheduleType::Once),
+        other => Err(unknown("schedule type", other)),
+    }
+}
+
+fn unknown(what: &'static str, word: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        0,
+        rusqlite::types::Type::Text,
+        Box::new(UnknownWord::new(what, word)),
+    )
+}
+
+fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
+    Ok(Task {
+        id: parsed(row, "id")?,
+        group: parsed(row, "group_folder")?,
+        prompt: row.get("prompt")?,
+        schedule_type: read_schedule_type(row)?,
+        schedule_value: row.get("schedule_value")?,
+        context_mode: read_context_mode(row)?,
+        status: parsed(row, "status")?,
+        next_run: parsed_or_null(row, "next_run")?,
+        last_run: parsed_or_null(row, "last_run")?,
+        last_result: row.get("last_result")?,
+    })
+}
