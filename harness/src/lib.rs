@@ -4,20 +4,19 @@
 //! over the wires that a user or a service would use, and reads the
 //! [`mock_server::Journal`]. The modules stand in the order in which a scenario meets them.
 
+mod catalogue;
 mod scenario;
 
-mod stage;
-
-mod play;
-
-mod judge;
-
-mod failure;
 mod outcome;
-mod record;
+mod stage;
+mod play;
+mod judge;
+mod failure;
 
+mod record;
 mod report;
 
+pub use catalogue::{Listed, refused_in, scenarios_in};
 pub use failure::Failure;
 pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use report::told;

@@ -1,3 +1,133 @@
-//! The command line.
+//! The command line: `harness run | list | lint | schema`.
+//!
+//! Exit codes: 0 all passed · 1 a scenario failed · 2 a scenario or the arguments are
+//! wrong · 3 the harness or a mock broke. The environment is read here and nowhere else.
 
-fn main() {}
+mod commands;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commands::{CommandError, Exit, ListOptions, RunOptions};
+
+/// Plays scenarios against nanokimi.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version)]
+struct Arguments {
+    /// The folder with the scenarios.
+    #[arg(long, global = true, default_value = "scenarios", value_name = "FOLDER")]
+    scenarios: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play scenarios and say how each went.
+    Run(Run),
+    /// List the scenarios.
+    List {
+        /// Files, folders or parts of names; all if there are none.
+        which: Vec<String>,
+        /// With story, tags and rows, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check scenario files without playing them.
+    Lint {
+        /// Files, folders or parts of names; all if there are none.
+        which: Vec<String>,
+    },
+    /// Print the JSON Schema of scenario files.
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// Files, folders or parts of names; all if there are none.
+    which: Vec<String>,
+    /// Only scenarios with this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// How many play at the same time; as many as there are processors if not given.
+    #[arg(long)]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Keep nanokimi's folder also of scenarios that passed.
+    #[arg(long)]
+    keep: bool,
+    /// Where traces are written.
+    #[arg(long, default_value = "target/harness", value_name = "FOLDER")]
+    traces: PathBuf,
+    /// The program under test; built with cargo if not given.
+    #[arg(long, env = "NANOKIMI_BIN", value_name = "FILE")]
+    nanokimi: Option<PathBuf>,
+    /// The agent runner; beside nanokimi if not given.
+    #[arg(long, env = "AGENT_RUNNER_BIN", value_name = "FILE")]
+    agent_runner: Option<PathBuf>,
+    /// Build with optimisation.
+    #[arg(long)]
+    release: bool,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == harness::GUARD).is_some() {
+        let error = harness::become_guarded(arguments);
+        return told(&format!("the guard failed: {error}"), Exit::Broke);
+    }
+    match obey(Arguments::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => told(&error.to_string(), error.exit()),
+    }
+}
+
+fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
+    let mut out = std::io::stdout().lock();
+    let folder = arguments.scenarios;
+    match arguments.command {
+        Command::Run(run) => {
+            // The lock would keep other threads from writing their reports.
+            drop(out);
+            let options = RunOptions {
+                folder,
+                which: run.which,
+                tag: run.tag,
+                jobs: run.jobs,
+                keep: run.keep,
+                traces: run.traces,
+                nanokimi: run.nanokimi,
+                agent_runner: run.agent_runner,
+                release: run.release,
+                environment: environment(),
+            };
+            commands::run(options)
+        }
+        Command::List { which, json } => {
+            commands::list(&ListOptions { folder, which, json }, &mut out)
+        }
+        Command::Lint { which } => commands::lint(&folder, &which, &mut out),
+        Command::Schema => {
+            out.write_all(harness::schema().as_bytes())?;
+            Ok(Exit::Passed)
+        }
+    }
+}
+
+/// All that nanokimi sees of our environment.
+fn environment() -> Vec<(String, String)> {
+    ["PATH", "LANG"]
+        .into_iter()
+        .filter_map(|name| {
+            let value = std::env::var_os(name)?;
+            Some((name.to_owned(), value.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+fn told(error: &str, exit: Exit) -> ExitCode {
+    // Without a stderr the exit code has to do.
+    let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "error: {error}");
+    exit.into()
+}

@@ -16,7 +16,7 @@ const LONGEST_TRUST: Duration = Duration::from_secs(30);
 
 /// A handle to the one clock of the process.
 #[derive(Clone, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     kind: Kind,
     quiet: Arc<Quiet>,
 }
@@ -43,9 +43,8 @@ struct Quiet {
 
 /// The kinds of work that a settled orchestrator has none of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Work {
+pub(crate) enum Work {
     Intake,
-    Queue,
     Run,
     Outbox,
     Ipc,
@@ -55,10 +54,9 @@ pub enum Work {
 
 impl Work {
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",
-            Self::Queue => "group queue",
             Self::Run => "agent run",
             Self::Outbox => "outbox",
             Self::Ipc => "IPC watcher",
@@ -70,7 +68,7 @@ impl Work {
 
 /// Held by whatever is at work; hand it on with the work, drop it when the work is done.
 #[derive(Debug)]
-pub struct Busy {
+pub(crate) struct Busy {
     work: Work,
     quiet: Arc<Quiet>,
 }
@@ -90,7 +88,7 @@ impl Drop for Busy {
 
 /// A wait that is already registered, so that nothing can be missed before it is awaited.
 #[derive(Debug)]
-pub struct Timer {
+pub(crate) struct Timer {
     clock: Clock,
     waiting: Waiting,
 }
@@ -104,7 +102,7 @@ enum Waiting {
 
 impl Timer {
     /// Returns when the instant has come, with the proof that this work is not settled yet.
-    pub async fn fired(&mut self) -> Busy {
+    pub(crate) async fn fired(&mut self) -> Busy {
         match &mut self.waiting {
             Waiting::System(at) => {
                 wait_on_system_clock(*at).await;
@@ -131,7 +129,7 @@ async fn wait_on_system_clock(at: Timestamp) {
 
 /// Where a move of the test clock came to rest.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Moved {
+pub(crate) struct Moved {
     pub now: Timestamp,
     /// What was still at work when patience ran out; empty when all has settled.
     pub busy: Vec<&'static str>,
@@ -139,7 +137,7 @@ pub struct Moved {
 
 /// How far to move, and how long to wait for the work it sets off.
 #[derive(Clone, Copy, Debug)]
-pub struct Move {
+pub(crate) struct Move {
     pub to: Timestamp,
     /// Real time allowed for each wait until quiet.
     pub patience: Duration,
@@ -149,13 +147,13 @@ pub struct Move {
 
 impl Clock {
     #[must_use]
-    pub fn system() -> Self {
+    pub(crate) fn system() -> Self {
         Self::of(Kind::System)
     }
 
     /// A clock that stands at `now` until [`Clock::advance`] moves it.
     #[must_use]
-    pub fn test(now: Timestamp) -> Self {
+    pub(crate) fn test(now: Timestamp) -> Self {
         Self::of(Kind::Test(Arc::new(Mutex::new(TestTime {
             now,
             timers: BTreeMap::new(),
@@ -171,12 +169,12 @@ impl Clock {
     }
 
     #[must_use]
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         matches!(self.kind, Kind::Test(_))
     }
 
     #[must_use]
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         match &self.kind {
             Kind::System => Timestamp::now(),
             Kind::Test(time) => lock(time).now,
@@ -185,13 +183,13 @@ impl Clock {
 
     /// `now` plus a span of this clock's time; saturates at the end of time.
     #[must_use]
-    pub fn after(&self, span: Duration) -> Timestamp {
+    pub(crate) fn after(&self, span: Duration) -> Timestamp {
         let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
         self.now().checked_add(span).unwrap_or(Timestamp::MAX)
     }
 
     #[must_use]
-    pub fn busy(&self, work: Work) -> Busy {
+    pub(crate) fn busy(&self, work: Work) -> Busy {
         self.quiet
             .working
             .send_modify(|working| *working.entry(work).or_default() += 1);
@@ -203,7 +201,7 @@ impl Clock {
 
     /// Registers a wait at once; none never fires.
     #[must_use]
-    pub fn timer(&self, at: Option<Timestamp>) -> Timer {
+    pub(crate) fn timer(&self, at: Option<Timestamp>) -> Timer {
         let waiting = match (at, &self.kind) {
             (None, _) => Waiting::Never,
             (Some(at), Kind::System) => Waiting::System(at),
@@ -229,7 +227,7 @@ impl Clock {
 
     /// Moves the test clock: each due timer is fired at its own instant and its work waited
     /// for before the next. Does nothing but settle on the system clock.
-    pub async fn advance(&self, to: Move) -> Moved {
+    pub(crate) async fn advance(&self, to: Move) -> Moved {
         loop {
             let busy = self.settle(to).await;
             let fired = busy.is_empty() && self.fire_next(to.to);
@@ -267,12 +265,20 @@ impl Clock {
     async fn settle(&self, to: Move) -> Vec<&'static str> {
         let mut working = self.quiet.working.subscribe();
         let is_quiet = |working: &BTreeMap<Work, usize>| {
-            working.keys().all(|work| to.leave_runs && *work == Work::Run)
+            working
+                .keys()
+                .all(|work| to.leave_runs && *work == Work::Run)
         };
         let quiet = working.wait_for(is_quiet);
         match tokio::time::timeout(to.patience, quiet).await {
             Ok(_quiet) => Vec::new(),
-            Err(_elapsed) => self.quiet.working.borrow().keys().map(|work| work.name()).collect(),
+            Err(_elapsed) => self
+                .quiet
+                .working
+                .borrow()
+                .keys()
+                .map(|work| work.name())
+                .collect(),
         }
     }
 }
@@ -322,7 +328,11 @@ mod tests {
         assert_eq!(moved.now, at("2026-01-05T09:03:30Z"));
         assert_eq!(
             tasks.join_next().await.unwrap().unwrap(),
-            ["2026-01-05T09:01:00Z", "2026-01-05T09:02:00Z", "2026-01-05T09:03:00Z"],
+            [
+                "2026-01-05T09:01:00Z",
+                "2026-01-05T09:02:00Z",
+                "2026-01-05T09:03:00Z"
+            ],
         );
     }
 
@@ -352,6 +362,9 @@ mod tests {
         let clock = Clock::test(at("2026-01-05T09:00:00Z"));
         drop(clock.timer(Some(at("2026-01-05T09:01:00Z"))));
 
-        assert_eq!(clock.advance(to("2026-01-05T09:02:00Z")).await.busy, [""; 0]);
+        assert_eq!(
+            clock.advance(to("2026-01-05T09:02:00Z")).await.busy,
+            [""; 0]
+        );
     }
 }

@@ -11,23 +11,23 @@ use crate::ipc::IpcWatch;
 
 /// The way to ask for a move.
 #[derive(Clone, Debug)]
-pub struct ClockHand {
+pub(crate) struct ClockHand {
     moves: mpsc::Sender<(Move, oneshot::Sender<Moved>)>,
 }
 
 /// The hand's own end, to be served by one task.
 #[derive(Debug)]
-pub struct Moves(mpsc::Receiver<(Move, oneshot::Sender<Moved>)>);
+pub(crate) struct Moves(mpsc::Receiver<(Move, oneshot::Sender<Moved>)>);
 
 impl ClockHand {
     #[must_use]
-    pub fn new() -> (Self, Moves) {
+    pub(crate) fn new() -> (Self, Moves) {
         let (moves, asked) = mpsc::channel(1);
         (Self { moves }, Moves(asked))
     }
 
     /// Moves the clock and returns where it came to rest; none if we are stopping.
-    pub async fn advance(&self, to: Move) -> Option<Moved> {
+    pub(crate) async fn advance(&self, to: Move) -> Option<Moved> {
         let (done, moved) = oneshot::channel();
         if self.moves.send((to, done)).await.is_err() {
             return None;
@@ -40,7 +40,7 @@ impl ClockHand {
 }
 
 /// Serves moves until told to stop.
-pub async fn serve(
+pub(crate) async fn serve(
     Moves(mut moves): Moves,
     clock: Clock,
     ipc: IpcWatch,

@@ -20,7 +20,7 @@ const KEPT: usize = 10_000;
 /// Something that has happened. The serialised form is the `data` of an SSE event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Event {
+pub(crate) enum Event {
     MessageReceived {
         chat: ChatJid,
         group: GroupFolder,
@@ -147,7 +147,7 @@ pub enum Event {
 /// What an agent was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RunKind {
+pub(crate) enum RunKind {
     Message,
     Task,
 }
@@ -155,7 +155,7 @@ pub enum RunKind {
 /// What a run came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RunOutcome {
+pub(crate) enum RunOutcome {
     /// At least one text was delivered.
     Answered,
     /// It succeeded and had nothing to say.
@@ -167,7 +167,7 @@ pub enum RunOutcome {
 
 /// How a task changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskChange {
+pub(crate) enum TaskChange {
     Created,
     Updated,
     Paused,
@@ -179,7 +179,7 @@ pub enum TaskChange {
 impl Event {
     /// The SSE event name, e.g. `run.started`.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::MessageReceived { .. } => "message.received",
             Self::MessageSent { .. } => "message.sent",
@@ -217,7 +217,7 @@ impl TaskChange {
 
 /// An event with its place in the order.
 #[derive(Clone, Debug, Serialize)]
-pub struct Numbered {
+pub(crate) struct Numbered {
     #[serde(skip)]
     pub number: u64,
     #[serde(flatten)]
@@ -227,7 +227,7 @@ pub struct Numbered {
 
 /// The record itself; a handle that is cheap to clone.
 #[derive(Clone, Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     clock: Clock,
     record: Arc<Mutex<Record>>,
     newest: watch::Sender<u64>,
@@ -245,7 +245,7 @@ struct Record {
 
 impl EventLog {
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
             clock,
             record: Arc::default(),
@@ -253,7 +253,7 @@ impl EventLog {
         }
     }
 
-    pub fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: Event) {
         let newest = {
             let mut record = self.lock();
             record.newest += 1;
@@ -273,14 +273,14 @@ impl EventLog {
     }
 
     /// Ends every reader, once it has read what there is: the process is about to end.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.newest.send_modify(|_number| {});
     }
 
     /// Reads on from an event number; 0 reads from the start of what is kept.
     #[must_use]
-    pub fn read_after(&self, number: u64) -> EventReader {
+    pub(crate) fn read_after(&self, number: u64) -> EventReader {
         EventReader {
             log: self.clone(),
             newest: self.newest.subscribe(),
@@ -290,13 +290,13 @@ impl EventLog {
 
     /// The number of the newest event.
     #[must_use]
-    pub fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.lock().newest
     }
 
     /// How often each event has happened since the process started.
     #[must_use]
-    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.lock().counts.clone()
     }
 
@@ -325,7 +325,7 @@ enum Reading {
 
 /// One reader's place in the record.
 #[derive(Debug)]
-pub struct EventReader {
+pub(crate) struct EventReader {
     log: EventLog,
     newest: watch::Receiver<u64>,
     read: u64,
@@ -333,7 +333,7 @@ pub struct EventReader {
 
 impl EventReader {
     /// The next event, as soon as there is one; none when the record is closed. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Arc<Numbered>> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<Numbered>> {
         loop {
             self.newest.borrow_and_update();
             match self.log.after(self.read) {

@@ -22,30 +22,30 @@ const ARRIVALS: usize = 64;
 
 /// The way in to the queue.
 #[derive(Clone, Debug)]
-pub struct GroupQueue {
+pub(crate) struct GroupQueue {
     arrivals: mpsc::Sender<(GroupFolder, Busy)>,
 }
 
 /// The queue's own end, to be served by one task.
 #[derive(Debug)]
-pub struct Arrivals(mpsc::Receiver<(GroupFolder, Busy)>);
+pub(crate) struct Arrivals(mpsc::Receiver<(GroupFolder, Busy)>);
 
 impl GroupQueue {
     #[must_use]
-    pub fn new() -> (Self, Arrivals) {
+    pub(crate) fn new() -> (Self, Arrivals) {
         let (arrivals, inbox) = mpsc::channel(ARRIVALS);
         (Self { arrivals }, Arrivals(inbox))
     }
 
     /// Says that a group has something to do. Saying so twice is harmless, and so is saying it
     /// to a queue that has stopped: the work stands in the store and is found at the next start.
-    pub async fn arrived(&self, group: GroupFolder, busy: Busy) {
+    pub(crate) async fn arrived(&self, group: GroupFolder, busy: Busy) {
         let (Ok(()) | Err(_)) = self.arrivals.send((group, busy)).await;
     }
 }
 
 /// Serves the queue until it is told to stop; runs in flight end before it does.
-pub async fn serve(
+pub(crate) async fn serve(
     Arrivals(mut inbox): Arrivals,
     turns: Turns,
     mut lanes: Lanes,
@@ -96,7 +96,7 @@ fn unwound<T>(ended: Result<T, JoinError>) -> T {
 
 /// Which groups run, which wait, which pause before a retry, and in what order.
 #[derive(Debug)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     limit: usize,
     running: BTreeSet<GroupFolder>,
     /// Groups with something to do, first come first served.
@@ -109,7 +109,7 @@ pub struct Lanes {
 impl Lanes {
     /// Lanes in which these groups have something to do from the start.
     #[must_use]
-    pub fn new(limit: usize, waiting: Vec<GroupFolder>) -> Self {
+    pub(crate) fn new(limit: usize, waiting: Vec<GroupFolder>) -> Self {
         Self {
             limit,
             running: BTreeSet::new(),

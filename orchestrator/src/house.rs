@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// The house the parts live in.
 #[derive(Clone, Debug)]
-pub struct House {
+pub(crate) struct House {
     /// The root folder; nothing is written outside its `store/`, `data/`, `groups/` and `logs/`.
     pub root: PathBuf,
     pub config: Arc<Config>,

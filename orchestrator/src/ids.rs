@@ -194,7 +194,9 @@ pub struct SessionId(String);
 
 /// Text that names no session.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a session id: expected 1 to 128 letters, digits, `_`, `-`, `:` or `.`, and no `..`")]
+#[error(
+    "`{0}` is not a session id: expected 1 to 128 letters, digits, `_`, `-`, `:` or `.`, and no `..`"
+)]
 pub struct InvalidSessionId(String);
 
 impl SessionId {
@@ -272,8 +274,24 @@ mod tests {
     #[test]
     fn chats_are_http_conversations_or_whatsapp_ids() {
         check::<ChatJid>(
-            &["http:main", "http:ada/trip", "12036@g.us", "49151-1600@g.us", "49151@s.whatsapp.net", "123@lid"],
-            &["", "http:", "http:a b", "main", "x@g.us", "@g.us", "1@example.org", "-@g.us"],
+            &[
+                "http:main",
+                "http:ada/trip",
+                "12036@g.us",
+                "49151-1600@g.us",
+                "49151@s.whatsapp.net",
+                "123@lid",
+            ],
+            &[
+                "",
+                "http:",
+                "http:a b",
+                "main",
+                "x@g.us",
+                "@g.us",
+                "1@example.org",
+                "-@g.us",
+            ],
         );
     }
 
@@ -281,12 +299,26 @@ mod tests {
     fn a_folder_stays_inside_groups() {
         check::<GroupFolder>(
             &["main", "family", "a-b_9", "9"],
-            &["", "..", "a/b", "-a", "a b", "Main", "GLOBAL", "errors", "ä", &"a".repeat(65)],
+            &[
+                "",
+                "..",
+                "a/b",
+                "-a",
+                "a b",
+                "Main",
+                "GLOBAL",
+                "errors",
+                "ä",
+                &"a".repeat(65),
+            ],
         );
     }
 
     #[test]
     fn a_session_id_makes_no_path() {
-        check::<SessionId>(&["3f9a", "kiro:main", "session_58b1-ec"], &["", "a/b", "..", "a..b", "a b"]);
+        check::<SessionId>(
+            &["3f9a", "kiro:main", "session_58b1-ec"],
+            &["", "a/b", "..", "a..b", "a b"],
+        );
     }
 }

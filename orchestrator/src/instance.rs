@@ -7,7 +7,7 @@ use fs_err::File;
 
 /// The held lock; dropping it frees the folder.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     _lock: File,
 }
 
@@ -30,7 +30,7 @@ fn open(root: &Path) -> io::Result<File> {
 }
 
 /// Takes the folder, or says who has it.
-pub fn lock(root: &Path) -> Result<Instance, InstanceError> {
+pub(crate) fn lock(root: &Path) -> Result<Instance, InstanceError> {
     let mut file = open(root)?;
     if file.file().try_lock().is_err() {
         return Err(InstanceError::Taken {
@@ -45,7 +45,7 @@ pub fn lock(root: &Path) -> Result<Instance, InstanceError> {
 }
 
 /// The process id of the orchestrator that runs in the folder; none if none does.
-pub fn running(root: &Path) -> io::Result<Option<String>> {
+pub(crate) fn running(root: &Path) -> io::Result<Option<String>> {
     if !root.join("store/lock").is_file() {
         return Ok(None);
     }
@@ -73,7 +73,10 @@ mod tests {
         let first = lock(root.path()).unwrap();
 
         let refused = lock(root.path()).unwrap_err().to_string();
-        assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+        assert!(
+            refused.contains(&std::process::id().to_string()),
+            "{refused}"
+        );
         assert!(running(root.path()).unwrap().is_some());
 
         drop(first);

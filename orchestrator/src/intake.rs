@@ -10,14 +10,14 @@ use crate::store::{Group, MessageState, NewMessage, StoreError};
 
 /// Takes messages in.
 #[derive(Clone, Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     house: House,
     queue: GroupQueue,
 }
 
 /// What became of a message that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Received {
+pub(crate) enum Received {
     /// It will be answered.
     Queued { seq: i64 },
     /// It is kept as context until somebody calls the assistant.
@@ -28,12 +28,16 @@ pub enum Received {
 
 impl Intake {
     #[must_use]
-    pub fn new(house: House, queue: GroupQueue) -> Self {
+    pub(crate) fn new(house: House, queue: GroupQueue) -> Self {
         Self { house, queue }
     }
 
     /// Keeps a message of a registered group, and has it answered if it is meant for us.
-    pub async fn receive(&self, group: &Group, new: NewMessage) -> Result<Received, StoreError> {
+    pub(crate) async fn receive(
+        &self,
+        group: &Group,
+        new: NewMessage,
+    ) -> Result<Received, StoreError> {
         let busy = self.house.clock.busy(Work::Intake);
         let assistant = &self.house.config.assistant_name;
         let triggered = router::is_meant(&group.trigger, assistant, &new.content);

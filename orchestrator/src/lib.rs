@@ -17,16 +17,16 @@ mod safe_dir;
 mod store;
 
 // The walk of a message.
-mod http;
-mod registration;
-mod intake;
-mod router;
-mod group_queue;
-mod turn;
 mod agent;
+mod channel;
+mod group_queue;
+mod http;
+mod intake;
 mod ipc;
 mod outbox;
-mod channel;
+mod registration;
+mod router;
+mod turn;
 
 // Time.
 mod clock_hand;

@@ -19,7 +19,7 @@ use crate::config::Config;
 
 /// The open log files.
 #[derive(Debug)]
-pub struct Logs {
+pub(crate) struct Logs {
     all: Lines,
     errors: Lines,
     level: Level,
@@ -45,7 +45,7 @@ enum Sink {
 
 impl Logs {
     /// Opens the files below `root/logs`; `secrets` are masked besides those of the settings.
-    pub fn open(root: &Path, config: &Config, secrets: &[&str]) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, config: &Config, secrets: &[&str]) -> io::Result<Self> {
         let given = secrets.iter().map(|secret| (*secret).to_owned());
         let secrets = Arc::new(config.secrets().into_iter().chain(given).collect());
         let open = |name: &str| -> io::Result<Lines> {
@@ -71,7 +71,7 @@ impl Logs {
 /// Sends the lines of this thread, which is the only one that logs, to `logs` until the guard
 /// is dropped.
 #[must_use]
-pub fn install(logs: Logs) -> tracing::subscriber::DefaultGuard {
+pub(crate) fn install(logs: Logs) -> tracing::subscriber::DefaultGuard {
     let level = LevelFilter::from_level(logs.level);
     let stderr = Lines {
         to: Arc::new(Mutex::new(Sink::Stderr)),
@@ -180,7 +180,10 @@ mod tests {
         let all = read("nanokimi.log");
         let lines: Vec<&str> = all.lines().collect();
         assert_eq!(lines.len(), 2);
-        assert!(lines[0].ends_with("INFO Session initialized group=\"g\" session_id=\"s-1\""), "{all}");
+        assert!(
+            lines[0].ends_with("INFO Session initialized group=\"g\" session_id=\"s-1\""),
+            "{all}"
+        );
         assert!(lines[1].contains("said=\"[secret] [secret]\""), "{all}");
         assert_eq!(read("nanokimi.error.log").lines().count(), 1);
     }

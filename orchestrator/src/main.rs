@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use orchestrator::commands::{self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand};
+use orchestrator::commands::{
+    self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand,
+};
 use orchestrator::{Config, ConfigError, Guard, RunError, RunOptions, chain};
 
 /// Runs chat agents for groups.
@@ -177,9 +179,11 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
 /// The environment, as text; a variable that is not text is none of ours.
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
-        .filter_map(|(key, value)| match (key.into_string(), value.into_string()) {
-            (Ok(key), Ok(value)) => Some((key, value)),
-            (Ok(_) | Err(_), Ok(_) | Err(_)) => None,
-        })
+        .filter_map(
+            |(key, value)| match (key.into_string(), value.into_string()) {
+                (Ok(key), Ok(value)) => Some((key, value)),
+                (Ok(_) | Err(_), Ok(_) | Err(_)) => None,
+            },
+        )
         .collect()
 }

@@ -19,31 +19,31 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// The way to wake the outbox after something was put into the store for it.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     wake: mpsc::Sender<Busy>,
 }
 
 /// The outbox's own end, to be served by one task.
 #[derive(Debug)]
-pub struct Woken(mpsc::Receiver<Busy>);
+pub(crate) struct Woken(mpsc::Receiver<Busy>);
 
 impl Outbox {
     #[must_use]
-    pub fn new() -> (Self, Woken) {
+    pub(crate) fn new() -> (Self, Woken) {
         // Waking is quick to serve, so whoever wakes may wait for room.
         let (wake, woken) = mpsc::channel(16);
         (Self { wake }, Woken(woken))
     }
 
     /// Says that there is something to send; what is said to a stopped outbox waits in the store.
-    pub async fn wake(&self, busy: Busy) {
+    pub(crate) async fn wake(&self, busy: Busy) {
         let (Ok(()) | Err(_)) = self.wake.send(busy).await;
     }
 }
 
 /// Serves the outbox until nobody is left who could wake it, so that what the last run said
 /// leaves before we do. It is the last part to end, so it closes the record of events.
-pub async fn serve(Woken(mut woken): Woken, house: House, channels: Channels) {
+pub(crate) async fn serve(Woken(mut woken): Woken, house: House, channels: Channels) {
     let mut sender = Sender {
         house,
         channels,
@@ -52,7 +52,10 @@ pub async fn serve(Woken(mut woken): Woken, house: House, channels: Channels) {
     let mut awake = Some(sender.house.clock.busy(Work::Outbox));
     loop {
         sender.send_all().await;
-        let mut retry = sender.house.clock.timer(sender.paused.values().min().copied());
+        let mut retry = sender
+            .house
+            .clock
+            .timer(sender.paused.values().min().copied());
         drop(awake.take());
         tokio::select! {
             busy = woken.recv() => match busy {
@@ -81,7 +84,10 @@ impl Sender {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(error = crate::chain(&error), "the outbox cannot use the store");
+                    tracing::error!(
+                        error = crate::chain(&error),
+                        "the outbox cannot use the store"
+                    );
                     return;
                 }
             }

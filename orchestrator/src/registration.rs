@@ -9,7 +9,7 @@ use crate::ids::{ChatJid, GroupFolder};
 use crate::store::{Group, NewGroup, StoreError, TriggerRule};
 
 /// Registers a group and tells so.
-pub async fn register(house: &House, new: NewGroup) -> Result<Group, StoreError> {
+pub(crate) async fn register(house: &House, new: NewGroup) -> Result<Group, StoreError> {
     let group = house.store.register_group(new, house.clock.now()).await?;
     house.events.tell(Event::GroupRegistered {
         chat: group.chat.clone(),
@@ -20,8 +20,13 @@ pub async fn register(house: &House, new: NewGroup) -> Result<Group, StoreError>
 }
 
 /// The control channel every installation has from its first start.
-pub async fn ensure_main(house: &House) -> Result<(), StoreError> {
-    if house.store.group_of_folder(GroupFolder::main()).await?.is_some() {
+pub(crate) async fn ensure_main(house: &House) -> Result<(), StoreError> {
+    if house
+        .store
+        .group_of_folder(GroupFolder::main())
+        .await?
+        .is_some()
+    {
         return Ok(());
     }
     let Ok(chat) = ChatJid::http("main") else {
@@ -38,7 +43,7 @@ pub async fn ensure_main(house: &House) -> Result<(), StoreError> {
 }
 
 /// The group of an HTTP conversation, registered if it is new.
-pub async fn of_conversation(house: &House, chat: ChatJid) -> Result<Group, StoreError> {
+pub(crate) async fn of_conversation(house: &House, chat: ChatJid) -> Result<Group, StoreError> {
     if let Some(group) = house.store.group_of_chat(chat.clone()).await? {
         return Ok(group);
     }
@@ -78,7 +83,7 @@ async fn free_folder(house: &House, name: &str) -> Result<GroupFolder, StoreErro
 }
 
 /// Reads what the main group's agent asks to register.
-pub fn from_agent(task: IpcTask) -> Result<NewGroup, String> {
+pub(crate) fn from_agent(task: IpcTask) -> Result<NewGroup, String> {
     let IpcTask::RegisterGroup {
         jid,
         name,

@@ -9,7 +9,7 @@ use crate::store::TriggerRule;
 /// A call stands at the start, whatever its case, and ends where the word ends: `@Kai, hi` is
 /// one, `@Kaiser` is not. Scripts that put no space between words need none here either.
 #[must_use]
-pub fn is_meant(rule: &TriggerRule, assistant_name: &str, text: &str) -> bool {
+pub(crate) fn is_meant(rule: &TriggerRule, assistant_name: &str, text: &str) -> bool {
     match rule {
         TriggerRule::Always => true,
         TriggerRule::AssistantName => begins_with(text, &format!("@{assistant_name}")),

@@ -22,6 +22,7 @@ use crate::events::EventLog;
 use crate::group_queue::{self, GroupQueue, Lanes};
 use crate::house::House;
 use crate::http::{self, Api, Token, TokenError};
+use crate::ids::GroupFolder;
 use crate::instance::{self, InstanceError};
 use crate::intake::Intake;
 use crate::ipc::{self, Inbox, IpcDesk, IpcWatch};
@@ -66,7 +67,9 @@ pub enum RunError {
     Token(#[from] TokenError),
     #[error(transparent)]
     Home(#[from] HomeError),
-    #[error("http_listen: cannot listen on {address}; choose another address, or port 0 for any free one")]
+    #[error(
+        "http_listen: cannot listen on {address}; choose another address, or port 0 for any free one"
+    )]
     Listen {
         address: SocketAddr,
         #[source]
@@ -130,7 +133,13 @@ fn check(config: &Config, options: &RunOptions) -> Result<(), RunError> {
 }
 
 fn make_folders(root: &Path) -> io::Result<()> {
-    for folder in ["store", "data/ipc/errors", "data/sessions", "groups/global", "logs"] {
+    for folder in [
+        "store",
+        "data/ipc/errors",
+        "data/sessions",
+        "groups/global",
+        "logs",
+    ] {
         fs_err::create_dir_all(root.join(folder))?;
     }
     Ok(())
@@ -152,6 +161,63 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
     let (scheduler, changes) = Scheduler::new();
     let (ipc, requests) = IpcWatch::new();
 
+    let waiting = recover(&house).await?;
+    let clock_hand = house.clock.is_test().then(|| {
+        let (hand, moves) = ClockHand::new();
+        let (clock, ipc) = (house.clock.clone(), ipc.clone());
+        running.add("test clock", |stop| {
+            clock_hand::serve(moves, clock, ipc, stop)
+        });
+        tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
+        hand
+    });
+    let api = Api {
+        house: house.clone(),
+        intake: Intake::new(house.clone(), queue.clone()),
+        token,
+        clock_hand,
+        stop: running.stop_token(),
+    };
+    running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));
+
+    let guard = std::env::current_exe().map_err(RunError::NoSelf)?;
+    let agent = Agent::new(house.clone(), ipc.clone(), guard);
+    let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
+    let lanes = Lanes::new(house.config.max_concurrent, waiting);
+    running.add("group queue", |stop| {
+        group_queue::serve(arrivals, turns, lanes, stop)
+    });
+
+    let (scheduler_house, scheduler_queue) = (house.clone(), queue);
+    running.add("scheduler", |stop| {
+        scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
+    });
+
+    let channels = Channels::new(vec![Channel::Http]);
+    let inbox = Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?;
+    let desk = IpcDesk {
+        house: house.clone(),
+        inbox,
+        outbox,
+        channels: channels.clone(),
+        scheduler,
+    };
+    let interval = house.config.ipc_scan_interval;
+    running.add("IPC watcher", |_ends_with_its_askers| {
+        ipc::serve(requests, desk, interval)
+    });
+
+    running.add("outbox", |_ends_with_its_wakers| {
+        outbox::serve(woken, house, channels)
+    });
+    if let Some(every) = watchdog_interval() {
+        running.add("watchdog", |stop| feed_watchdog(every, stop));
+    }
+    Ok(running)
+}
+
+/// Puts the work of an earlier process back; returns the groups with something to do.
+async fn recover(house: &House) -> Result<Vec<GroupFolder>, StoreError> {
     let recovered = house.store.recover(house.clock.now()).await?;
     if recovered.requeued + recovered.answered > 0 {
         tracing::warn!(
@@ -160,55 +226,13 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
             "an earlier process ended in the middle of its work; it goes on here"
         );
     }
-    let clock_hand = house.clock.is_test().then(|| {
-        let (hand, moves) = ClockHand::new();
-        let (clock, ipc) = (house.clock.clone(), ipc.clone());
-        running.add("test clock", |stop| clock_hand::serve(moves, clock, ipc, stop));
-        tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
-        hand
-    });
-    let intake = Intake::new(house.clone(), queue.clone());
-    let api_house = house.clone();
-    running.add("HTTP API", |stop: CancellationToken| async move {
-        let api = Api {
-            house: api_house,
-            intake,
-            token,
-            clock_hand,
-            stop,
-        };
-        if let Err(error) = http::serve(listener, api).await {
-            tracing::error!(%error, "the HTTP API failed");
-        }
-    });
+    Ok(recovered.groups)
+}
 
-    let guard = std::env::current_exe().map_err(RunError::NoSelf)?;
-    let agent = Agent::new(house.clone(), ipc.clone(), guard);
-    let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
-    let lanes = Lanes::new(house.config.max_concurrent, recovered.groups);
-    running.add("group queue", |stop| group_queue::serve(arrivals, turns, lanes, stop));
-
-    let (scheduler_house, scheduler_queue) = (house.clone(), queue);
-    running.add("scheduler", |stop| {
-        scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
-    });
-
-    let inbox = Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?;
-    let desk = IpcDesk {
-        house: house.clone(),
-        inbox,
-        outbox,
-        scheduler,
-    };
-    let interval = house.config.ipc_scan_interval;
-    running.add("IPC watcher", |_ends_with_its_askers| ipc::serve(requests, desk, interval));
-
-    let channels = Channels::new(vec![Channel::Http]);
-    running.add("outbox", |_ends_with_its_wakers| outbox::serve(woken, house, channels));
-    if let Some(every) = watchdog_interval() {
-        running.add("watchdog", |stop| feed_watchdog(every, stop));
+async fn serve_http(listener: TcpListener, api: Api) {
+    if let Err(error) = http::serve(listener, api).await {
+        tracing::error!(%error, "the HTTP API failed");
     }
-    Ok(running)
 }
 
 /// Tells the service manager that we are ready, and where.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The parts of a running orchestrator. A part returns its own name when it ends.
 #[derive(Debug, Default)]
-pub struct Running {
+pub(crate) struct Running {
     parts: JoinSet<&'static str>,
     stop: CancellationToken,
 }
@@ -25,8 +25,13 @@ pub enum Fault {
 }
 
 impl Running {
+    /// Cancelled when the parts are told to stop.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.child_token()
+    }
+
     /// Starts a part, which must stop soon after its token is cancelled.
-    pub fn add<F>(&mut self, name: &'static str, part: impl FnOnce(CancellationToken) -> F)
+    pub(crate) fn add<F>(&mut self, name: &'static str, part: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -39,7 +44,7 @@ impl Running {
 
     /// Runs until `told` to stop or until a part ends by itself, then stops the rest. Being
     /// told a second time, by `hurried`, ends the waiting.
-    pub async fn until(
+    pub(crate) async fn until(
         mut self,
         told: impl Future<Output = ()>,
         hurried: impl Future<Output = ()>,
@@ -105,7 +110,10 @@ mod tests {
         let mut running = Running::default();
         running.add("scheduler", |_| pending());
 
-        let fault = running.until(ready(()), pending(), GRACE).await.unwrap_err();
+        let fault = running
+            .until(ready(()), pending(), GRACE)
+            .await
+            .unwrap_err();
 
         assert_eq!(fault.to_string(), "1 parts had not stopped after 10s");
     }

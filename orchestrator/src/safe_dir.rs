@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 /// An open directory.
 #[derive(Debug)]
-pub struct SafeDir {
+pub(crate) struct SafeDir {
     fd: OwnedFd,
     /// For messages only.
     path: PathBuf,
@@ -27,7 +27,7 @@ pub struct SafeDir {
 
 /// Why an entry of a folder is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// A link, a pipe, a folder, a device.
     NotAFile(&'static str),
     TooLarge {
@@ -63,11 +63,14 @@ const FOLDER_MODE: Mode = Mode::RWXU
     .union(Mode::ROTH)
     .union(Mode::XOTH);
 
-const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
+const FILE_MODE: Mode = Mode::RUSR
+    .union(Mode::WUSR)
+    .union(Mode::RGRP)
+    .union(Mode::ROTH);
 
 impl SafeDir {
     /// Opens a folder that the agent cannot replace (its parent is ours), creating it if missing.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         fs_err::create_dir_all(path)?;
         let fd = rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| at(path, e))?;
         Ok(Self {
@@ -77,7 +80,7 @@ impl SafeDir {
     }
 
     /// Enters a folder inside this one, creating it if it is missing.
-    pub fn enter(&self, name: &str) -> io::Result<Self> {
+    pub(crate) fn enter(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         let fd = match self.open_folder(name) {
             Err(Errno::NOENT) => self.make_folder(name),
@@ -95,7 +98,7 @@ impl SafeDir {
     }
 
     /// Enters a folder if it is one; none if it is missing or something else.
-    pub fn enter_existing(&self, name: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn enter_existing(&self, name: &str) -> io::Result<Option<Self>> {
         let path = self.path.join(name);
         match self.open_folder(name) {
             Ok(fd) => Ok(Some(Self { fd, path })),
@@ -105,7 +108,7 @@ impl SafeDir {
     }
 
     /// The names in this folder, in the order of their bytes.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd).map_err(|e| at(&self.path, e))? {
             let entry = entry.map_err(|e| at(&self.path, e))?;
@@ -119,7 +122,7 @@ impl SafeDir {
     }
 
     /// Reads a plain file of at most `limit` bytes; none if it is gone.
-    pub fn read(&self, name: &OsStr, limit: u64) -> Option<Result<Vec<u8>, Unreadable>> {
+    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<Result<Vec<u8>, Unreadable>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -133,7 +136,7 @@ impl SafeDir {
     }
 
     /// Creates a file that must not exist yet, in any form.
-    pub fn create_new(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn create_new(&self, name: &str) -> io::Result<File> {
         let path = self.path.join(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let fd = openat(&self.fd, name, flags, FILE_MODE).map_err(|e| at(&path, e))?;
@@ -141,7 +144,7 @@ impl SafeDir {
     }
 
     /// Puts a file in place as a whole; whatever had its name, a link too, is replaced.
-    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = format!(".{name}.new");
         self.remove(OsStr::new(&temporary))?;
         self.create_new(&temporary)?.write_all(bytes)?;
@@ -149,7 +152,7 @@ impl SafeDir {
     }
 
     /// Whether a regular file of this name is here.
-    pub fn holds_file(&self, name: &str) -> io::Result<bool> {
+    pub(crate) fn holds_file(&self, name: &str) -> io::Result<bool> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
             Err(Errno::NOENT) => Ok(false),
@@ -158,7 +161,7 @@ impl SafeDir {
     }
 
     /// Removes a file or a link; it may be missing.
-    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(at(&self.path.join(name), error)),
@@ -166,7 +169,7 @@ impl SafeDir {
     }
 
     /// Moves an entry, whatever it is, to another folder; says whether the new name was free.
-    pub fn move_to(&self, name: &OsStr, folder: &Self, new: &OsStr) -> io::Result<bool> {
+    pub(crate) fn move_to(&self, name: &OsStr, folder: &Self, new: &OsStr) -> io::Result<bool> {
         match renameat_with(&self.fd, name, &folder.fd, new, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),

@@ -18,27 +18,33 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A schedule that has been read and is known to have a first run.
 #[derive(Clone, Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     kind: Kind,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Cron { pattern: Box<Cron>, zone: TimeZone, first: Timestamp },
+    Cron {
+        pattern: Box<Cron>,
+        zone: TimeZone,
+        first: Timestamp,
+    },
     Interval(SignedDuration),
     Once(Timestamp),
 }
 
 /// A schedule that cannot be read, and what would have been one.
 #[derive(Debug, thiserror::Error)]
-pub enum ScheduleError {
+pub(crate) enum ScheduleError {
     #[error(
         "`{0}` is not a cron schedule: expected five fields such as `0 9 * * 1-5` (minute, hour, day, month, weekday), or `@daily`"
     )]
     Cron(String, #[source] croner::errors::CronError),
     #[error("the cron schedule `{0}` never comes")]
     Never(String),
-    #[error("`{0}` is not an interval: expected a number with a unit such as `90s`, `5m`, `2h` or `1d`, or plain milliseconds")]
+    #[error(
+        "`{0}` is not an interval: expected a number with a unit such as `90s`, `5m`, `2h` or `1d`, or plain milliseconds"
+    )]
     Interval(String),
     #[error("the interval `{0}` is out of range: at least one second, at most a hundred years")]
     OutOfRange(String),
@@ -52,7 +58,7 @@ pub enum ScheduleError {
 
 impl Schedule {
     /// Reads a task's schedule; `now` is only asked whether there will be a first run.
-    pub fn parse(
+    pub(crate) fn parse(
         kind: ScheduleType,
         value: &str,
         zone: &TimeZone,
@@ -69,7 +75,7 @@ impl Schedule {
 
     /// The first instant after a task was made. A single instant in the past is due at once.
     #[must_use]
-    pub fn first_run(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn first_run(&self, now: Timestamp) -> Timestamp {
         match &self.kind {
             Kind::Cron { first, .. } => *first,
             Kind::Interval(every) => now.checked_add(*every).unwrap_or(Timestamp::MAX),
@@ -81,7 +87,7 @@ impl Schedule {
     ///
     /// Intervals keep their rhythm from `due`, and what was missed is skipped.
     #[must_use]
-    pub fn next_after(&self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn next_after(&self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match &self.kind {
             Kind::Cron { pattern, zone, .. } => next_cron(pattern, zone, now),
             Kind::Interval(every) => Some(next_slot(due, *every, now)),
@@ -96,8 +102,8 @@ fn cron(value: &str, zone: &TimeZone, now: Timestamp) -> Result<Kind, ScheduleEr
         .build()
         .parse(value)
         .map_err(|error| ScheduleError::Cron(value.to_owned(), error))?;
-    let first = next_cron(&pattern, zone, now)
-        .ok_or_else(|| ScheduleError::Never(value.to_owned()))?;
+    let first =
+        next_cron(&pattern, zone, now).ok_or_else(|| ScheduleError::Never(value.to_owned()))?;
     Ok(Kind::Cron {
         pattern: Box::new(pattern),
         zone: zone.clone(),
@@ -114,8 +120,7 @@ fn next_cron(pattern: &Cron, zone: &TimeZone, now: Timestamp) -> Option<Timestam
 }
 
 fn interval(value: &str) -> Result<SignedDuration, ScheduleError> {
-    let every =
-        duration::parse(value).ok_or_else(|| ScheduleError::Interval(value.to_owned()))?;
+    let every = duration::parse(value).ok_or_else(|| ScheduleError::Interval(value.to_owned()))?;
     let out_of_range = || ScheduleError::OutOfRange(value.to_owned());
     if !(SHORTEST..=LONGEST).contains(&every) {
         return Err(out_of_range());
@@ -170,7 +175,10 @@ mod tests {
         let mut seen = Vec::new();
         for _ in runs {
             let next = schedule.next_after(now, now).unwrap();
-            assert!(next > now, "`{value}` in {name} does not move on from {now}");
+            assert!(
+                next > now,
+                "`{value}` in {name} does not move on from {now}"
+            );
             now = next;
             let local = next.to_zoned(zone.clone());
             seen.push(local.strftime("%m-%d %H:%M %:z").to_string());
@@ -181,27 +189,71 @@ mod tests {
     #[test]
     fn cron_follows_the_clock_on_the_wall_through_summer_time() {
         // 02:30 does not exist on 8 March in New York.
-        check_cron("30 2 * * *", "America/New_York", "2026-03-07T08:00:00Z",
-            &["03-08 03:00 -04:00", "03-09 02:30 -04:00"]);
+        check_cron(
+            "30 2 * * *",
+            "America/New_York",
+            "2026-03-07T08:00:00Z",
+            &["03-08 03:00 -04:00", "03-09 02:30 -04:00"],
+        );
         // 01:30 comes twice on 1 November, and the task once.
-        check_cron("30 1 * * *", "America/New_York", "2026-10-31T08:00:00Z",
-            &["11-01 01:30 -04:00", "11-02 01:30 -05:00"]);
+        check_cron(
+            "30 1 * * *",
+            "America/New_York",
+            "2026-10-31T08:00:00Z",
+            &["11-01 01:30 -04:00", "11-02 01:30 -05:00"],
+        );
         // Every half hour means every half hour, in the hour that comes twice too.
-        check_cron("*/30 * * * *", "America/New_York", "2026-11-01T05:15:00Z",
-            &["11-01 01:30 -04:00", "11-01 01:00 -05:00", "11-01 01:30 -05:00", "11-01 02:00 -05:00"]);
-        check_cron("0 0 * * *", "Africa/Cairo", "2026-04-23T08:00:00Z",
-            &["04-24 01:00 +03:00", "04-25 00:00 +03:00"]);
-        check_cron("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z",
-            &["10-04 02:30 +11:00", "10-05 02:15 +11:00"]);
-        check_cron("0 * * * *", "Europe/Rome", "2026-03-29T00:30:00Z",
-            &["03-29 03:00 +02:00", "03-29 04:00 +02:00"]);
+        check_cron(
+            "*/30 * * * *",
+            "America/New_York",
+            "2026-11-01T05:15:00Z",
+            &[
+                "11-01 01:30 -04:00",
+                "11-01 01:00 -05:00",
+                "11-01 01:30 -05:00",
+                "11-01 02:00 -05:00",
+            ],
+        );
+        check_cron(
+            "0 0 * * *",
+            "Africa/Cairo",
+            "2026-04-23T08:00:00Z",
+            &["04-24 01:00 +03:00", "04-25 00:00 +03:00"],
+        );
+        check_cron(
+            "15 2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-03T00:00:00Z",
+            &["10-04 02:30 +11:00", "10-05 02:15 +11:00"],
+        );
+        check_cron(
+            "0 * * * *",
+            "Europe/Rome",
+            "2026-03-29T00:30:00Z",
+            &["03-29 03:00 +02:00", "03-29 04:00 +02:00"],
+        );
     }
 
     #[test]
     fn cron_days_are_what_crontab_says() {
-        check_cron("0 9 13 * 5", "UTC", "2026-02-01T00:00:00Z", &["02-06 09:00 +00:00", "02-13 09:00 +00:00"]);
-        check_cron("0 9 * * 1-5", "UTC", "2026-01-02T10:00:00Z", &["01-05 09:00 +00:00"]);
-        check_cron("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", &["02-29 00:00 +00:00"]);
+        check_cron(
+            "0 9 13 * 5",
+            "UTC",
+            "2026-02-01T00:00:00Z",
+            &["02-06 09:00 +00:00", "02-13 09:00 +00:00"],
+        );
+        check_cron(
+            "0 9 * * 1-5",
+            "UTC",
+            "2026-01-02T10:00:00Z",
+            &["01-05 09:00 +00:00"],
+        );
+        check_cron(
+            "0 0 29 2 *",
+            "UTC",
+            "2026-01-01T00:00:00Z",
+            &["02-29 00:00 +00:00"],
+        );
     }
 
     #[track_caller]
@@ -230,15 +282,31 @@ mod tests {
 
     #[track_caller]
     fn check_slot(every: &str, due: &str, now: &str, next: &str) {
-        let schedule = Schedule::parse(ScheduleType::Interval, every, &zone("UTC"), at(now)).unwrap();
+        let schedule =
+            Schedule::parse(ScheduleType::Interval, every, &zone("UTC"), at(now)).unwrap();
         assert_eq!(schedule.next_after(at(due), at(now)), Some(at(next)));
     }
 
     #[test]
     fn an_interval_keeps_its_rhythm_and_skips_what_it_missed() {
-        check_slot("5m", "2026-01-05T09:00:00Z", "2026-01-05T09:00:02Z", "2026-01-05T09:05:00Z");
-        check_slot("300000", "2026-01-05T09:00:00Z", "2026-01-05T10:01:00Z", "2026-01-05T10:05:00Z");
-        check_slot("5m", "2026-01-05T09:00:00Z", "2026-01-05T09:05:00Z", "2026-01-05T09:10:00Z");
+        check_slot(
+            "5m",
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T09:00:02Z",
+            "2026-01-05T09:05:00Z",
+        );
+        check_slot(
+            "300000",
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T10:01:00Z",
+            "2026-01-05T10:05:00Z",
+        );
+        check_slot(
+            "5m",
+            "2026-01-05T09:00:00Z",
+            "2026-01-05T09:05:00Z",
+            "2026-01-05T09:10:00Z",
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Busy, Work};
-use crate::events::Event;
+use crate::events::{Event, TaskChange};
 use crate::group_queue::GroupQueue;
 use crate::house::House;
 use crate::schedule::Schedule;
@@ -21,29 +21,29 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// The way to tell the scheduler that tasks have changed.
 #[derive(Clone, Debug)]
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     changed: mpsc::Sender<Busy>,
 }
 
 /// The scheduler's own end, to be served by one task.
 #[derive(Debug)]
-pub struct Changes(mpsc::Receiver<Busy>);
+pub(crate) struct Changes(mpsc::Receiver<Busy>);
 
 impl Scheduler {
     #[must_use]
-    pub fn new() -> (Self, Changes) {
+    pub(crate) fn new() -> (Self, Changes) {
         let (changed, changes) = mpsc::channel(16);
         (Self { changed }, Changes(changes))
     }
 
     /// Tasks have changed. A stopped scheduler reads them at its next start.
-    pub async fn tasks_changed(&self, busy: Busy) {
+    pub(crate) async fn tasks_changed(&self, busy: Busy) {
         let (Ok(()) | Err(_)) = self.changed.send(busy).await;
     }
 }
 
 /// Serves the schedule until it is told to stop.
-pub async fn serve(
+pub(crate) async fn serve(
     Changes(mut changes): Changes,
     house: House,
     queue: GroupQueue,
@@ -79,9 +79,8 @@ async fn dispatch_due(house: &House, queue: &GroupQueue) -> Result<Option<Timest
     let due = house
         .store
         .claim_due(now, move |task: &Task, due_at| {
-            let schedule =
-                Schedule::parse(task.schedule_type, &task.schedule_value, &zone, due_at)
-                    .map_err(|error| crate::chain(&error))?;
+            let schedule = Schedule::parse(task.schedule_type, &task.schedule_value, &zone, due_at)
+                .map_err(|error| crate::chain(&error))?;
             Ok(schedule.next_after(due_at, now))
         })
         .await?;
@@ -111,4 +110,12 @@ fn tell(house: &House, due: &DueTask) {
         due_at: due.due_at,
         next_run: due.next_run,
     });
+    if due.next_run.is_none() {
+        house.events.tell(Event::TaskChanged {
+            change: TaskChange::Completed,
+            task: due.task.clone(),
+            group: due.group.clone(),
+            next_run: None,
+        });
+    }
 }

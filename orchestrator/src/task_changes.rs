@@ -10,7 +10,7 @@ use crate::store::{Task, TaskStatus, TaskUpdate};
 
 /// A change that a task cannot take.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
+pub(crate) enum ChangeError {
     #[error("the task is completed; schedule a new one")]
     Completed,
     #[error(transparent)]
@@ -18,7 +18,7 @@ pub enum ChangeError {
 }
 
 #[must_use]
-pub fn pause() -> TaskUpdate {
+pub(crate) fn pause() -> TaskUpdate {
     TaskUpdate {
         status: Some(TaskStatus::Paused),
         ..TaskUpdate::default()
@@ -26,14 +26,22 @@ pub fn pause() -> TaskUpdate {
 }
 
 /// A resumed task goes on at its next instant from now; what it missed while paused is past.
-pub fn resume(task: &Task, zone: &TimeZone, now: Timestamp) -> Result<TaskUpdate, ChangeError> {
+pub(crate) fn resume(
+    task: &Task,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<TaskUpdate, ChangeError> {
     if task.status == TaskStatus::Completed {
         return Err(ChangeError::Completed);
     }
     let schedule = Schedule::parse(task.schedule_type, &task.schedule_value, zone, now)?;
     let next_run = match task.next_run {
         Some(next) if next > now => None,
-        missed => Some(schedule.next_after(missed.unwrap_or(now), now).unwrap_or(now)),
+        missed => Some(
+            schedule
+                .next_after(missed.unwrap_or(now), now)
+                .unwrap_or(now),
+        ),
     };
     Ok(TaskUpdate {
         status: Some(TaskStatus::Active),
@@ -44,7 +52,7 @@ pub fn resume(task: &Task, zone: &TimeZone, now: Timestamp) -> Result<TaskUpdate
 
 /// Another prompt, another schedule, or both. A new schedule starts from now, and wakes a task
 /// that had completed.
-pub fn update(
+pub(crate) fn update(
     task: &Task,
     prompt: Option<String>,
     schedule: (Option<ScheduleType>, Option<String>),

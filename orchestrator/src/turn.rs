@@ -27,7 +27,7 @@ const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// Takes turns; one handle serves all groups.
 #[derive(Clone, Debug)]
-pub struct Turns {
+pub(crate) struct Turns {
     house: House,
     agent: Agent,
     outbox: Outbox,
@@ -36,7 +36,7 @@ pub struct Turns {
 
 /// What a group does after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// It had nothing to do.
     Idle,
     /// It may have more to do.
@@ -53,7 +53,7 @@ struct Ran {
 
 impl Turns {
     #[must_use]
-    pub fn new(house: House, agent: Agent, outbox: Outbox, ipc: IpcWatch) -> Self {
+    pub(crate) fn new(house: House, agent: Agent, outbox: Outbox, ipc: IpcWatch) -> Self {
         Self {
             house,
             agent,
@@ -67,7 +67,7 @@ impl Turns {
     }
 
     /// Takes one unit of work of the group, if it has one.
-    pub async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
+    pub(crate) async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
         match self.claim_and_run(folder, stop).await {
             Ok(next) => next,
             Err(error) => {
@@ -102,8 +102,14 @@ impl Turns {
     ) -> Result<Ran, StoreError> {
         let ran = self.run(claim, claim.session.as_ref(), stop).await?;
         let dead = match (&claim.session, &ran.end) {
-            (Some(session), AgentEnd::Failed(fault)) if fault.kind == Some(AgentErrorKind::SessionNotFound) => session,
-            (None | Some(_), AgentEnd::Done | AgentEnd::Failed(_) | AgentEnd::Interrupted) => return Ok(ran),
+            (Some(session), AgentEnd::Failed(fault))
+                if fault.kind == Some(AgentErrorKind::SessionNotFound) =>
+            {
+                session
+            }
+            (None | Some(_), AgentEnd::Done | AgentEnd::Failed(_) | AgentEnd::Interrupted) => {
+                return Ok(ran);
+            }
         };
         let group = &claim.group.folder;
         tracing::warn!(%group, session_id = %dead, "the session is gone; starting a fresh one");
@@ -180,12 +186,7 @@ impl Turns {
     }
 
     /// Keeps an output and has it sent; says whether there was anything to say.
-    async fn keep_output(
-        &self,
-        claim: &Claim,
-        index: u32,
-        text: &str,
-    ) -> Result<bool, StoreError> {
+    async fn keep_output(&self, claim: &Claim, index: u32, text: &str) -> Result<bool, StoreError> {
         let text = spoken(text);
         if text.is_empty() {
             return Ok(false);
@@ -196,13 +197,7 @@ impl Turns {
         let queued = self
             .house
             .store
-            .queue_output(
-                claim.run.clone(),
-                claim.group.chat.clone(),
-                index,
-                text,
-                self.house.clock.now(),
-            )
+            .queue_output(claim, index, text, self.house.clock.now())
             .await?;
         if queued == Queued::New {
             self.outbox.wake(busy).await;
@@ -262,7 +257,9 @@ impl Turns {
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
             },
-            AgentEvent::Text { .. } | AgentEvent::Result { .. } | AgentEvent::Error { .. } => return,
+            AgentEvent::Text { .. } | AgentEvent::Result { .. } | AgentEvent::Error { .. } => {
+                return;
+            }
         };
         self.house.events.tell(told);
     }
@@ -271,8 +268,11 @@ impl Turns {
         let busy = self.house.clock.busy(Work::Outbox);
         let now = self.house.clock.now();
         let retries = matches!(release, Release::Retry { .. });
-        let retry_at = (retries && matches!(claim.unit, Unit::Messages(_)))
-            .then(|| self.house.clock.after(FIRST_RETRY * 2u32.pow(claim.attempt.saturating_sub(1).min(10))));
+        let retry_at = (retries && matches!(claim.unit, Unit::Messages(_))).then(|| {
+            self.house
+                .clock
+                .after(FIRST_RETRY * 2u32.pow(claim.attempt.saturating_sub(1).min(10)))
+        });
         let released = self
             .house
             .store
@@ -297,13 +297,7 @@ impl Turns {
         })
     }
 
-    fn tell_end(
-        &self,
-        claim: &Claim,
-        ran: &Ran,
-        released: &Released,
-        retry_at: Option<Timestamp>,
-    ) {
+    fn tell_end(&self, claim: &Claim, ran: &Ran, released: &Released, retry_at: Option<Timestamp>) {
         let fault = match &ran.end {
             AgentEnd::Failed(fault) => Some(fault),
             AgentEnd::Done | AgentEnd::Interrupted => None,

@@ -1,1 +1,23 @@
-//! Reads the repository for the rules in `tests/`.
+//! The rules of this repository, as plain functions from what lies here to what breaks them.
+//!
+//! `tests/repository.rs` holds each rule against the checkout; the tests beside each rule show
+//! that it can fail. Nothing here repairs anything.
+
+mod breach;
+mod graph;
+mod licence;
+mod listing;
+mod manifest;
+mod readme;
+mod repository;
+mod scenarios;
+mod sources;
+
+pub use breach::Breach;
+pub use graph::{Dependency, Graph, GraphError, Package};
+pub use listing::{root_listing, scripts_run};
+pub use manifest::{argued, lints_inherited, used};
+pub use readme::{names_packages, named_paths, short_enough};
+pub use repository::{Entry, Repository, TextFile};
+pub use scenarios::{stories, unique};
+pub use sources::{door, length, machine_paths};

@@ -30,7 +30,7 @@ pub fn die_with_parent() -> Result<(), ParentGone> {
 
 #[cfg(target_os = "linux")]
 fn bind_to_parent() -> rustix::io::Result<()> {
-    rustix::process::set_parent_process_death_signal(None)
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// A length of time, to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lapse(Duration);
+pub(crate) struct Lapse(Duration);
 
 const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
@@ -23,18 +23,18 @@ const UNITS: [(&str, u64); 5] = [
 
 impl Lapse {
     #[must_use]
-    pub fn new(length: Duration) -> Self {
+    pub(crate) fn new(length: Duration) -> Self {
         Self(length)
     }
 
     #[must_use]
-    pub fn length(self) -> Duration {
+    pub(crate) fn length(self) -> Duration {
         self.0
     }
 
     /// `None` for anything that is not numbers with units.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim();
         let mut total = 0_u64;
         if rest.is_empty() {

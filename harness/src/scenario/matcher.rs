@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// What a value must look like.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Matcher {
+pub(crate) enum Matcher {
     /// Equal; a text may hold `${…}`.
     Equals(Value),
     /// A map that has at least these fields.
@@ -29,7 +29,7 @@ pub enum Matcher {
 
 /// An operator and what it is given.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Test {
+pub(crate) enum Test {
     /// A text that holds this text, or a list that holds such an item.
     Contains(String),
     Regex(Pattern),
@@ -57,19 +57,19 @@ pub enum Test {
 }
 
 /// The operators, as they are written.
-pub const OPERATORS: [&str; 16] = [
+pub(crate) const OPERATORS: [&str; 16] = [
     "contains", "regex", "any", "type", "len", "gt", "lt", "between", "in", "not", "some", "all",
     "unordered", "absent", "json", "capture",
 ];
 
 /// `true`, the only value that `any` and `absent` take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Always;
+pub(crate) struct Always;
 
 /// A type of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     String,
     Number,
     Bool,
@@ -80,7 +80,7 @@ pub enum Kind {
 
 /// A regular expression that is known to be one.
 #[derive(Clone, Debug)]
-pub struct Pattern(pub regex::Regex);
+pub(crate) struct Pattern(pub(crate) regex::Regex);
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {

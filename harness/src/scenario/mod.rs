@@ -13,6 +13,7 @@ mod step;
 mod templates;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -22,87 +23,87 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use duration::Lapse;
-pub use matcher::{Kind, Matcher, Pattern, Test};
+pub(crate) use duration::Lapse;
+pub(crate) use matcher::{Kind, Matcher, Pattern, Test};
 pub use schema::schema;
-pub use sought::{Expect, Never, Sought, StateName};
-pub use step::{
+pub(crate) use sought::{Expect, Never, Sought, StateName};
+pub(crate) use step::{
     Ask, ClockMove, Drop, DropContent, Hear, How, Run, Start, Step, Stop, Subject,
 };
-pub use templates::{Names, UnknownName};
+pub(crate) use templates::{Names, UnknownName};
 
 /// One scenario, ready to be played.
 #[derive(Debug)]
 pub struct Scenario {
     /// The file, to point at places in it.
-    pub source: std::sync::Arc<Source>,
+    pub(crate) source: Arc<Source>,
     /// Where the file lies.
     pub path: PathBuf,
     /// Which row of the matrix this is.
-    pub row: Option<String>,
-    pub file: ScenarioFile,
+    pub(crate) row: Option<String>,
+    pub(crate) file: ScenarioFile,
     /// What the model may say: the files of `scripts`, then what is written inline.
-    pub scripts: Vec<Script>,
+    pub(crate) scripts: Vec<Script>,
 }
 
 /// A scenario as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "A scenario of the nanokimi harness")]
-pub struct ScenarioFile {
+pub(crate) struct ScenarioFile {
     /// One sentence: what a person would notice if this broke.
-    pub story: At<String>,
+    pub(crate) story: At<String>,
     /// Words to select scenarios by.
     #[serde(default)]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// The longest the whole scenario may take, in real time; 60 s if it is not given.
-    pub timeout: Option<Lapse>,
+    pub(crate) timeout: Option<Lapse>,
     /// The frozen clock of the orchestrator.
     #[serde(default)]
-    pub clock: ClockStart,
+    pub(crate) clock: ClockStart,
     /// Keys of `nanokimi.toml`.
     #[serde(default)]
-    pub config: IndexMap<String, Value>,
+    pub(crate) config: IndexMap<String, Value>,
     /// The chats that take part, by name; `main` is always there.
     #[serde(default)]
-    pub chats: IndexMap<String, Option<Chat>>,
+    pub(crate) chats: IndexMap<String, Option<Chat>>,
     /// What the model says, in order.
     #[serde(default)]
-    pub script: Vec<At<ScriptedTurn>>,
+    pub(crate) script: Vec<At<ScriptedTurn>>,
     /// Files below `scripts/` whose turns come first, without `.yaml`.
     #[serde(default)]
-    pub scripts: Vec<At<String>>,
+    pub(crate) scripts: Vec<At<String>>,
     /// Lanes of the model beside `main`, by what their requests have in common.
     #[serde(default)]
-    pub lanes: IndexMap<String, LaneRule>,
+    pub(crate) lanes: IndexMap<String, LaneRule>,
     /// Files below the root folder before the first start: path to content.
     #[serde(default)]
-    pub files: IndexMap<String, At<String>>,
-    /// Rows of variables; the scenario is played once for each row.
-    #[serde(default)]
-    pub matrix: Vec<IndexMap<String, Value>>,
+    pub(crate) files: IndexMap<String, At<String>>,
+    /// Rows of variables; the scenario is played once for each row. `row` names it.
+    #[serde(default, rename = "matrix")]
+    pub(crate) _matrix: Vec<IndexMap<String, Value>>,
     /// What must not be told apart in journals and snapshots, beside the usual.
     #[serde(default)]
-    pub redact: Vec<Redaction>,
+    pub(crate) redact: Vec<Redaction>,
     /// Error-level log lines that belong to the story, as regular expressions.
     #[serde(default)]
-    pub allow: Vec<Pattern>,
+    pub(crate) allow: Vec<Pattern>,
     /// What happens, in order.
-    pub steps: Vec<At<Step>>,
+    pub(crate) steps: Vec<At<Step>>,
     /// Steps that are played at the end, also when an earlier one failed.
     #[serde(default)]
-    pub finally: Vec<At<Step>>,
+    pub(crate) finally: Vec<At<Step>>,
 }
 
 /// Where the frozen clock begins.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct ClockStart {
+pub(crate) struct ClockStart {
     /// An instant with an offset; 2026-01-05T09:00:00Z if it is not given.
     #[schemars(with = "String")]
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     /// The orchestrator's time zone (IANA name); UTC if it is not given.
-    pub tz: Option<String>,
+    pub(crate) tz: Option<String>,
 }
 
 impl Default for ClockStart {
@@ -117,23 +118,23 @@ impl Default for ClockStart {
 /// A chat and the group it belongs to. Without settings it is registered on first use.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Chat {
+pub(crate) struct Chat {
     /// The group's folder; the chat's name if it is not given.
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
     /// The text that calls the assistant, e.g. `@Kai`.
-    pub trigger: Option<String>,
+    pub(crate) trigger: Option<String>,
     /// Whether a message must begin with the trigger to be answered.
-    pub requires_trigger: Option<bool>,
+    pub(crate) requires_trigger: Option<bool>,
 }
 
 /// Text that differs from run to run.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Redaction {
-    pub pattern: Pattern,
+pub(crate) struct Redaction {
+    pub(crate) pattern: Pattern,
     /// What is written instead, without brackets.
     #[serde(rename = "as")]
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// A scenario file that cannot be played.
@@ -179,7 +180,7 @@ fn read_row(path: &Path, row: matrix::Row) -> Result<Scenario, Mistakes> {
         return Err(document.mistaken(mistakes));
     }
     Ok(Scenario {
-        source: std::sync::Arc::clone(document.source()),
+        source: Arc::clone(document.source()),
         path: path.to_owned(),
         row: row.name,
         file,
@@ -199,6 +200,16 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 impl Scenario {
+    #[must_use]
+    pub fn story(&self) -> &str {
+        &self.file.story
+    }
+
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.file.tags
+    }
+
     /// Everything the steps may wait for, together.
     #[must_use]
     pub fn timeout(&self) -> std::time::Duration {

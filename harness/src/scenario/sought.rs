@@ -16,7 +16,7 @@ use super::step::Hear;
 
 /// Something that happens or comes to be.
 #[derive(Debug)]
-pub enum Sought {
+pub(crate) enum Sought {
     /// An entry of the journal.
     Event {
         event: At<String>,
@@ -33,23 +33,23 @@ pub enum Sought {
 
 /// What must come within its time.
 #[derive(Debug)]
-pub struct Expect {
-    pub sought: Sought,
+pub(crate) struct Expect {
+    pub(crate) sought: Sought,
     /// How often since the scenario began; once after the last match if it is not given.
-    pub count: Option<At<Matcher>>,
-    pub within: Option<Lapse>,
+    pub(crate) count: Option<At<Matcher>>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// What must not come while the virtual clock moves on.
 #[derive(Debug)]
-pub struct Never {
-    pub sought: Sought,
-    pub lapse: Lapse,
+pub(crate) struct Never {
+    pub(crate) sought: Sought,
+    pub(crate) lapse: Lapse,
 }
 
 /// A state and how to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateName {
+pub(crate) enum StateName {
     /// The rows of a table of the store.
     Table(String),
     /// A file below the root folder; with `*`, the list of those that are there.
@@ -60,7 +60,7 @@ pub enum StateName {
 
 impl StateName {
     #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let table = |name: &str| {
             let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
             (!name.is_empty() && name.bytes().all(word)).then(|| Self::Table(name.to_owned()))

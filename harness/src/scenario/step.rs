@@ -16,7 +16,7 @@ use super::sought::{Expect, Never, StateName};
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
+pub(crate) enum Step {
     /// A person writes to a chat over the HTTP chat API.
     Ask(Ask),
     /// The assistant is heard in a chat.
@@ -48,63 +48,63 @@ pub enum Step {
 /// A message for the assistant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// A name under `chats`.
-    pub chat: At<String>,
-    pub text: String,
+    pub(crate) chat: At<String>,
+    pub(crate) text: String,
     /// Who writes.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Whether the answer is asked for as a stream of events.
     #[serde(default)]
-    pub stream: bool,
+    pub(crate) stream: bool,
     /// Waits for the answer, which must look like this.
-    pub answer: Option<At<Matcher>>,
+    pub(crate) answer: Option<At<Matcher>>,
     /// Waits for the answer, which must have this HTTP status; 200 if only `answer` is given.
-    pub status: Option<At<u16>>,
+    pub(crate) status: Option<At<u16>>,
     /// The longest wait, in real time; 5 s if it is not given.
-    pub within: Option<Lapse>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// What the assistant must be heard to say.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Hear {
+pub(crate) struct Hear {
     /// A name under `chats`.
-    pub chat: At<String>,
-    pub text: At<Matcher>,
+    pub(crate) chat: At<String>,
+    pub(crate) text: At<Matcher>,
     /// How often in all, since the scenario began; once after the last that was heard
     /// if it is not given.
-    pub count: Option<At<Matcher>>,
+    pub(crate) count: Option<At<Matcher>>,
     /// The longest wait, in real time; 5 s if it is not given.
-    pub within: Option<Lapse>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// A file in `data/ipc/<group>/`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Drop {
+pub(crate) struct Drop {
     /// The group's folder.
-    pub group: String,
+    pub(crate) group: String,
     /// The name of the file; a number of its own if it is not given.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Content for the `messages` folder, as JSON.
-    pub message: Option<IndexMap<String, Value>>,
+    pub(crate) message: Option<IndexMap<String, Value>>,
     /// Content for the `tasks` folder, as JSON.
-    pub task: Option<IndexMap<String, Value>>,
+    pub(crate) task: Option<IndexMap<String, Value>>,
     /// Content for the `tasks` folder, just as it is written here.
-    pub raw: Option<String>,
+    pub(crate) raw: Option<String>,
     /// A symbolic link to this path instead of a file.
-    pub symlink: Option<String>,
+    pub(crate) symlink: Option<String>,
     /// A FIFO instead of a file.
     #[serde(default)]
-    pub fifo: bool,
+    pub(crate) fifo: bool,
     /// A file of this many bytes of spaces.
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
 }
 
 /// What is dropped, of which there is exactly one.
 #[derive(Clone, Debug, PartialEq)]
-pub enum DropContent<'a> {
+pub(crate) enum DropContent<'a> {
     Message(&'a IndexMap<String, Value>),
     Task(&'a IndexMap<String, Value>),
     Raw(&'a str),
@@ -116,7 +116,7 @@ pub enum DropContent<'a> {
 impl Drop {
     /// The content, or `None` if there is not exactly one.
     #[must_use]
-    pub fn content(&self) -> Option<DropContent<'_>> {
+    pub(crate) fn content(&self) -> Option<DropContent<'_>> {
         let given = [
             self.message.as_ref().map(DropContent::Message),
             self.task.as_ref().map(DropContent::Task),
@@ -133,7 +133,7 @@ impl Drop {
 /// How the virtual clock moves.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ClockMove {
+pub(crate) enum ClockMove {
     /// By this much.
     Advance(Lapse),
     /// To this instant (RFC 3339).
@@ -143,37 +143,37 @@ pub enum ClockMove {
 /// How nanokimi is started.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Start {
+pub(crate) struct Start {
     /// It must refuse to start, with this exit code.
-    pub exit: Option<At<i32>>,
+    pub(crate) exit: Option<At<i32>>,
     /// What it must have written to stderr by then.
-    pub stderr: Option<At<Matcher>>,
+    pub(crate) stderr: Option<At<Matcher>>,
     /// The longest wait, in real time; 10 s if it is not given.
-    pub within: Option<Lapse>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// How nanokimi is stopped.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Stop {
-    pub how: How,
+pub(crate) struct Stop {
+    pub(crate) how: How,
     /// The exit code; 0 after `term` if it is not given.
-    pub exit: Option<At<i32>>,
+    pub(crate) exit: Option<At<i32>>,
     /// The longest wait, in real time; 15 s if it is not given.
-    pub within: Option<Lapse>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// How nanokimi is stopped before it is started again.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Restart {
-    pub how: How,
+pub(crate) struct Restart {
+    pub(crate) how: How,
 }
 
 /// The signal that ends nanokimi.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub(crate) enum How {
     /// SIGTERM: it may finish.
     #[default]
     Term,
@@ -184,25 +184,25 @@ pub enum How {
 /// Nothing to say.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Settle {}
+pub(crate) struct Settle {}
 
 /// A command of nanokimi.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub(crate) struct Run {
     /// Its arguments, without `--root`.
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Its exit code; 0 if it is not given.
-    pub exit: Option<At<i32>>,
-    pub stdout: Option<At<Matcher>>,
-    pub stderr: Option<At<Matcher>>,
+    pub(crate) exit: Option<At<i32>>,
+    pub(crate) stdout: Option<At<Matcher>>,
+    pub(crate) stderr: Option<At<Matcher>>,
     /// The longest wait, in real time; 10 s if it is not given.
-    pub within: Option<Lapse>,
+    pub(crate) within: Option<Lapse>,
 }
 
 /// What a snapshot shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// What was said in the chats, by whom.
     Transcript,
     /// What the model was asked and what it answered.

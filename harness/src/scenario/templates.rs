@@ -22,17 +22,17 @@ pub(super) static TEMPLATE: LazyLock<Option<Regex>> =
 /// A name in `${…}` that nothing gave a value to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`${{{name}}}` has no value: {help}")]
-pub struct UnknownName {
-    pub name: String,
-    pub help: String,
+pub(crate) struct UnknownName {
+    pub(crate) name: String,
+    pub(crate) help: String,
 }
 
 /// What the names in `${…}` stand for, at one moment.
 #[derive(Clone, Debug)]
-pub struct Names {
-    pub now: Timestamp,
-    pub root: String,
-    pub captures: IndexMap<String, Value>,
+pub(crate) struct Names {
+    pub(crate) now: Timestamp,
+    pub(crate) root: String,
+    pub(crate) captures: IndexMap<String, Value>,
 }
 
 impl Names {
@@ -41,7 +41,7 @@ impl Names {
     ///
     /// # Errors
     /// A name that has no value.
-    pub fn fill(&self, text: &str) -> Result<Value, UnknownName> {
+    pub(crate) fn fill(&self, text: &str) -> Result<Value, UnknownName> {
         if let Some(name) = only_name(text) {
             return self.value(name);
         }
@@ -52,7 +52,7 @@ impl Names {
     ///
     /// # Errors
     /// A name that has no value.
-    pub fn fill_text(&self, text: &str) -> Result<String, UnknownName> {
+    pub(crate) fn fill_text(&self, text: &str) -> Result<String, UnknownName> {
         let mut unknown = None;
         let filled = replace(text, |name| match self.value(name) {
             Ok(Value::String(text)) => text,
@@ -69,7 +69,7 @@ impl Names {
     ///
     /// # Errors
     /// A name that has no value.
-    pub fn fill_value(&self, value: &Value) -> Result<Value, UnknownName> {
+    pub(crate) fn fill_value(&self, value: &Value) -> Result<Value, UnknownName> {
         Ok(match value {
             Value::String(text) => self.fill(text)?,
             Value::Array(items) => {

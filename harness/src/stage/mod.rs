@@ -28,7 +28,7 @@ use crate::scenario::{Chat, How, Scenario};
 
 pub use binaries::{Binaries, BinariesError};
 pub use guard::{GUARD, become_guarded};
-pub use process::Ended;
+pub(crate) use process::Ended;
 
 pub(crate) use api::{Answer, Api, Moved, Question};
 pub(crate) use leaks::Leak;
@@ -41,7 +41,7 @@ use ready::Notifications;
 
 /// The harness or a mock broke, which says nothing about nanokimi.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
+pub(crate) enum StageError {
     #[error("the scenario's folder cannot be made or written: {0}")]
     Folder(#[source] std::io::Error),
     #[error("the settings cannot be written as TOML: {0}")]

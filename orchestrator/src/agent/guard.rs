@@ -52,9 +52,9 @@ pub async fn guard(guard: Guard) -> io::Result<u8> {
         _ = told.recv() => ask_to_end(&mut agent, guard.grace).await?,
     };
     end_all_below()?;
-    let code = status
-        .code()
-        .unwrap_or_else(|| SIGNALLED + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| {
+        SIGNALLED + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)
+    });
     Ok(u8::try_from(code).unwrap_or(1))
 }
 

@@ -82,7 +82,7 @@ fn credentials_file(root: &Path) -> PathBuf {
 
 /// Writes the one file through which agents get the model's key, readable by its owner alone;
 /// without a key, an old file is removed.
-pub fn prepare_credentials(root: &Path, config: &Config) -> Result<(), HomeError> {
+pub(crate) fn prepare_credentials(root: &Path, config: &Config) -> Result<(), HomeError> {
     let file = credentials_file(root);
     write_credentials(&file, config).map_err(preparing("credential file"))
 }

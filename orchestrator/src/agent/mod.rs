@@ -21,12 +21,12 @@ use crate::ipc::IpcWatch;
 use crate::store::Claim;
 
 pub use guard::{Guard, guard};
-pub use home::{HomeError, prepare_credentials};
-pub use process::AgentProcess;
+pub(crate) use home::{HomeError, prepare_credentials};
+pub(crate) use process::AgentProcess;
 
 /// Starts agents. The host runtime is the one there is; containers join it at this seam.
 #[derive(Clone, Debug)]
-pub struct Agent {
+pub(crate) struct Agent {
     house: House,
     ipc: IpcWatch,
     /// Our own executable, which guards each agent.
@@ -35,7 +35,7 @@ pub struct Agent {
 
 /// How an agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AgentEnd {
+pub(crate) enum AgentEnd {
     Done,
     Failed(AgentFault),
     /// We stopped it because we are stopping.
@@ -44,7 +44,7 @@ pub enum AgentEnd {
 
 /// Why an agent failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentFault {
+pub(crate) struct AgentFault {
     /// What the agent itself called it; none if it could not say.
     pub kind: Option<AgentErrorKind>,
     pub message: String,
@@ -86,7 +86,7 @@ impl fmt::Display for AgentFault {
 
 impl Agent {
     #[must_use]
-    pub fn new(house: House, ipc: IpcWatch, guard: std::path::PathBuf) -> Self {
+    pub(crate) fn new(house: House, ipc: IpcWatch, guard: std::path::PathBuf) -> Self {
         Self {
             house,
             ipc,
@@ -95,7 +95,7 @@ impl Agent {
     }
 
     /// Prepares the group's folder and starts an agent on what was claimed.
-    pub async fn start(
+    pub(crate) async fn start(
         &self,
         claim: &Claim,
         session: Option<&SessionId>,
@@ -111,7 +111,7 @@ impl Agent {
             group = %claim.group.folder, run = %claim.run, runtime = "host",
             "Spawning agent process"
         );
-        AgentProcess::spawn(&self.house, &self.guard, home, input)
+        AgentProcess::spawn(&self.house, &self.guard, home, &input)
             .map_err(|error| AgentFault::retryable(crate::chain(&error)))
     }
 }

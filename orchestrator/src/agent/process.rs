@@ -30,7 +30,7 @@ const QUOTED: usize = 200;
 
 /// A running agent.
 #[derive(Debug)]
-pub struct AgentProcess {
+pub(crate) struct AgentProcess {
     guard: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     /// Feeds stdin; drains stderr and returns its last part.
@@ -48,7 +48,7 @@ pub struct AgentProcess {
 
 /// An agent that could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(super) enum StartError {
     #[error("the run log cannot be created")]
     Log(#[source] std::io::Error),
     #[error("`{}` is not there; set agent_runner to the agent-runner binary", .0.display())]
@@ -64,13 +64,13 @@ impl AgentProcess {
         house: &House,
         guard: &Path,
         home: Home,
-        input: AgentInput,
+        input: &AgentInput,
     ) -> Result<Self, StartError> {
         let config = &house.config;
         if !config.agent_runner.is_file() {
             return Err(StartError::NoRunner(config.agent_runner.clone()));
         }
-        let log = open_log(house, &home, &input).map_err(StartError::Log)?;
+        let log = open_log(house, &home, input).map_err(StartError::Log)?;
         let mut child = Command::new(guard)
             .arg("agent-guard")
             .args(["--parent".into(), std::process::id().to_string()])
@@ -87,10 +87,13 @@ impl AgentProcess {
             .kill_on_drop(true)
             .spawn()
             .map_err(StartError::Spawn)?;
-        let text = serde_json::to_vec(&input).map_err(StartError::Input)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let text = serde_json::to_vec(input).map_err(StartError::Input)?;
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-            return Err(StartError::Spawn(std::io::Error::other("a stream is missing")));
+            return Err(StartError::Spawn(std::io::Error::other(
+                "a stream is missing",
+            )));
         };
         let mut streams = JoinSet::new();
         streams.spawn(feed(stdin, text));
@@ -112,7 +115,7 @@ impl AgentProcess {
     }
 
     /// The next event; none when the agent has said its last, or has run out of time.
-    pub async fn next_event(&mut self, stop: &CancellationToken) -> Option<AgentEvent> {
+    pub(crate) async fn next_event(&mut self, stop: &CancellationToken) -> Option<AgentEvent> {
         loop {
             tokio::select! {
                 line = self.stdout.next() => match line {
@@ -159,7 +162,7 @@ impl AgentProcess {
     }
 
     /// Ends the process if it has not ended, and says how it went.
-    pub async fn end(mut self) -> AgentEnd {
+    pub(crate) async fn end(mut self) -> AgentEnd {
         let status = match self.wait_or_stop().await {
             Ok(status) => status,
             Err(error) => {
@@ -179,7 +182,10 @@ impl AgentProcess {
             return AgentEnd::Interrupted;
         }
         if self.overdue {
-            let message = format!("the agent said nothing for {:?} and was stopped", self.patience);
+            let message = format!(
+                "the agent said nothing for {:?} and was stopped",
+                self.patience
+            );
             return AgentEnd::Failed(AgentFault::retryable(message));
         }
         if status.success() {
@@ -194,11 +200,15 @@ impl AgentProcess {
         {
             return status;
         }
-        let guard = self.guard.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let guard = self
+            .guard
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(guard) = guard
             && let Err(error) = kill_process(guard, Signal::TERM)
         {
-            self.log.line(&format!("the guard cannot be told to stop: {error}"));
+            self.log
+                .line(&format!("the guard cannot be told to stop: {error}"));
         }
         if let Ok(status) = tokio::time::timeout(TO_END + GUARD_TO_END, self.guard.wait()).await {
             return status;
@@ -230,7 +240,11 @@ fn exit_message(status: ExitStatus, stderr: &str) -> String {
     if stderr.is_empty() {
         return format!("the agent exited with {code}");
     }
-    let from = stderr.char_indices().rev().nth(QUOTED - 1).map_or(0, |(at, _)| at);
+    let from = stderr
+        .char_indices()
+        .rev()
+        .nth(QUOTED - 1)
+        .map_or(0, |(at, _)| at);
     format!("the agent exited with {code}: {}", &stderr[from..])
 }
 

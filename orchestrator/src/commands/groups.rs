@@ -56,7 +56,10 @@ pub async fn groups(
         GroupsCommand::List => {
             let rows: Vec<Row> = store.groups().await?.into_iter().map(row).collect();
             let line = |row: &Row| {
-                format!("{}\t{}\t{}\t{}", row.folder, row.chat, row.trigger, row.name)
+                format!(
+                    "{}\t{}\t{}\t{}",
+                    row.folder, row.chat, row.trigger, row.name
+                )
             };
             show(out, shown, &rows, line, "no groups are registered")
         }
@@ -80,10 +83,14 @@ pub async fn groups(
         }
         GroupsCommand::Remove { folder } => {
             if folder.is_main() {
-                return Err(CommandError::Refused("the main group cannot be removed".to_owned()));
+                return Err(CommandError::Refused(
+                    "the main group cannot be removed".to_owned(),
+                ));
             }
             if !store.remove_group(folder.clone()).await? {
-                return Err(CommandError::Refused(format!("there is no group `{folder}`")));
+                return Err(CommandError::Refused(format!(
+                    "there is no group `{folder}`"
+                )));
             }
             writeln!(out, "removed {folder}; its folder and messages are kept")?;
             Ok(())

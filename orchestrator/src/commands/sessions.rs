@@ -30,10 +30,15 @@ pub async fn sessions(
     let store = open(root)?;
     match command {
         SessionsCommand::List => {
-            let line = |row: &StoredSession| {
-                format!("{}\t{}\t{}", row.group, row.updated_at, row.session)
-            };
-            show(out, shown, &store.sessions().await?, line, "no sessions are stored")
+            let line =
+                |row: &StoredSession| format!("{}\t{}\t{}", row.group, row.updated_at, row.session);
+            show(
+                out,
+                shown,
+                &store.sessions().await?,
+                line,
+                "no sessions are stored",
+            )
         }
         SessionsCommand::Clear { group, all: _ } => {
             let cleared = store.clear_sessions(group).await?;

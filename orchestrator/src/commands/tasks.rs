@@ -80,7 +80,9 @@ async fn existing(store: &Store, id: &TaskId) -> Result<Task, CommandError> {
 }
 
 fn no_such(id: &TaskId) -> CommandError {
-    CommandError::Refused(format!("there is no task `{id}`; `nanokimi tasks list` shows them"))
+    CommandError::Refused(format!(
+        "there is no task `{id}`; `nanokimi tasks list` shows them"
+    ))
 }
 
 async fn change(

@@ -50,6 +50,10 @@ fn plain(value: &DeValue<'_>) -> Result<String, &'static str> {
 fn place(text: &str, start: usize) -> String {
     let before = &text[..start.min(text.len())];
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |line| line.chars().count())
+        + 1;
     format!("{line}:{column}")
 }

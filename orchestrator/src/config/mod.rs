@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 
 use sources::Sources;
 
-pub use sources::{Origin, SettingLine};
+pub(crate) use sources::SettingLine;
 
 /// A value that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -116,12 +116,17 @@ impl Config {
         let assistant_name = sources.read("assistant_name", "a name without line breaks", name);
         let zone = sources.read("time_zone", "a time zone such as `Europe/Paris`", zone);
         let log_level = sources.read("log_level", "trace, debug, info, warn or error", level);
-        let http_listen = sources.read("http_listen", "an address such as `127.0.0.1:8080`", parsed);
+        let http_listen =
+            sources.read("http_listen", "an address such as `127.0.0.1:8080`", parsed);
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
         let agent_timeout = sources.read("agent_timeout", DURATION, duration);
-        let max_output = sources.read("agent_max_output", "a number of bytes, at least 65536", output);
+        let max_output = sources.read(
+            "agent_max_output",
+            "a number of bytes, at least 65536",
+            output,
+        );
         let ipc_scan_interval = sources.read("ipc_scan_interval", DURATION, duration);
         let shutdown_grace = sources.read("shutdown_grace", DURATION, duration);
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
@@ -233,7 +238,8 @@ fn duration(text: &str) -> Option<Duration> {
 
 fn url(text: &str) -> Option<String> {
     let fits = ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())
+        text.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
     });
     fits.then(|| text.trim_end_matches('/').to_owned())
 }
@@ -273,7 +279,9 @@ mod tests {
             "assistant_name = \"File\"\nlog_level = \"warn\"\nmax_concurrent = 2\n",
             "ASSISTANT_NAME=Env\nLOG_LEVEL=debug\nMOONSHOT_API_KEY='sk-1'\nOTHER=x\n",
         );
-        let config = here.load(&[("LOG_LEVEL", "error"), ("HOME", "/h")]).unwrap();
+        let config = here
+            .load(&[("LOG_LEVEL", "error"), ("HOME", "/h")])
+            .unwrap();
 
         assert_eq!(config.assistant_name, "Env");
         assert_eq!(config.log_level, tracing::Level::ERROR);

@@ -10,7 +10,7 @@ use super::{dotenv, file};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     Default,
     /// `line:column` in `nanokimi.toml`.
     File(String),
@@ -60,7 +60,8 @@ impl Sources {
             }
             Err((place, message)) => {
                 let message = message.trim().replace('\n', ": ");
-                self.problems.push(format!("nanokimi.toml:{place}: {message}"));
+                self.problems
+                    .push(format!("nanokimi.toml:{place}: {message}"));
             }
         }
     }
@@ -97,7 +98,8 @@ impl Sources {
         };
         let (entries, broken) = dotenv::parse(&text);
         for line in broken {
-            self.problems.push(format!(".env:{line}: expected KEY=VALUE"));
+            self.problems
+                .push(format!(".env:{line}: expected KEY=VALUE"));
         }
         let lines = entries
             .into_iter()

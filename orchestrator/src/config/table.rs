@@ -55,7 +55,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("agent_runner", &[], BESIDE_US),
     setting("max_concurrent", &["MAX_CONCURRENT_CONTAINERS"], "5"),
     setting("agent_timeout", &["CONTAINER_TIMEOUT"], "30m"),
-    setting("agent_max_output", &["CONTAINER_MAX_OUTPUT_SIZE"], "10485760"),
+    setting(
+        "agent_max_output",
+        &["CONTAINER_MAX_OUTPUT_SIZE"],
+        "10485760",
+    ),
     setting("ipc_scan_interval", &[], "5s"),
     setting("shutdown_grace", &[], "10s"),
     optional("llm_base_url"),

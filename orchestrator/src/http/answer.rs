@@ -84,32 +84,47 @@ impl Answer {
                     self.run = None;
                     return None;
                 }
-                match outcome {
-                    RunOutcome::Failed if *outputs == 0 => Some(Heard::Failed(failure(
-                        error.as_deref(),
-                        message.as_deref(),
-                    ))),
-                    RunOutcome::Interrupted if *outputs == 0 => {
-                        Some(Heard::Failed(Problem::stopping()))
-                    }
-                    RunOutcome::Answered
-                    | RunOutcome::Silent
-                    | RunOutcome::Failed
-                    | RunOutcome::Interrupted => {
-                        self.outputs = Some(*outputs);
-                        None
-                    }
-                }
+                self.outputs = Some(*outputs);
+                fell_silent(*outcome, *outputs, error.as_deref(), message.as_deref())
             }
-            _other_runs_and_things => None,
+            Event::MessageReceived { .. }
+            | Event::MessageSent { .. }
+            | Event::MessageFailed { .. }
+            | Event::RunStarted { .. }
+            | Event::RunSession { .. }
+            | Event::RunToolCall { .. }
+            | Event::RunToolResult { .. }
+            | Event::RunUsage { .. }
+            | Event::RunEnded { .. }
+            | Event::SessionStored { .. }
+            | Event::SessionDropped { .. }
+            | Event::IpcDone { .. }
+            | Event::IpcRefused { .. }
+            | Event::IpcQuarantined { .. }
+            | Event::TaskChanged { .. }
+            | Event::TaskDue { .. }
+            | Event::GroupRegistered { .. } => None,
         }
     }
 }
 
-fn failure(kind: Option<&str>, message: Option<&str>) -> Problem {
-    Problem::new(
-        StatusCode::BAD_GATEWAY,
-        kind.unwrap_or("agent_failed"),
-        message.unwrap_or("the agent failed"),
-    )
+/// Why a run that has ended for good leaves its message without an answer, if it does.
+fn fell_silent(
+    outcome: RunOutcome,
+    outputs: u32,
+    kind: Option<&str>,
+    message: Option<&str>,
+) -> Option<Heard> {
+    match outcome {
+        RunOutcome::Failed if outputs == 0 => Some(Heard::Failed(Problem::new(
+            StatusCode::BAD_GATEWAY,
+            kind.unwrap_or("agent_failed"),
+            message.unwrap_or("the agent failed"),
+        ))),
+        RunOutcome::Interrupted if outputs == 0 => Some(Heard::Failed(Problem::stopping())),
+        RunOutcome::Answered
+        | RunOutcome::Silent
+        | RunOutcome::Failed
+        | RunOutcome::Interrupted => None,
+    }
 }

@@ -49,7 +49,9 @@ pub(super) async fn advance(State(api): State<Api>, body: Bytes) -> Result<Respo
         }
     };
     if to < now {
-        return Err(Problem::bad_request(format!("time does not go back: it is {now}")));
+        return Err(Problem::bad_request(format!(
+            "time does not go back: it is {now}"
+        )));
     }
     let patience = Duration::try_from(asked.within.unwrap_or(PATIENCE))
         .map_err(|_negative| Problem::bad_request("`within` is negative"))?;

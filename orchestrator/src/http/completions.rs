@@ -100,10 +100,12 @@ pub(super) async fn complete(State(api): State<Api>, body: Bytes) -> Result<Resp
     if api.stop.is_cancelled() {
         return Err(Problem::stopping());
     }
-    let request: ChatRequest = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request(format!("the body is not a chat request: {error}")))?;
+    let request: ChatRequest = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!("the body is not a chat request: {error}"))
+    })?;
     let (session, sender) = whose(&request)?;
-    let chat = ChatJid::http(&session).map_err(|error| Problem::bad_request(crate::chain(&error)))?;
+    let chat =
+        ChatJid::http(&session).map_err(|error| Problem::bad_request(crate::chain(&error)))?;
     let text = last_text(&request)?;
     let group = registration::of_conversation(&api.house, chat.clone()).await?;
     let id = uuid::Uuid::new_v4().to_string();
@@ -136,7 +138,11 @@ pub(super) async fn complete(State(api): State<Api>, body: Bytes) -> Result<Resp
 
 /// The conversation and who writes in it. `user` alone may be `<user>/<conversation>`.
 fn whose(request: &ChatRequest) -> Result<(String, String), Problem> {
-    let user = request.user.as_deref().map(str::trim).filter(|user| !user.is_empty());
+    let user = request
+        .user
+        .as_deref()
+        .map(str::trim)
+        .filter(|user| !user.is_empty());
     match (&request.session_id, user) {
         (Some(session), user) => Ok((session.clone(), user.unwrap_or("user").to_owned())),
         (None, Some(user)) => {
@@ -193,7 +199,10 @@ async fn whole(heading: &Heading, mut answer: Answer) -> Result<Response, Proble
         finish_reason: Some("stop"),
     };
     let completion = heading.completion("chat.completion", choice);
-    let session = [(HeaderName::from_static("x-session-id"), heading.session.clone())];
+    let session = [(
+        HeaderName::from_static("x-session-id"),
+        heading.session.clone(),
+    )];
     Ok((session, json(completion)).into_response())
 }
 
@@ -218,7 +227,10 @@ enum Streaming {
 type Frame = Result<axum::response::sse::Event, std::convert::Infallible>;
 
 fn streamed(heading: Heading, answer: Answer) -> Response {
-    let session = [(HeaderName::from_static("x-session-id"), heading.session.clone())];
+    let session = [(
+        HeaderName::from_static("x-session-id"),
+        heading.session.clone(),
+    )];
     let frames = stream::unfold(Streaming::Role(heading, answer), |part| async move {
         let (event, next) = next_frame(part).await?;
         Some((Frame::Ok(event), next))
@@ -248,7 +260,10 @@ async fn next_frame(part: Streaming) -> Option<(axum::response::sse::Event, Stre
                 let event = heading.chunk(content, None);
                 Some((event, Streaming::Texts(heading, answer, true)))
             }
-            Heard::End => Some((heading.chunk(Spoken::default(), Some("stop")), Streaming::Done)),
+            Heard::End => Some((
+                heading.chunk(Spoken::default(), Some("stop")),
+                Streaming::Done,
+            )),
             Heard::Failed(problem) => {
                 let event = axum::response::sse::Event::default()
                     .event("error")
@@ -276,7 +291,11 @@ impl Heading {
         }
     }
 
-    fn chunk(&self, delta: Spoken<'_>, finish_reason: Option<&'static str>) -> axum::response::sse::Event {
+    fn chunk(
+        &self,
+        delta: Spoken<'_>,
+        finish_reason: Option<&'static str>,
+    ) -> axum::response::sse::Event {
         let choice = Choice {
             index: 0,
             message: None,

@@ -17,10 +17,10 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let after = match headers.get("last-event-id") {
         None => 0,
-        Some(value) => value
-            .to_str()
-            .map_or(None, |text| text.trim().parse().map_or(None, Some))
-            .ok_or_else(|| Problem::bad_request("`Last-Event-ID` must be a number of ours"))?,
+        Some(value) => String::from_utf8_lossy(value.as_bytes())
+            .trim()
+            .parse()
+            .map_err(|_foreign| Problem::bad_request("`Last-Event-ID` is no number of ours"))?,
     };
     let reader = api.house.events.read_after(after);
     let frames = stream::unfold(reader, |mut reader| async move {
@@ -33,5 +33,7 @@ pub(super) async fn events(
             .data(text);
         Some((Ok::<_, Infallible>(frame), reader))
     });
-    Ok(Sse::new(frames).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(frames)
+        .keep_alive(KeepAlive::default())
+        .into_response())
 }

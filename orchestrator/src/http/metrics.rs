@@ -23,7 +23,12 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let gauges = [
         ("messages", "Messages by state", "state", &status.messages),
         ("outbox", "Texts to send, by state", "state", &status.outbox),
-        ("tasks", "Scheduled tasks by status", "status", &status.tasks),
+        (
+            "tasks",
+            "Scheduled tasks by status",
+            "status",
+            &status.tasks,
+        ),
         ("runs", "Agent runs by state", "state", &status.runs),
     ];
     for (name, help, label, counts) in gauges {
@@ -49,5 +54,9 @@ fn count_events(registry: &mut Registry, counts: &BTreeMap<&'static str, u64>) {
         let counter = family.get_or_create_owned(&vec![("event", (*event).to_owned())]);
         counter.inc_by(*count);
     }
-    registry.register("events", "What has happened since the start, by event", family);
+    registry.register(
+        "events",
+        "What has happened since the start, by event",
+        family,
+    );
 }

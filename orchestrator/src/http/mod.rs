@@ -26,25 +26,26 @@ use crate::house::House;
 use crate::intake::Intake;
 
 use axum::serve::ListenerExt;
-pub use token::{Token, TokenError};
+pub(crate) use token::{Token, TokenError};
 
 /// No chat message is longer.
 const LARGEST_BODY: usize = 1024 * 1024;
 
 /// What the routes share.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub(crate) struct Api {
     pub house: House,
     pub intake: Intake,
     pub token: Token,
     /// Present only under the test clock.
     pub clock_hand: Option<ClockHand>,
+    /// Cancelled when intake closes.
     pub stop: CancellationToken,
 }
 
 /// Serves until told to stop; requests that wait for an answer are told so when the last run
 /// has ended.
-pub async fn serve(listener: TcpListener, api: Api) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, api: Api) -> io::Result<()> {
     let stop = api.stop.clone();
     // With Nagle's algorithm on, every streamed answer would cost 40 ms.
     let listener = listener.tap_io(|connection| {

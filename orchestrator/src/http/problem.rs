@@ -87,7 +87,10 @@ impl From<StoreError> for Problem {
             | StoreError::Unknown { .. }
             | StoreError::Thread(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        tracing::error!(error = crate::chain(&error), "a request could not be kept in the store");
+        tracing::error!(
+            error = crate::chain(&error),
+            "a request could not be kept in the store"
+        );
         Self::new(status, "store", crate::chain(&error))
     }
 }

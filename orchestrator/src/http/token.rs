@@ -16,7 +16,7 @@ use super::problem::Problem;
 
 /// The secret in `data/api-token`.
 #[derive(Clone)]
-pub struct Token(Arc<str>);
+pub(crate) struct Token(Arc<str>);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,7 +35,7 @@ pub enum TokenError {
 
 impl Token {
     /// Reads the token, or makes one at the first start, readable by its owner alone.
-    pub fn read_or_make(root: &Path) -> Result<Self, TokenError> {
+    pub(crate) fn read_or_make(root: &Path) -> Result<Self, TokenError> {
         let file = root.join("data/api-token");
         let mut options = fs_err::OpenOptions::new();
         options.write(true).create_new(true);
@@ -62,7 +62,7 @@ impl Token {
 
     /// The secret itself, so that it can be kept out of logs.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 

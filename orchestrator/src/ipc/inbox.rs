@@ -17,13 +17,13 @@ const PER_PASS: usize = 200;
 
 /// All agents' IPC folders.
 #[derive(Debug)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     ipc: SafeDir,
 }
 
 /// Which of the two folders a file lay in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropKind {
+pub(crate) enum DropKind {
     Messages,
     Tasks,
 }
@@ -39,7 +39,7 @@ impl DropKind {
 
 /// One thing that an agent dropped.
 #[derive(Debug)]
-pub struct Drop {
+pub(crate) struct Drop {
     /// The folder it lay in: the identity of whoever dropped it.
     pub folder: String,
     pub kind: DropKind,
@@ -50,20 +50,20 @@ pub struct Drop {
 impl Drop {
     /// How it is called in logs and receipts, e.g. `tasks/1767603600000-a1.json`.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("{}/{}", self.kind.folder(), self.name.display())
     }
 }
 
 impl Inbox {
-    pub fn open(data_ipc: &Path) -> io::Result<Self> {
+    pub(crate) fn open(data_ipc: &Path) -> io::Result<Self> {
         Ok(Self {
             ipc: SafeDir::open(data_ipc)?,
         })
     }
 
     /// Makes a group's folders, in place of whatever has their names.
-    pub fn prepare(&self, folder: &str) -> io::Result<()> {
+    pub(crate) fn prepare(&self, folder: &str) -> io::Result<()> {
         let group = self.ipc.enter(folder)?;
         for name in ["messages", "tasks", "input"] {
             group.enter(name)?;
@@ -73,7 +73,7 @@ impl Inbox {
 
     /// One pass over these groups' folders: messages before tasks, names in order. Empty means
     /// that there is nothing left.
-    pub fn scan(&self, folders: &[String]) -> io::Result<Vec<Drop>> {
+    pub(crate) fn scan(&self, folders: &[String]) -> io::Result<Vec<Drop>> {
         let mut drops = Vec::new();
         for folder in folders {
             let Some(group) = self.ipc.enter_existing(folder)? else {
@@ -88,7 +88,7 @@ impl Inbox {
         Ok(drops)
     }
 
-    pub fn remove(&self, dropped: &Drop) -> io::Result<()> {
+    pub(crate) fn remove(&self, dropped: &Drop) -> io::Result<()> {
         match self.folder_of(dropped)? {
             Some(folder) => folder.remove(&dropped.name),
             None => Ok(()),
@@ -96,7 +96,7 @@ impl Inbox {
     }
 
     /// Moves a drop to `errors/`, whatever it is, and returns its name there.
-    pub fn quarantine(&self, dropped: &Drop) -> io::Result<OsString> {
+    pub(crate) fn quarantine(&self, dropped: &Drop) -> io::Result<OsString> {
         let errors = self.ipc.enter("errors")?;
         let mut name = OsString::from(format!("{}-", dropped.folder));
         name.push(&dropped.name);
@@ -114,7 +114,7 @@ impl Inbox {
     }
 
     /// Leaves a file for the group's agent to read.
-    pub fn write_snapshot(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_snapshot(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.ipc.enter(folder)?.replace(name, bytes)
     }
 
@@ -182,11 +182,21 @@ mod tests {
     #[test]
     fn files_come_in_the_order_of_their_names_and_temporary_ones_do_not() {
         let ipc = ipc();
-        for name in ["2.json", "10.json", "1.json", "3.json.tmp", ".4.json", "readme"] {
+        for name in [
+            "2.json",
+            "10.json",
+            "1.json",
+            "3.json.tmp",
+            ".4.json",
+            "readme",
+        ] {
             fs_err::write(ipc.path(name), name).unwrap();
         }
         let names: Vec<String> = ipc.scan().iter().map(Drop::shown).collect();
-        assert_eq!(names, ["messages/1.json", "messages/10.json", "messages/2.json"]);
+        assert_eq!(
+            names,
+            ["messages/1.json", "messages/10.json", "messages/2.json"]
+        );
     }
 
     #[test]
@@ -200,7 +210,10 @@ mod tests {
         let pipe = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, ipc.path("d.json"), pipe, FILE, 0).unwrap();
         fs_err::hard_link(&secret, ipc.path("e.json")).unwrap();
-        fs_err::File::create(ipc.path("f.json")).unwrap().set_len(LARGEST + 1).unwrap();
+        fs_err::File::create(ipc.path("f.json"))
+            .unwrap()
+            .set_len(LARGEST + 1)
+            .unwrap();
 
         let drops = ipc.scan();
         let reasons: Vec<String> = drops
@@ -223,7 +236,11 @@ mod tests {
         }
         assert!(ipc.scan().is_empty());
         assert_eq!(fs_err::read_to_string(&secret).unwrap(), "s");
-        assert!(fs_err::symlink_metadata(ipc.root.path().join("errors/g-a.json")).unwrap().is_symlink());
+        assert!(
+            fs_err::symlink_metadata(ipc.root.path().join("errors/g-a.json"))
+                .unwrap()
+                .is_symlink()
+        );
     }
 
     const FILE: rustix::fs::Mode = rustix::fs::Mode::RUSR.union(rustix::fs::Mode::WUSR);
@@ -284,7 +301,9 @@ mod tests {
         fs_err::write(&victim, "precious").unwrap();
         symlink(&victim, ipc.root.path().join("g/current_tasks.json")).unwrap();
 
-        ipc.inbox.write_snapshot("g", "current_tasks.json", b"[]").unwrap();
+        ipc.inbox
+            .write_snapshot("g", "current_tasks.json", b"[]")
+            .unwrap();
 
         assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious");
         let written = fs_err::read_to_string(ipc.root.path().join("g/current_tasks.json"));

@@ -18,6 +18,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use crate::channel::Channels;
 use crate::clock::{Busy, Work};
 use crate::house::House;
 use crate::ids::GroupFolder;
@@ -25,18 +26,18 @@ use crate::outbox::Outbox;
 use crate::scheduler::Scheduler;
 use crate::store::{Group, StoreError};
 
-pub use inbox::Inbox;
+pub(crate) use inbox::Inbox;
 use operations::Operations;
 
 /// The way to ask the IPC watcher for something.
 #[derive(Clone, Debug)]
-pub struct IpcWatch {
+pub(crate) struct IpcWatch {
     requests: mpsc::Sender<Request>,
 }
 
 /// The watcher's own end, to be served by one task.
 #[derive(Debug)]
-pub struct Requests(mpsc::Receiver<Request>);
+pub(crate) struct Requests(mpsc::Receiver<Request>);
 
 #[derive(Debug)]
 enum Request {
@@ -54,7 +55,7 @@ enum Request {
 
 /// The files for an agent could not be left in its folder.
 #[derive(Debug, thiserror::Error)]
-pub enum PublishError {
+pub(crate) enum PublishError {
     #[error("what the agent may know cannot be read")]
     Store(#[from] StoreError),
     #[error("the snapshots for the agent cannot be written")]
@@ -67,31 +68,36 @@ pub enum PublishError {
 
 impl IpcWatch {
     #[must_use]
-    pub fn new() -> (Self, Requests) {
+    pub(crate) fn new() -> (Self, Requests) {
         let (requests, waiting) = mpsc::channel(16);
         (Self { requests }, Requests(waiting))
     }
 
     /// Returns when everything the group has dropped so far is handled.
-    pub async fn drain(&self, folder: &GroupFolder) {
+    pub(crate) async fn drain(&self, folder: &GroupFolder) {
         self.ask_to_drain(Some(folder.clone())).await;
     }
 
     /// Returns when everything anybody has dropped so far is handled.
-    pub async fn drain_all(&self) {
+    pub(crate) async fn drain_all(&self) {
         self.ask_to_drain(None).await;
     }
 
     async fn ask_to_drain(&self, folder: Option<GroupFolder>) {
         let (done, drained) = oneshot::channel();
         // A stopped watcher leaves the files for the next start.
-        if self.requests.send(Request::Drain { folder, done }).await.is_ok() {
+        if self
+            .requests
+            .send(Request::Drain { folder, done })
+            .await
+            .is_ok()
+        {
             let (Ok(()) | Err(_)) = drained.await;
         }
     }
 
     /// Leaves `current_tasks.json` and `available_groups.json` for the group's agent.
-    pub async fn publish_snapshots(&self, group: &Group) -> Result<(), PublishError> {
+    pub(crate) async fn publish_snapshots(&self, group: &Group) -> Result<(), PublishError> {
         let (done, published) = oneshot::channel();
         let request = Request::Publish {
             group: Box::new(group.clone()),
@@ -109,15 +115,16 @@ impl IpcWatch {
 
 /// What the watcher works with.
 #[derive(Debug)]
-pub struct IpcDesk {
+pub(crate) struct IpcDesk {
     pub house: House,
     pub inbox: Inbox,
     pub outbox: Outbox,
+    pub channels: Channels,
     pub scheduler: Scheduler,
 }
 
 /// Serves until nobody is left who could ask; the last turn's files are handled before that.
-pub async fn serve(Requests(mut requests): Requests, desk: IpcDesk, interval: Duration) {
+pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, interval: Duration) {
     let (dropped, mut drops) = mpsc::channel(1);
     let mut watch = Watch::start(desk.house.root.join("data/ipc"), dropped);
     let mut watcher = Watching {
@@ -172,7 +179,10 @@ impl Watching {
         match self.house().store.groups().await {
             Ok(groups) => groups.into_iter().map(|group| group.folder).collect(),
             Err(error) => {
-                tracing::error!(error = crate::chain(&error), "the IPC watcher cannot read the groups");
+                tracing::error!(
+                    error = crate::chain(&error),
+                    "the IPC watcher cannot read the groups"
+                );
                 Vec::new()
             }
         }
@@ -226,7 +236,10 @@ impl Watching {
         };
         for (name, text) in [
             ("current_tasks.json", serde_json::to_vec_pretty(&tasks)?),
-            ("available_groups.json", serde_json::to_vec_pretty(&available)?),
+            (
+                "available_groups.json",
+                serde_json::to_vec_pretty(&available)?,
+            ),
         ] {
             desk.inbox
                 .write_snapshot(folder, name, &text)

@@ -103,7 +103,9 @@ impl Operations {
     ) -> Result<(&'static str, Handled), StoreError> {
         let bytes = match &dropped.content {
             Ok(bytes) => bytes,
-            Err(unreadable) => return Ok(("unreadable", Handled::Malformed(unreadable.to_string()))),
+            Err(unreadable) => {
+                return Ok(("unreadable", Handled::Malformed(unreadable.to_string())));
+            }
         };
         match dropped.kind {
             DropKind::Messages => match read::<IpcMessage>(bytes) {
@@ -132,6 +134,9 @@ impl Operations {
         if let Err(reason) = may(order.sender, Asked::Say(target.as_ref())) {
             return Ok(Handled::Refused(reason.to_owned()));
         }
+        if !self.desk.channels.reach(&chat) {
+            return Ok(Handled::Refused(format!("no channel reaches `{chat}`")));
+        }
         let busy = house.clock.busy(Work::Outbox);
         let (receipt, now) = (order.receipt.clone(), house.clock.now());
         house.store.queue_ipc_text(receipt, chat, text, now).await?;
@@ -146,11 +151,13 @@ impl Operations {
             IpcTask::ScheduleTask { .. } => self.schedule(order, task).await,
             IpcTask::PauseTask { task_id } => {
                 let change = |_: &Task| Ok(task_changes::pause());
-                self.change_task(order, &task_id, TaskChange::Paused, change).await
+                self.change_task(order, &task_id, TaskChange::Paused, change)
+                    .await
             }
             IpcTask::ResumeTask { task_id } => {
                 let change = |task: &Task| task_changes::resume(task, zone, now);
-                self.change_task(order, &task_id, TaskChange::Resumed, change).await
+                self.change_task(order, &task_id, TaskChange::Resumed, change)
+                    .await
             }
             IpcTask::UpdateTask {
                 task_id,
@@ -160,7 +167,8 @@ impl Operations {
             } => {
                 let schedule = (schedule_type, schedule_value);
                 let change = |task: &Task| task_changes::update(task, prompt, schedule, zone, now);
-                self.change_task(order, &task_id, TaskChange::Updated, change).await
+                self.change_task(order, &task_id, TaskChange::Updated, change)
+                    .await
             }
             IpcTask::CancelTask { task_id } => self.cancel(order, &task_id).await,
             IpcTask::RegisterGroup { .. } => self.register(order, task).await,
@@ -264,8 +272,13 @@ impl Operations {
             Err(error) => return Ok(error.into()),
         };
         let next_run = update.next_run.or(task.next_run);
-        self.desk.house.store.update_task(task.id.clone(), update).await?;
-        self.task_changed(change, task.id, task.group, next_run).await;
+        self.desk
+            .house
+            .store
+            .update_task(task.id.clone(), update)
+            .await?;
+        self.task_changed(change, task.id, task.group, next_run)
+            .await;
         Ok(Handled::Done)
     }
 
@@ -305,7 +318,9 @@ impl Operations {
         match registration::from_agent(task) {
             Ok(new) => match registration::register(&self.desk.house, new).await {
                 Ok(_group) => Ok(Handled::Done),
-                Err(StoreError::GroupConflict(conflict)) => Ok(Handled::Refused(conflict.to_string())),
+                Err(StoreError::GroupConflict(conflict)) => {
+                    Ok(Handled::Refused(conflict.to_string()))
+                }
                 Err(error) => Err(error),
             },
             Err(malformed) => Ok(Handled::Malformed(malformed)),

@@ -9,7 +9,7 @@ use crate::ids::{ChatJid, GroupFolder};
 
 /// A chat that the assistant serves, with a folder of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     pub folder: GroupFolder,
     pub chat: ChatJid,
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Group {
 
 /// When a message in a group is meant for the assistant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TriggerRule {
+pub(crate) enum TriggerRule {
     /// Every message is.
     Always,
     /// One that begins with `@<assistant name>`.
@@ -31,7 +31,7 @@ pub enum TriggerRule {
 
 /// A group to register.
 #[derive(Clone, Debug)]
-pub struct NewGroup {
+pub(crate) struct NewGroup {
     pub folder: GroupFolder,
     pub chat: ChatJid,
     pub name: String,
@@ -53,7 +53,7 @@ pub enum GroupConflict {
 }
 
 impl Store {
-    pub async fn groups(&self) -> Result<Vec<Group>, StoreError> {
+    pub(crate) async fn groups(&self) -> Result<Vec<Group>, StoreError> {
         self.call(|tx| {
             let mut rows = tx.prepare_cached("SELECT * FROM groups ORDER BY added_at, folder")?;
             let groups = rows.query_map([], group)?.collect::<Result<_, _>>()?;
@@ -62,16 +62,25 @@ impl Store {
         .await
     }
 
-    pub async fn group_of_chat(&self, chat: ChatJid) -> Result<Option<Group>, StoreError> {
-        self.call(move |tx| find(tx, "chat_jid", chat.as_str())).await
+    pub(crate) async fn group_of_chat(&self, chat: ChatJid) -> Result<Option<Group>, StoreError> {
+        self.call(move |tx| find(tx, "chat_jid", chat.as_str()))
+            .await
     }
 
-    pub async fn group_of_folder(&self, folder: GroupFolder) -> Result<Option<Group>, StoreError> {
-        self.call(move |tx| find(tx, "folder", folder.as_str())).await
+    pub(crate) async fn group_of_folder(
+        &self,
+        folder: GroupFolder,
+    ) -> Result<Option<Group>, StoreError> {
+        self.call(move |tx| find(tx, "folder", folder.as_str()))
+            .await
     }
 
     /// Registers a group. The same registration twice is one; a different one is refused.
-    pub async fn register_group(&self, new: NewGroup, now: Timestamp) -> Result<Group, StoreError> {
+    pub(crate) async fn register_group(
+        &self,
+        new: NewGroup,
+        now: Timestamp,
+    ) -> Result<Group, StoreError> {
         self.call(move |tx| {
             refuse_conflicts(tx, &new)?;
             touch_chat(tx, &new.chat, Some(&new.name), now)?;
@@ -89,7 +98,7 @@ impl Store {
     }
 
     /// Forgets a group that has no history; says whether there was one to forget.
-    pub async fn remove_group(&self, folder: GroupFolder) -> Result<bool, StoreError> {
+    pub(crate) async fn remove_group(&self, folder: GroupFolder) -> Result<bool, StoreError> {
         self.call(move |tx| {
             tx.execute("DELETE FROM sessions WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute("DELETE FROM tasks WHERE group_folder = ?1", [folder.as_str()])?;
@@ -110,7 +119,7 @@ impl Store {
 
     /// Chats of groups that could be registered, newest activity first, with their folder if
     /// they are.
-    pub async fn available_chats(
+    pub(crate) async fn available_chats(
         &self,
     ) -> Result<Vec<agent_protocol::AvailableGroup>, StoreError> {
         self.call(|tx| {

@@ -11,7 +11,7 @@ use crate::ids::ChatJid;
 
 /// A message as a channel received it.
 #[derive(Clone, Debug)]
-pub struct NewMessage {
+pub(crate) struct NewMessage {
     pub chat: ChatJid,
     /// The channel's own id; a second delivery of the same id is the same message.
     pub id: String,
@@ -24,7 +24,7 @@ pub struct NewMessage {
 
 /// Where a message stands. Invariant: exactly one of these, at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageState {
+pub(crate) enum MessageState {
     /// Context for a later message that means the assistant.
     Waiting,
     /// To be answered.
@@ -46,7 +46,7 @@ words!(MessageState, "message state", {
 
 /// A message as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredMessage {
+pub(crate) struct StoredMessage {
     pub seq: i64,
     pub sender_name: String,
     pub content: String,
@@ -55,7 +55,7 @@ pub struct StoredMessage {
 
 /// One line of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HistoryLine {
+pub(crate) struct HistoryLine {
     pub role: Speaker,
     /// Who wrote; none for the assistant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,14 +67,14 @@ pub struct HistoryLine {
 /// Which side of a conversation spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Speaker {
+pub(crate) enum Speaker {
     User,
     Assistant,
 }
 
 impl Store {
     /// Keeps a message; none if it is kept already.
-    pub async fn store_message(
+    pub(crate) async fn store_message(
         &self,
         new: NewMessage,
         state: MessageState,
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// The conversation in a chat, oldest first: messages, and what has been sent.
-    pub async fn history(&self, chat: ChatJid) -> Result<Vec<HistoryLine>, StoreError> {
+    pub(crate) async fn history(&self, chat: ChatJid) -> Result<Vec<HistoryLine>, StoreError> {
         self.call(move |tx| {
             let mut rows = tx.prepare_cached(
                 "SELECT seq AS place, 0 AS reply, 0 AS id, sender_name, content, sent_at AS at

@@ -137,7 +137,9 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY).map_err(opened)?;
     // FULL: a commit survives the loss of power, at under two milliseconds each.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+        )
         .map_err(opened)?;
     migrate(file, &mut connection)?;
     Ok(connection)

@@ -22,21 +22,21 @@ use std::thread;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub use groups::{Group, GroupConflict, NewGroup, TriggerRule};
-pub use messages::{HistoryLine, MessageState, NewMessage, StoredMessage};
-pub use outbox::{OutboxState, OutboxText, Queued};
-pub use receipts::Receipt;
-pub use runs::{Claim, Release, Released, Unit};
-pub use sessions::StoredSession;
-pub use status::StoreStatus;
-pub use tasks::{DueTask, NewTask, Task, TaskStatus, TaskUpdate};
+pub(crate) use groups::{Group, GroupConflict, NewGroup, TriggerRule};
+pub(crate) use messages::{HistoryLine, MessageState, NewMessage, StoredMessage};
+pub(crate) use outbox::{OutboxState, OutboxText, Queued};
+pub(crate) use receipts::Receipt;
+pub(crate) use runs::{Claim, Release, Released, Unit};
+pub(crate) use sessions::StoredSession;
+pub(crate) use status::StoreStatus;
+pub(crate) use tasks::{DueTask, NewTask, Task, TaskStatus, TaskUpdate};
 
 /// Work waiting for the store; a full queue slows the callers down, which is what we want.
 const WAITING: usize = 64;
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
 }
 
@@ -92,7 +92,7 @@ impl From<rusqlite::Error> for StoreError {
 impl Store {
     /// Opens the store below `root`, creates it if it is missing, and brings it up to date.
     /// Whoever runs (not merely looks) must hold the instance lock first.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
         let mut connection = migrations::open(&root.join("store/messages.db"))?;
         let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING);
         // It ends when the last handle is dropped, and closes the database with it.

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
 use super::rows::{instant, parsed, parsed_or_null, words};
-use super::{Store, StoreError};
+use super::{Claim, Store, StoreError};
 use crate::ids::{ChatJid, GroupFolder, RunId};
 
 /// A text that has yet to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxText {
+pub(crate) struct OutboxText {
     pub id: i64,
     pub chat: ChatJid,
     /// None for a chat that is nobody's group: main may speak there.
@@ -23,7 +23,7 @@ pub struct OutboxText {
 
 /// Where a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutboxState {
+pub(crate) enum OutboxState {
     Pending,
     Sent,
     /// The channel refused it for good.
@@ -38,7 +38,7 @@ words!(OutboxState, "outbox state", {
 
 /// Whether a text was new to the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queued {
+pub(crate) enum Queued {
     New,
     /// The same output of the same run: it is said once.
     Already,
@@ -56,14 +56,14 @@ pub(super) struct NewText<'a> {
 
 impl Store {
     /// Keeps one output of a run for sending.
-    pub async fn queue_output(
+    pub(crate) async fn queue_output(
         &self,
-        run: RunId,
-        chat: ChatJid,
+        claim: &Claim,
         output_index: u32,
         text: String,
         now: Timestamp,
     ) -> Result<Queued, StoreError> {
+        let (run, chat) = (claim.run.clone(), claim.group.chat.clone());
         self.call(move |tx| {
             let text = NewText {
                 chat: &chat,
@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// The oldest unsent text of every chat: what may be sent now without changing the order.
-    pub async fn unsent_heads(&self) -> Result<Vec<OutboxText>, StoreError> {
+    pub(crate) async fn unsent_heads(&self) -> Result<Vec<OutboxText>, StoreError> {
         self.call(|tx| {
             let mut rows = tx.prepare_cached(
                 "SELECT outbox.*, groups.folder FROM outbox
@@ -86,16 +86,14 @@ impl Store {
                  WHERE id IN (SELECT min(id) FROM outbox WHERE state = 'pending' GROUP BY chat_jid)
                  ORDER BY id",
             )?;
-            let heads = rows
-                .query_map([], outbox_text)?
-                .collect::<Result<_, _>>()?;
+            let heads = rows.query_map([], outbox_text)?.collect::<Result<_, _>>()?;
             Ok(heads)
         })
         .await
     }
 
     /// Notes what an attempt to send came to.
-    pub async fn note_attempt(
+    pub(crate) async fn note_attempt(
         &self,
         id: i64,
         state: OutboxState,

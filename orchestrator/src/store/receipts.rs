@@ -12,17 +12,19 @@ use crate::ids::{ChatJid, GroupFolder, RunId};
 
 /// A file as its receipt names it: the folder it lay in, then `messages/…` or `tasks/…`.
 #[derive(Clone, Debug)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     pub group: GroupFolder,
     pub file: String,
 }
 
 impl Store {
-    pub async fn has_receipt(&self, receipt: Receipt) -> Result<bool, StoreError> {
+    pub(crate) async fn has_receipt(&self, receipt: Receipt) -> Result<bool, StoreError> {
         self.call(move |tx| {
             let found: Option<i64> = tx
                 .prepare_cached("SELECT 1 FROM ipc_receipts WHERE group_folder = ?1 AND file = ?2")?
-                .query_row(params![receipt.group.as_str(), receipt.file], |row| row.get(0))
+                .query_row(params![receipt.group.as_str(), receipt.file], |row| {
+                    row.get(0)
+                })
                 .optional()?;
             Ok(found.is_some())
         })
@@ -30,7 +32,7 @@ impl Store {
     }
 
     /// The file is gone, so its receipt may go.
-    pub async fn drop_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
+    pub(crate) async fn drop_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
         self.call(move |tx| {
             tx.execute(
                 "DELETE FROM ipc_receipts WHERE group_folder = ?1 AND file = ?2",
@@ -43,7 +45,7 @@ impl Store {
 
     /// Keeps a text that an agent sent by IPC, with the receipt for its file. It belongs to
     /// the live run of the agent's group, if there is one.
-    pub async fn queue_ipc_text(
+    pub(crate) async fn queue_ipc_text(
         &self,
         receipt: Receipt,
         chat: ChatJid,
@@ -54,7 +56,9 @@ impl Store {
             give_receipt(tx, &receipt, now)?;
             touch_chat(tx, &chat, None, now)?;
             let run: Option<RunId> = tx
-                .prepare_cached("SELECT id FROM runs WHERE group_folder = ?1 AND state = 'in_flight'")?
+                .prepare_cached(
+                    "SELECT id FROM runs WHERE group_folder = ?1 AND state = 'in_flight'",
+                )?
                 .query_row([receipt.group.as_str()], |row| parsed(row, "id"))
                 .optional()?;
             let text = NewText {

@@ -10,7 +10,7 @@ use crate::ids::{GroupFolder, RunId};
 
 /// What was found at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// Runs that were cut off before they had said anything: their work is queued again.
     pub requeued: usize,
     /// Runs that were cut off after they had answered: they are not repeated.
@@ -21,7 +21,7 @@ pub struct Recovered {
 
 impl Store {
     /// Ends the runs of the process before us. Call once, before anything is claimed.
-    pub async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+    pub(crate) async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         self.call(move |tx| {
             let mut recovered = Recovered::default();
             for run in cut_off(tx)? {
@@ -41,7 +41,8 @@ impl Store {
 }
 
 fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {
-    let mut rows = tx.prepare("SELECT id FROM runs WHERE state = 'in_flight' ORDER BY started_at")?;
+    let mut rows =
+        tx.prepare("SELECT id FROM runs WHERE state = 'in_flight' ORDER BY started_at")?;
     let runs = rows
         .query_map([], |row| parsed(row, "id"))?
         .collect::<Result<_, _>>()?;

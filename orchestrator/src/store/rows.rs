@@ -42,14 +42,14 @@ fn not_ours(
     column: &str,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
-    let index = row.as_ref().column_index(column).unwrap_or_default();
+    let index = row.as_ref().column_index(column).unwrap_or(0);
     rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
 }
 
 /// A word in a column that none of our enums has.
 #[derive(Debug, thiserror::Error)]
 #[error("`{word}` is not a known {what}")]
-pub struct UnknownWord {
+pub(crate) struct UnknownWord {
     what: &'static str,
     word: String,
 }
@@ -69,7 +69,7 @@ macro_rules! words {
         impl $type {
             /// The word that stands in the store.
             #[must_use]
-            pub fn word(self) -> &'static str {
+            pub(crate) fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }
             }
         }

@@ -24,7 +24,7 @@ words!(RunOutcome, "run outcome", {
 
 /// Work that a run has claimed.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     pub run: RunId,
     pub group: Group,
     pub unit: Unit,
@@ -36,14 +36,14 @@ pub struct Claim {
 
 /// One thing an agent is started for.
 #[derive(Clone, Debug)]
-pub enum Unit {
+pub(crate) enum Unit {
     Messages(Vec<StoredMessage>),
     Task(ClaimedTask),
 }
 
 /// A task whose instant has come.
 #[derive(Clone, Debug)]
-pub struct ClaimedTask {
+pub(crate) struct ClaimedTask {
     pub id: TaskId,
     pub prompt: String,
     pub context_mode: ContextMode,
@@ -52,19 +52,26 @@ pub struct ClaimedTask {
 
 /// How a run ended, before the store decides what that means for what it claimed.
 #[derive(Clone, Debug)]
-pub enum Release {
-    Done { session: Option<SessionId> },
+pub(crate) enum Release {
+    Done {
+        session: Option<SessionId>,
+    },
     /// The claimed messages are tried again later.
-    Retry { error: String },
+    Retry {
+        error: String,
+    },
     /// No more attempts: `report` is said in the chat.
-    GiveUp { error: String, report: String },
+    GiveUp {
+        error: String,
+        report: String,
+    },
     /// We are stopping.
     Interrupted,
 }
 
 /// What has become of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Released {
+pub(crate) struct Released {
     pub outcome: RunOutcome,
     /// Texts the run has delivered into the outbox.
     pub outputs: u32,
@@ -76,7 +83,7 @@ pub struct Released {
 
 impl Claim {
     #[must_use]
-    pub fn kind(&self) -> RunKind {
+    pub(crate) fn kind(&self) -> RunKind {
         match self.unit {
             Unit::Messages(_) => RunKind::Message,
             Unit::Task(_) => RunKind::Task,
@@ -85,7 +92,7 @@ impl Claim {
 
     /// Whether the run continues, and then becomes, the group's own conversation.
     #[must_use]
-    pub fn in_group_session(&self) -> bool {
+    pub(crate) fn in_group_session(&self) -> bool {
         match &self.unit {
             Unit::Messages(_) => true,
             Unit::Task(task) => task.context_mode == ContextMode::Group,
@@ -95,7 +102,7 @@ impl Claim {
 
 impl Store {
     /// Claims the next unit of work of a group: due tasks first, then its messages.
-    pub async fn claim(
+    pub(crate) async fn claim(
         &self,
         folder: GroupFolder,
         now: Timestamp,
@@ -117,13 +124,14 @@ impl Store {
     }
 
     /// Ends a run and gives back what it claimed.
-    pub async fn release(
+    pub(crate) async fn release(
         &self,
         claim: Claim,
         release: Release,
         now: Timestamp,
     ) -> Result<Released, StoreError> {
-        self.call(move |tx| give_back(tx, &claim, &release, now)).await
+        self.call(move |tx| give_back(tx, &claim, &release, now))
+            .await
     }
 }
 
@@ -167,7 +175,11 @@ fn claim_task(
     };
     tx.execute(
         "UPDATE runs SET state = 'in_flight', started_at = ?2, session_id = ?3 WHERE id = ?1",
-        params![run.as_str(), instant(now), session.as_ref().map(SessionId::as_str)],
+        params![
+            run.as_str(),
+            instant(now),
+            session.as_ref().map(SessionId::as_str)
+        ],
     )?;
     Ok(Some(Claim {
         run,
@@ -185,7 +197,9 @@ fn claim_messages(
 ) -> Result<Option<Claim>, StoreError> {
     let chat = group.chat.as_str();
     let tried: Option<u32> = tx
-        .prepare_cached("SELECT max(attempts) FROM messages WHERE chat_jid = ?1 AND state = 'queued'")?
+        .prepare_cached(
+            "SELECT max(attempts) FROM messages WHERE chat_jid = ?1 AND state = 'queued'",
+        )?
         .query_row([chat], |row| row.get(0))?;
     let Some(tried) = tried else {
         return Ok(None);
@@ -236,8 +250,7 @@ fn give_back(
         Release::Interrupted => (RunOutcome::Interrupted, None),
     };
     // What has been heard is not said again, so a run that delivered has answered.
-    let requeued = outputs == 0
-        && matches!(release, Release::Retry { .. } | Release::Interrupted);
+    let requeued = outputs == 0 && matches!(release, Release::Retry { .. } | Release::Interrupted);
     let session_stored = match release {
         Release::Done {
             session: Some(session),
@@ -259,7 +272,7 @@ fn give_back(
         Unit::Task(task) => {
             let again = requeued && matches!(release, Release::Interrupted);
             if !again {
-                end_task_run(tx, claim, task, outcome, error, now)?;
+                end_task_run(tx, claim, task, (outcome, error), now)?;
             }
             again
         }
@@ -299,7 +312,11 @@ fn give_back_messages(
         | Release::GiveUp { .. }
         | Release::Interrupted => None,
     };
-    let state = if given_up.is_some() { "failed" } else { "answered" };
+    let state = if given_up.is_some() {
+        "failed"
+    } else {
+        "answered"
+    };
     tx.execute(
         "UPDATE messages SET state = ?2 WHERE run_id = ?1 AND state = 'in_flight'",
         params![run, state],

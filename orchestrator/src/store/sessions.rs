@@ -10,14 +10,14 @@ use crate::ids::{GroupFolder, SessionId};
 
 /// A group's stored session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StoredSession {
+pub(crate) struct StoredSession {
     pub group: GroupFolder,
     pub session: SessionId,
     pub updated_at: Timestamp,
 }
 
 impl Store {
-    pub async fn sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
+    pub(crate) async fn sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
         self.call(|tx| {
             let mut rows = tx.prepare_cached("SELECT * FROM sessions ORDER BY group_folder")?;
             let sessions = rows
@@ -35,7 +35,7 @@ impl Store {
     }
 
     /// Forgets a session, unless the group has moved on to another one meanwhile.
-    pub async fn drop_session(
+    pub(crate) async fn drop_session(
         &self,
         group: GroupFolder,
         session: SessionId,
@@ -51,7 +51,10 @@ impl Store {
     }
 
     /// Forgets the session of one group, or of all; returns how many there were.
-    pub async fn clear_sessions(&self, group: Option<GroupFolder>) -> Result<usize, StoreError> {
+    pub(crate) async fn clear_sessions(
+        &self,
+        group: Option<GroupFolder>,
+    ) -> Result<usize, StoreError> {
         self.call(move |tx| {
             let cleared = match group {
                 Some(group) => tx.execute(

@@ -9,7 +9,7 @@ use super::{Store, StoreError};
 
 /// Counts by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StoreStatus {
+pub(crate) struct StoreStatus {
     pub groups: i64,
     pub sessions: i64,
     pub messages: BTreeMap<String, i64>,
@@ -19,7 +19,7 @@ pub struct StoreStatus {
 }
 
 impl Store {
-    pub async fn status(&self) -> Result<StoreStatus, StoreError> {
+    pub(crate) async fn status(&self) -> Result<StoreStatus, StoreError> {
         self.call(|tx| {
             Ok(StoreStatus {
                 groups: count(tx, "SELECT count(*) FROM groups")?,

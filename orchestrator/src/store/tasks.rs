@@ -20,7 +20,7 @@ const SHOWN: usize = 200;
 
 /// A task as it is stored.
 #[derive(Clone, Debug, Serialize)]
-pub struct Task {
+pub(crate) struct Task {
     pub id: TaskId,
     pub group: GroupFolder,
     pub prompt: String,
@@ -36,7 +36,7 @@ pub struct Task {
 /// Whether a task will run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TaskStatus {
+pub(crate) enum TaskStatus {
     Active,
     Paused,
     Completed,
@@ -50,7 +50,7 @@ words!(TaskStatus, "task status", {
 
 /// A task to keep.
 #[derive(Clone, Debug)]
-pub struct NewTask {
+pub(crate) struct NewTask {
     pub id: TaskId,
     pub group: GroupFolder,
     pub prompt: String,
@@ -62,7 +62,7 @@ pub struct NewTask {
 
 /// What to change in a task; none leaves a field as it is.
 #[derive(Clone, Debug, Default)]
-pub struct TaskUpdate {
+pub(crate) struct TaskUpdate {
     pub prompt: Option<String>,
     pub schedule: Option<(ScheduleType, String)>,
     pub status: Option<TaskStatus>,
@@ -71,7 +71,7 @@ pub struct TaskUpdate {
 
 /// A task whose instant came, now queued as a run.
 #[derive(Clone, Debug)]
-pub struct DueTask {
+pub(crate) struct DueTask {
     pub task: TaskId,
     pub group: GroupFolder,
     /// None when an earlier run of the task still waits for its turn: they are one.
@@ -84,7 +84,7 @@ pub struct DueTask {
 
 impl Store {
     /// All tasks, or those of one group.
-    pub async fn tasks(&self, group: Option<GroupFolder>) -> Result<Vec<Task>, StoreError> {
+    pub(crate) async fn tasks(&self, group: Option<GroupFolder>) -> Result<Vec<Task>, StoreError> {
         self.call(move |tx| {
             let mut rows = tx.prepare_cached(
                 "SELECT * FROM tasks WHERE ?1 IS NULL OR group_folder = ?1 ORDER BY created_at, rowid",
@@ -97,7 +97,7 @@ impl Store {
         .await
     }
 
-    pub async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+    pub(crate) async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
         self.call(move |tx| {
             let found = tx
                 .prepare_cached("SELECT * FROM tasks WHERE id = ?1")?
@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// Keeps a new task; says whether its id was free.
-    pub async fn create_task(
+    pub(crate) async fn create_task(
         &self,
         new: NewTask,
         receipt: Option<Receipt>,
@@ -139,7 +139,11 @@ impl Store {
     }
 
     /// Changes a task; says whether there was one.
-    pub async fn update_task(&self, id: TaskId, update: TaskUpdate) -> Result<bool, StoreError> {
+    pub(crate) async fn update_task(
+        &self,
+        id: TaskId,
+        update: TaskUpdate,
+    ) -> Result<bool, StoreError> {
         self.call(move |tx| {
             let (kind, value) = update.schedule.map_or((None, None), |(kind, value)| {
                 (Some(kind.word()), Some(value))
@@ -166,15 +170,13 @@ impl Store {
     }
 
     /// Forgets a task and its run log; says whether there was one.
-    pub async fn cancel_task(&self, id: TaskId) -> Result<bool, StoreError> {
-        self.call(move |tx| {
-            Ok(tx.execute("DELETE FROM tasks WHERE id = ?1", [id.as_str()])? > 0)
-        })
-        .await
+    pub(crate) async fn cancel_task(&self, id: TaskId) -> Result<bool, StoreError> {
+        self.call(move |tx| Ok(tx.execute("DELETE FROM tasks WHERE id = ?1", [id.as_str()])? > 0))
+            .await
     }
 
     /// When the next active task is due.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.call(|tx| {
             let next = tx
                 .prepare_cached("SELECT min(next_run) AS next FROM tasks WHERE status = 'active'")?
@@ -186,7 +188,7 @@ impl Store {
 
     /// Queues a run for every task that is due and moves each on with `next`, which gives the
     /// instant after now, none for the last time, or why the schedule cannot be read.
-    pub async fn claim_due(
+    pub(crate) async fn claim_due(
         &self,
         now: Timestamp,
         next: impl Fn(&Task, Timestamp) -> Result<Option<Timestamp>, String> + Send + 'static,
@@ -252,7 +254,13 @@ fn queue_due(
         tx.execute(
             "INSERT INTO runs (id, group_folder, kind, task_id, due_at, state, attempt, created_at)
              VALUES (?1, ?2, 'task', ?3, ?4, 'queued', 1, ?5)",
-            params![run.as_str(), task.group.as_str(), task.id.as_str(), instant(due_at), instant(now)],
+            params![
+                run.as_str(),
+                task.group.as_str(),
+                task.id.as_str(),
+                instant(due_at),
+                instant(now)
+            ],
         )?;
         due.run = Some(run);
     }
@@ -264,8 +272,7 @@ pub(super) fn end_task_run(
     tx: &Transaction<'_>,
     claim: &Claim,
     task: &ClaimedTask,
-    outcome: RunOutcome,
-    error: Option<&str>,
+    (outcome, error): (RunOutcome, Option<&str>),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let said: Option<String> = tx
@@ -305,7 +312,7 @@ pub(super) fn end_task_run(
 impl Task {
     /// The task as the agent reads it in `current_tasks.json`.
     #[must_use]
-    pub fn snapshot(&self) -> TaskSnapshot {
+    pub(crate) fn snapshot(&self) -> TaskSnapshot {
         TaskSnapshot {
             id: self.id.to_string(),
             group_folder: self.group.to_string(),

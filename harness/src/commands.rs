@@ -1,0 +1,270 @@
+//! What each command of the binary does, and how it ends.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use harness::{
+    Binaries, BinariesError, Keep, Listed, Means, Performance, Scenario, ScenarioError, Verdict,
+    load, scenarios_in, told,
+};
+use serde_json::json;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    Passed = 0,
+    Failed = 1,
+    Wrong = 2,
+    Broke = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command that could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("no scenario is called `{0}`, and there is no such file; `harness list` shows all")]
+    Unknown(String),
+    #[error("the scenarios cannot be listed: {0}")]
+    Unlisted(#[source] io::Error),
+    #[error("{0}")]
+    Binaries(#[from] BinariesError),
+    #[error("a report cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CommandError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown(_) | Self::Unlisted(_) => Exit::Wrong,
+            Self::Binaries(_) | Self::Output(_) => Exit::Broke,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct RunOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) which: Vec<String>,
+    pub(crate) tag: Option<String>,
+    pub(crate) jobs: Option<NonZeroUsize>,
+    pub(crate) keep: bool,
+    pub(crate) traces: PathBuf,
+    pub(crate) nanokimi: Option<PathBuf>,
+    pub(crate) agent_runner: Option<PathBuf>,
+    pub(crate) release: bool,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// How many scenarios ended how.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    broke: usize,
+}
+
+/// Plays the chosen scenarios, several at a time.
+pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
+    let files = chosen(&options.folder, &options.which)?;
+    let (scenarios, wrong) = read_all(&files, &mut io::stdout().lock())?;
+    let wanted = |scenario: &Scenario| match &options.tag {
+        Some(tag) => scenario.tags().contains(tag),
+        None => true,
+    };
+    let scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
+    let binaries = match &options.nanokimi {
+        Some(nanokimi) => Binaries::given(nanokimi, options.agent_runner.as_deref())?,
+        None => Binaries::build(&workspace(), options.release)?,
+    };
+    let performance = Performance {
+        means: Means {
+            binaries,
+            environment: options.environment,
+        },
+        traces: options.traces,
+        trace_all: true,
+        keep: if options.keep { Keep::All } else { Keep::Failed },
+    };
+    let jobs = options.jobs.map_or_else(processors, NonZeroUsize::get);
+    let tally = play_all(scenarios, &performance, jobs)?;
+    summary(&tally, wrong, &mut io::stdout().lock())?;
+    let exits = [
+        (tally.broke > 0, Exit::Broke),
+        (wrong > 0, Exit::Wrong),
+        (tally.failed > 0, Exit::Failed),
+    ];
+    let worst = exits.into_iter().find(|(applies, _)| *applies);
+    Ok(worst.map_or(Exit::Passed, |(_, exit)| exit))
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(2, NonZeroUsize::get)
+}
+
+/// Where cargo is to build: the workspace we were built in, or else where we are.
+fn workspace() -> PathBuf {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if built_in.join("Cargo.toml").is_file() {
+        return built_in;
+    }
+    PathBuf::from(".")
+}
+
+fn play_all(
+    scenarios: VecDeque<Scenario>,
+    performance: &Performance,
+    jobs: usize,
+) -> io::Result<Tally> {
+    let jobs = jobs.min(scenarios.len().max(1));
+    let waiting = Mutex::new(scenarios);
+    let tally = Mutex::new(Tally::default());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    // Each scenario is played on one thread from beginning to end, which nanokimi's life
+    // hangs on.
+    let work = || -> io::Result<()> {
+        while let Some(scenario) = next() {
+            let outcome = performance.play(&scenario)?;
+            io::stdout().lock().write_all(told(&outcome).as_bytes())?;
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome.verdict {
+                Verdict::Passed => tally.passed += 1,
+                Verdict::Failed(_) => tally.failed += 1,
+                Verdict::Broke(_) => tally.broke += 1,
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|ended| ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked)))
+            .collect::<io::Result<Vec<()>>>()
+    })?;
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn summary(tally: &Tally, wrong: usize, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "{} passed", tally.passed)?;
+    let others = [(tally.failed, "failed"), (tally.broke, "broke"), (wrong, "wrong")];
+    for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
+        write!(out, ", {count} {word}")?;
+    }
+    writeln!(out)
+}
+
+/// Reads all files; prints the mistakes of those that are wrong, and counts them.
+fn read_all(files: &[Listed], out: &mut dyn Write) -> io::Result<(Vec<Scenario>, usize)> {
+    let mut scenarios = Vec::new();
+    let mut wrong = 0;
+    for file in files {
+        match load(&file.path) {
+            Ok(rows) => scenarios.extend(rows),
+            Err(error) => {
+                wrong += 1;
+                write_error(file, &error, out)?;
+            }
+        }
+    }
+    Ok((scenarios, wrong))
+}
+
+fn write_error(file: &Listed, error: &ScenarioError, out: &mut dyn Write) -> io::Result<()> {
+    match error {
+        ScenarioError::Mistakes(mistakes) => write!(out, "{mistakes}"),
+        ScenarioError::Unreadable(cause) => writeln!(out, "error: {}: {cause}", file.name),
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ListOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) which: Vec<String>,
+    pub(crate) json: bool,
+}
+
+/// Prints the names of the chosen scenarios, or all about them as JSON.
+pub(crate) fn list(options: &ListOptions, out: &mut dyn Write) -> Result<Exit, CommandError> {
+    let files = chosen(&options.folder, &options.which)?;
+    if !options.json {
+        for file in files {
+            writeln!(out, "{}", file.name)?;
+        }
+        return Ok(Exit::Passed);
+    }
+    let (scenarios, wrong) = read_all(&files, &mut io::stderr().lock())?;
+    let listed: Vec<serde_json::Value> = scenarios
+        .iter()
+        .map(|scenario| {
+            json!({
+                "name": scenario.name(),
+                "path": scenario.path,
+                "story": scenario.story(),
+                "tags": scenario.tags(),
+            })
+        })
+        .collect();
+    writeln!(out, "{:#}", serde_json::Value::Array(listed))?;
+    Ok(if wrong > 0 { Exit::Wrong } else { Exit::Passed })
+}
+
+/// Reads the chosen scenarios and prints all their mistakes.
+pub(crate) fn lint(
+    folder: &Path,
+    which: &[String],
+    out: &mut dyn Write,
+) -> Result<Exit, CommandError> {
+    let files = chosen(folder, which)?;
+    let (_, wrong) = read_all(&files, out)?;
+    match wrong {
+        0 => writeln!(out, "{} scenario files, no mistakes", files.len())?,
+        wrong => writeln!(out, "{wrong} of {} scenario files have mistakes", files.len())?,
+    }
+    Ok(if wrong > 0 { Exit::Wrong } else { Exit::Passed })
+}
+
+/// The files that are named, or all.
+fn chosen(folder: &Path, which: &[String]) -> Result<Vec<Listed>, CommandError> {
+    if which.is_empty() {
+        return scenarios_in(folder).map_err(CommandError::Unlisted);
+    }
+    let mut chosen = Vec::new();
+    for wanted in which {
+        let found = named(folder, wanted)?;
+        if found.is_empty() {
+            return Err(CommandError::Unknown(wanted.clone()));
+        }
+        chosen.extend(found);
+    }
+    chosen.sort();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn named(folder: &Path, wanted: &str) -> Result<Vec<Listed>, CommandError> {
+    let path = Path::new(wanted);
+    if path.is_file() {
+        let name = path.with_extension("").display().to_string();
+        return Ok(vec![Listed {
+            name,
+            path: path.to_owned(),
+        }]);
+    }
+    if path.is_dir() {
+        return scenarios_in(path).map_err(CommandError::Unlisted);
+    }
+    let all = scenarios_in(folder).map_err(CommandError::Unlisted)?;
+    // `bootstrap::identity`, as nextest writes it, is `bootstrap/identity`.
+    let part = wanted.replace("::", "/");
+    Ok(all.into_iter().filter(|one| one.name.contains(&part)).collect())
+}
