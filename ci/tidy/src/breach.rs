@@ -38,5 +38,8 @@ impl fmt::Display for Breach {
 /// The lines that the tests beside the rules compare.
 #[cfg(test)]
 pub(crate) fn lines(breaches: impl IntoIterator<Item = Breach>) -> Vec<String> {
-    breaches.into_iter().map(|breach| breach.to_string()).collect()
+    breaches
+        .into_iter()
+        .map(|breach| breach.to_string())
+        .collect()
 }

@@ -17,7 +17,7 @@ pub use breach::Breach;
 pub use graph::{Dependency, Graph, GraphError, Package};
 pub use listing::{root_listing, scripts_run};
 pub use manifest::{argued, lints_inherited, used};
-pub use readme::{names_packages, named_paths, short_enough};
+pub use readme::{named_paths, names_packages, short_enough};
 pub use repository::{Entry, Repository, TextFile};
 pub use scenarios::{stories, unique};
 pub use sources::{door, length, machine_paths};

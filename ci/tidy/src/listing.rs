@@ -24,12 +24,22 @@ const ROOT: &[&str] = &[
 #[must_use]
 pub fn root_listing(names: &[String]) -> Vec<Breach> {
     let extra = names.iter().filter(|name| !ROOT.contains(&name.as_str()));
-    let missing = ROOT.iter().filter(|name| !names.iter().any(|here| here == *name));
+    let missing = ROOT
+        .iter()
+        .filter(|name| !names.iter().any(|here| here == *name));
     let extra = extra.map(|name| {
-        Breach::new(name, "has no place in the root", "move it below one of the folders, or name it in ROOT of ci/tidy")
+        Breach::new(
+            name,
+            "has no place in the root",
+            "move it below one of the folders, or name it in ROOT of ci/tidy",
+        )
     });
     let missing = missing.map(|name| {
-        Breach::new(name, "is missing from the root", "bring it back; git keeps no empty folder")
+        Breach::new(
+            name,
+            "is missing from the root",
+            "bring it back; git keeps no empty folder",
+        )
     });
     extra.chain(missing).collect()
 }
@@ -40,7 +50,11 @@ pub fn scripts_run(entries: &[Entry]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for entry in entries {
         if !entry.script {
-            breaches.push(Breach::new(&entry.path, "does not say what runs it", "open it with `#!/usr/bin/env bash`"));
+            breaches.push(Breach::new(
+                &entry.path,
+                "does not say what runs it",
+                "open it with `#!/usr/bin/env bash`",
+            ));
         }
         if !entry.executable {
             let way_out = format!("`chmod +x {}`", entry.path);

@@ -14,7 +14,6 @@ const MACHINE_FOLDERS: &[[&str; 2]] = &[
     ["/ho", "me/"],
     ["/Us", "ers/"],
     ["/tm", "p/"],
-    ["C:", "\\"],
 ];
 
 /// The user inside the container: on every machine the same.
@@ -23,7 +22,11 @@ const IN_THE_BOX: &str = "node";
 /// A Rust file opens with what it is for.
 #[must_use]
 pub fn door(file: &TextFile) -> Option<Breach> {
-    let says = file.text.lines().next().and_then(|first| first.strip_prefix("//! "));
+    let says = file
+        .text
+        .lines()
+        .next()
+        .and_then(|first| first.strip_prefix("//! "));
     if says.is_some_and(|says| !says.trim().is_empty()) {
         return None;
     }
@@ -68,7 +71,8 @@ pub fn machine_paths(file: &TextFile) -> Vec<Breach> {
 fn names_folder(text: &str, folder: &str) -> bool {
     text.match_indices(folder).any(|(at, found)| {
         // `data/root/` and `<root>/tmp/` are below something else.
-        let starts_here = !text[..at].ends_with(|c: char| c.is_alphanumeric() || "_.-}>)]".contains(c));
+        let starts_here =
+            !text[..at].ends_with(|c: char| c.is_alphanumeric() || "_.-}>)]".contains(c));
         starts_here && !text[at + found.len()..].starts_with(IN_THE_BOX)
     })
 }
@@ -87,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_file_says_at_the_door_what_it_is_for() {
-        let silent = ["a.rs:1: nothing says what the file is for; open it with `//! ` and a sentence"];
+        let silent =
+            ["a.rs:1: nothing says what the file is for; open it with `//! ` and a sentence"];
         assert_eq!(lines(door(&file("use std::io;\n//! Late."))), silent);
         assert_eq!(lines(door(&file("//! \n"))), silent);
         assert_eq!(lines(door(&file(""))), silent);
@@ -117,7 +122,10 @@ mod tests {
             check_machine_path(&format!("data{folder}x"), 0);
             check_machine_path(&format!("<root>{folder}x ${{base}}{folder}y"), 0);
         }
-        check_machine_path(&format!("HOME={}{IN_THE_BOX}/.kimi", MACHINE_FOLDERS[2].concat()), 0);
+        check_machine_path(
+            &format!("HOME={}{IN_THE_BOX}/.kimi", MACHINE_FOLDERS[2].concat()),
+            0,
+        );
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub(crate) struct EventLines<W> {
     out: W,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("an event cannot be written to stdout")]
+struct Unheard(#[source] io::Error);
+
 impl<W: Write> EventLines<W> {
     pub(crate) fn new(out: W) -> Self {
         Self { out }
@@ -20,7 +24,7 @@ impl<W: Write> EventLines<W> {
     /// A closed stdout ends the turn: nobody would hear what it costs.
     pub(crate) fn say(&mut self, event: &AgentEvent) -> Result<(), Failure> {
         self.write(event)
-            .map_err(|error| Failure::lasting(AgentErrorKind::Io, &error))
+            .map_err(|error| Failure::lasting(AgentErrorKind::Io, &Unheard(error)))
     }
 
     fn write(&mut self, event: &AgentEvent) -> io::Result<()> {

@@ -223,9 +223,9 @@ fn web_address(text: &str) -> Option<Url> {
 }
 
 fn tool_environment(environment: &Environment) -> Vec<(OsString, OsString)> {
-    const PASSED_ON: [&str; 12] = [
+    const PASSED_ON: [&str; 11] = [
         "HOME", "PATH", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "SHELL", "TMPDIR",
-        "TERM", "COLUMNS",
+        "TERM",
     ];
     let passed_on = PASSED_ON.iter().filter_map(|name| {
         environment

@@ -1,29 +1,21 @@
 //! nanokimi's HTTP API, as a client sees it.
 
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use hyper::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::StageError;
+use super::http::{self, Chunks, Response};
 use super::sse::{SseEvent, SseReader};
-
-/// Nobody waits longer for a single answer, whatever the step says.
-const LONGEST: Duration = Duration::from_secs(600);
-
-/// A body as it arrives.
-pub(crate) type Chunks = BoxStream<'static, Result<Bytes, reqwest::Error>>;
 
 /// A way in to the running nanokimi.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    client: reqwest::Client,
-    base: String,
+    address: SocketAddr,
     token: String,
 }
 
@@ -59,24 +51,17 @@ pub(crate) struct Moved {
 }
 
 impl Api {
-    pub(crate) fn new(client: reqwest::Client, address: SocketAddr, token: String) -> Self {
-        Self {
-            client,
-            base: format!("http://{address}"),
-            token,
-        }
+    pub(crate) fn new(address: SocketAddr, token: String) -> Self {
+        Self { address, token }
     }
 
-    fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
-        self.client
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
-            .timeout(LONGEST)
-            .json(body)
+    async fn post(&self, path: &str, body: &Value) -> io::Result<Response> {
+        let head = (Method::POST, path);
+        http::send(self.address, &self.token, head, body.to_string()).await
     }
 
     /// Posts a message and waits for what comes back, whatever it is.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn ask(&self, question: &Question) -> io::Result<Answer> {
         let mut body = json!({
             "model": "nanokimi",
             "messages": [{ "role": "user", "content": question.text }],
@@ -86,8 +71,8 @@ impl Api {
         if let Some(from) = &question.from {
             body["user"] = json!(from);
         }
-        let response = self.post("/v1/chat/completions", &body).send().await?;
-        let status = response.status().as_u16();
+        let response = self.post("/v1/chat/completions", &body).await?;
+        let status = response.status;
         if question.stream && status == 200 {
             return read_stream(response).await;
         }
@@ -107,10 +92,10 @@ impl Api {
     ) -> Result<Moved, StageError> {
         let mut body = to.clone();
         body["leave_runs"] = leave_runs.into();
-        let response = self.post("/v1/clock", &body).send().await?;
-        let status = response.status();
+        let response = self.post("/v1/clock", &body).await?;
+        let status = response.status;
         let text = response.text().await?;
-        if !status.is_success() {
+        if status != 200 {
             return Err(StageError::Clock(said(&text)));
         }
         serde_json::from_str(&text).map_err(|_shape| StageError::Clock(text))
@@ -118,15 +103,17 @@ impl Api {
 
     /// Everything that happens from boot on.
     pub(crate) async fn events(&self) -> Result<SseReader<Chunks>, StageError> {
-        let request = self.client.get(format!("{}/v1/events", self.base));
-        let response = request.bearer_auth(&self.token).send().await?;
-        let response = response.error_for_status()?;
-        Ok(SseReader::new(response.bytes_stream().boxed()))
+        let head = (Method::GET, "/v1/events");
+        let response = http::send(self.address, &self.token, head, String::new()).await?;
+        match response.status {
+            200 => Ok(SseReader::new(response.chunks())),
+            _ => Err(StageError::Http(io::Error::other(response.text().await?))),
+        }
     }
 }
 
-async fn read_stream(response: reqwest::Response) -> Result<Answer, reqwest::Error> {
-    let mut events = SseReader::new(response.bytes_stream().boxed());
+async fn read_stream(response: Response) -> io::Result<Answer> {
+    let mut events = SseReader::new(response.chunks());
     let mut text = String::new();
     while let Some(event) = events.next().await {
         let event = event?;

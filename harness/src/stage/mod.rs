@@ -7,6 +7,7 @@ mod binaries;
 mod events;
 mod folder;
 mod guard;
+mod http;
 mod leaks;
 mod output;
 mod process;
@@ -57,7 +58,7 @@ pub(crate) enum StageError {
     #[error("a signal cannot be sent: {0}")]
     Signal(#[source] std::io::Error),
     #[error("nanokimi's HTTP API does not answer: {0}")]
-    Http(#[from] reqwest::Error),
+    Http(#[from] std::io::Error),
     #[error("the clock does not move: {0}")]
     Clock(String),
     #[error("{0}")]
@@ -96,7 +97,6 @@ pub(crate) struct Stage {
     folder: Folder,
     means: Means,
     mock: MockServer,
-    client: reqwest::Client,
     running: Option<Running>,
     /// Messages whose answers nobody waits for.
     open: JoinSet<()>,
@@ -129,7 +129,6 @@ impl Stage {
             folder,
             means: means.clone(),
             mock,
-            client: reqwest::Client::builder().no_proxy().build()?,
             running: None,
             open: JoinSet::new(),
             starts: 0,
@@ -198,7 +197,7 @@ impl Stage {
         let token = fs_err::read_to_string(self.root().join("data/api-token"));
         let token = token.map_err(StageError::Folder)?.trim().to_owned();
         self.journal().hide(&token);
-        let api = Api::new(self.client.clone(), address, token);
+        let api = Api::new(address, token);
         let events = Events::follow(&api, self.journal().clone()).await?;
         self.write("process.ready", json!({ "start": self.starts }));
         self.running = Some(Running {

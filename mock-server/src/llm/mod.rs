@@ -16,6 +16,7 @@ mod performance;
 mod pieces;
 mod protocol;
 mod question;
+mod record;
 mod repertoire;
 mod request;
 mod routes;

@@ -20,6 +20,7 @@ use super::miss;
 use super::performance::Performance;
 use super::protocol::{self, Violation};
 use super::question::Question;
+use super::record;
 use super::repertoire::{Repertoire, Turn};
 use super::request::ChatBody;
 use super::script::{Script, ScriptError};
@@ -192,7 +193,7 @@ impl ScriptedLlm {
         asked: &Asked,
         body: &ChatBody,
     ) -> (Map<String, Value>, Result<Part, Refusal>) {
-        let mut fields = heading(n, asked, body);
+        let mut fields = record::heading(n, asked, body);
         let decided = Question::read(body)
             .map_err(Refusal::from)
             .and_then(|mut question| {
@@ -202,7 +203,7 @@ impl ScriptedLlm {
                     system: question.system.as_ref(),
                 });
                 question.lane = lane.to_owned();
-                describe(&question, &mut fields);
+                record::describe(&question, &mut fields);
                 self.choose(score, n, asked, &question)
             });
         (fields, decided)
@@ -251,7 +252,7 @@ impl ScriptedLlm {
         let reply = score.repertoire.say(place, question, &occasion);
         let reply = reply.map_err(|fault| Refusal {
             refused: Refused::Unscripted,
-            report: format!("turn `{}`: {fault}", turn.id),
+            report: format!("turn `{}` cannot be said: {fault}", turn.id),
         })?;
         let gate = turn.hold.clone();
         score.repertoire.count(place);
@@ -353,41 +354,6 @@ fn check_offered(turn: &Turn, question: &Question<'_>) -> Result<(), Violation> 
             },
         }),
     }
-}
-
-fn heading(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Value> {
-    let fields = [
-        ("n", Value::from(n)),
-        (
-            "path",
-            Value::from(format!("{}/chat/completions", asked.dialect.path())),
-        ),
-        ("model", Value::from(body.model.clone())),
-        ("stream", Value::from(body.wants_stream())),
-        ("tools", body.tools().map(Value::from).collect()),
-        ("session", Value::from(body.prompt_cache_key.clone())),
-    ];
-    fields
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect()
-}
-
-fn describe(question: &Question<'_>, fields: &mut Map<String, Value>) {
-    let text = |heard: Option<&super::pattern::Heard<'_>>| {
-        Value::from(heard.map(|heard| heard.text().to_owned()))
-    };
-    let results = question
-        .tool_results
-        .iter()
-        .map(|result| json!({ "name": result.name, "text": &*result.text, "ok": result.ok }));
-    let told = [
-        ("lane", Value::from(question.lane.as_str())),
-        ("user", text(question.user.as_ref())),
-        ("tool_results", results.collect()),
-        ("system", text(question.system.as_ref())),
-    ];
-    fields.extend(told.map(|(name, value)| (name.to_owned(), value)));
 }
 
 impl From<Violation> for Refusal {

@@ -4,9 +4,8 @@
 //! usage rides and what the reasoning is called differ between the three.
 
 use std::collections::VecDeque;
-use std::slice;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::dialect::Dialect;
@@ -31,22 +30,23 @@ pub(crate) fn frames(
     dialect: Dialect,
     wants_usage: bool,
 ) -> serde_json::Result<VecDeque<Bytes>> {
-    let writer = Writer::new(reply, dialect);
-    let mut frames = VecDeque::new();
-    let mut sheet = BytesMut::new();
-    for piece in pieces(reply) {
-        if writer.sends(&piece, wants_usage) {
-            writer.write(&piece, &mut sheet)?;
-            frames.push_back(sheet.split().freeze());
-        }
+    let writer = Writer::new(reply, dialect, "chat.completion.chunk")?;
+    let mut sheet = Vec::new();
+    let mut cuts = vec![0];
+    for piece in pieces(reply).filter(|piece| writer.sends(piece, wants_usage)) {
+        sheet.extend_from_slice(b"data: ");
+        writer.write_piece(&piece, &mut sheet)?;
+        sheet.extend_from_slice(b"\n\n");
+        cuts.push(sheet.len());
     }
-    frames.push_back(Bytes::from_static(DONE));
-    Ok(frames)
+    let sheet = Bytes::from(sheet);
+    let frames = cuts.windows(2).map(|cut| sheet.slice(cut[0]..cut[1]));
+    Ok(frames.chain([Bytes::from_static(DONE)]).collect())
 }
 
 /// The whole answer as one document.
 pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<Bytes> {
-    let writer = Writer::new(reply, dialect);
+    let writer = Writer::new(reply, dialect, "chat.completion")?;
     let (finish_reason, native_finish_reason) = writer.reasons(true);
     let mut message = writer.delta("assistant");
     message.content = Some(reply.content.as_deref().into());
@@ -60,27 +60,37 @@ pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<By
         native_finish_reason,
         usage: None,
     };
-    let document = writer.document(
-        "chat.completion",
-        slice::from_ref(&choice),
-        Some(writer.usage()),
-    );
-    serde_json::to_vec(&document).map(Bytes::from)
+    let mut sheet = Vec::new();
+    writer.write(Some(&choice), Some(&writer.usage()), &mut sheet)?;
+    Ok(sheet.into())
 }
 
+/// Writes documents that differ in their choices and begin alike.
 struct Writer<'a> {
     reply: &'a Reply,
     dialect: Dialect,
-    id: String,
+    /// The beginning, up to the choices: the longest part, and the same in each frame.
+    head: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(reply: &'a Reply, dialect: Dialect) -> Self {
-        Self {
+    fn new(reply: &'a Reply, dialect: Dialect, object: &'static str) -> serde_json::Result<Self> {
+        let mut head = serde_json::to_vec(&Head {
+            id: &dialect.response_id(reply.created, &reply.letters),
+            object,
+            created: reply.created,
+            model: &reply.model,
+            provider: (dialect == Dialect::OpenRouter).then_some("mock-server"),
+            system_fingerprint: (dialect == Dialect::Moonshot).then_some("fpv0_mock"),
+        })?;
+        // The object goes on.
+        head.pop();
+        head.extend_from_slice(b",\"choices\":");
+        Ok(Self {
             reply,
             dialect,
-            id: dialect.response_id(reply.created, &reply.letters),
-        }
+            head,
+        })
     }
 
     /// OpenRouter puts the role on each frame instead of before them, and always tells
@@ -101,35 +111,29 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn write(&self, piece: &Piece<'a>, sheet: &mut BytesMut) -> serde_json::Result<()> {
-        sheet.put_slice(b"data: ");
+    fn write_piece(&self, piece: &Piece<'a>, sheet: &mut Vec<u8>) -> serde_json::Result<()> {
         let is_usage = matches!(piece, Piece::Usage);
         // OpenAI's usage comes alone.
         let alone = is_usage && self.dialect == Dialect::OpenAi;
         let choice = (!alone).then(|| self.choice(piece));
         let usage = is_usage.then(|| self.usage());
-        let chunk = self.document("chat.completion.chunk", choice.as_slice(), usage);
-        serde_json::to_writer(sheet.writer(), &chunk)?;
-        sheet.put_slice(b"\n\n");
-        Ok(())
+        self.write(choice.as_ref(), usage.as_ref(), sheet)
     }
 
-    fn document<'b>(
-        &'b self,
-        object: &'static str,
-        choices: &'b [Choice<'b>],
-        usage: Option<UsageBody>,
-    ) -> Document<'b> {
-        Document {
-            id: &self.id,
-            object,
-            created: self.reply.created,
-            model: &self.reply.model,
-            provider: (self.dialect == Dialect::OpenRouter).then_some("mock-server"),
-            system_fingerprint: (self.dialect == Dialect::Moonshot).then_some("fpv0_mock"),
-            choices,
-            usage,
+    fn write(
+        &self,
+        choice: Option<&Choice<'_>>,
+        usage: Option<&UsageBody>,
+        sheet: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        sheet.extend_from_slice(&self.head);
+        serde_json::to_writer(&mut *sheet, choice.as_slice())?;
+        if let Some(usage) = usage {
+            sheet.extend_from_slice(b",\"usage\":");
+            serde_json::to_writer(&mut *sheet, usage)?;
         }
+        sheet.push(b'}');
+        Ok(())
     }
 
     fn choice(&self, piece: &Piece<'a>) -> Choice<'a> {
@@ -200,8 +204,9 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// What all documents of an answer have in common.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Head<'a> {
     id: &'a str,
     object: &'static str,
     created: i64,
@@ -210,9 +215,6 @@ struct Document<'a> {
     provider: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_fingerprint: Option<&'static str>,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageBody>,
 }
 
 /// Distinguishes what is sent as null from what is not sent.

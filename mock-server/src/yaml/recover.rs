@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Decoded;
 use super::decode::Decoder;
 use super::fault::{At, Fault, Kind};
+use super::mistake::nearest;
 use super::node::{Content, Node};
 
 /// Nobody mends more than this in one go.
@@ -52,9 +53,10 @@ pub(super) fn decode<T: DeserializeOwned>(root: &Node) -> Decoded<T> {
 /// Whether this fault is only there because a node was left out before.
 fn follows(fault: &Fault, node: &Node, left_out: &HashSet<u32>) -> bool {
     match (&fault.kind, &node.content) {
-        (Kind::Missing(name), Content::Map(entries)) => entries
-            .iter()
-            .any(|(key, value)| key.name == *name && left_out.contains(&value.id)),
+        // Left out under its own name, or under one that was meant to be it.
+        (Kind::Missing(name), Content::Map(entries)) => entries.iter().any(|(key, value)| {
+            left_out.contains(&value.id) && nearest(&key.name, [*name]).is_some()
+        }),
         (Kind::Said(_), Content::Map(entries)) => {
             !entries.is_empty()
                 && entries

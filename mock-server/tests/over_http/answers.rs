@@ -16,7 +16,7 @@ const REPORT: &str = r##"
 
 fn tool_called(id: &str, result: &str) -> Value {
     let arguments = json!({"path": "report.md"}).to_string();
-    following(json!([
+    following(&json!([
         {"role": "user", "content": "report the outage"},
         {"role": "assistant", "content": null, "tool_calls": [
             {"id": id, "type": "function", "function": {"name": "write_file", "arguments": arguments}},
@@ -108,7 +108,7 @@ async fn the_conversation_before_the_question_counts_too() {
 "#,
     )
     .await;
-    let question = following(json!([
+    let question = following(&json!([
         {"role": "system", "content": "You are Kai."},
         {"role": "user", "content": "my cat is Miso"},
         {"role": "assistant", "content": "Noted, Miso."},

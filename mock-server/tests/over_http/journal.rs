@@ -8,7 +8,7 @@ use super::stage::{Stage, following};
 async fn a_request_and_its_reply_are_written_down_in_full() {
     let stage = Stage::with("[{ id: done, response: { content: Well done. } }]").await;
     stage.server.journal().hide("sk-live-1");
-    let mut body = following(json!([
+    let mut body = following(&json!([
         {"role": "system", "content": "You are Kai."},
         {"role": "user", "content": "list, with sk-live-1"},
         {"role": "assistant", "tool_calls": [

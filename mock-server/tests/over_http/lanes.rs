@@ -17,7 +17,7 @@ turns:
 #[tokio::test]
 async fn a_request_is_answered_in_the_lane_that_claims_it() {
     let stage = Stage::with(SCRIPT).await;
-    let titled = following(json!([
+    let titled = following(&json!([
         {"role": "system", "content": "Generate a TITLE for this."},
         {"role": "user", "content": "hi"},
     ]));

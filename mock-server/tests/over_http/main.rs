@@ -1,14 +1,25 @@
 //! The mock server as its clients see it: over HTTP, byte by byte.
 //!
-//! Nothing here looks inside; what a client cannot see is tested beside its code.
+//! Nothing here looks inside; what a client cannot see is tested beside its code. (The
+//! modules are marked as tests so that clippy lets them unwrap.)
 
+#[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod control;
+#[cfg(test)]
 mod gates;
+#[cfg(test)]
 mod journal;
+#[cfg(test)]
 mod lanes;
+#[cfg(test)]
 mod misses;
+#[cfg(test)]
 mod program;
+#[cfg(test)]
 mod retries;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
 mod streams;

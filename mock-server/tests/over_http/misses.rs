@@ -25,7 +25,7 @@ async fn a_miss_tells_what_was_asked_and_what_came_nearest() {
     let report = stage
         .refused(
             422,
-            &following(json!([
+            &following(&json!([
                 {"role": "system", "content": "You are Kai."},
                 {"role": "user", "content": "my cat is Miso"},
                 {"role": "assistant", "content": "Noted."},
@@ -54,8 +54,8 @@ async fn the_turn_that_is_suggested_answers() {
         asking(PROMPT),
         asking("tell me \"more\": now"),
         asking("<only><tags/>"),
-        following(json!([{"role": "system", "content": "be nice"}])),
-        following(json!([
+        following(&json!([{"role": "system", "content": "be nice"}])),
+        following(&json!([
             {"role": "user", "content": "go"},
             {"role": "assistant", "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "bash", "arguments": "{}"}},
@@ -112,7 +112,7 @@ async fn arguments_that_the_script_itself_broke_may_be_sent_back() {
     let call = &answer["choices"][0]["message"]["tool_calls"][0];
     assert_eq!(call["function"]["arguments"], "{broken");
 
-    let history = following(json!([
+    let history = following(&json!([
         {"role": "user", "content": "go"},
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": call["id"], "content": "error: not JSON"},
@@ -126,7 +126,7 @@ async fn a_template_that_cannot_be_filled_is_no_answer() {
     let report = stage.refused(422, &asking("hi")).await;
     assert_eq!(
         report,
-        r#"turn `x`: the template "{{ tool.bash.command }}" cannot be filled: `tool.bash` is undefined"#
+        r#"turn `x` cannot be said: the template "{{ tool.bash.command }}" cannot be filled: `tool.bash` is undefined"#
     );
     assert_eq!(stage.server.llm().unsaid().len(), 1);
 }

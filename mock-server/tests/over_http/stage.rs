@@ -19,11 +19,11 @@ pub(crate) fn script(text: &str) -> Script {
 
 /// A request with one user text, and the tools `bash` and `write_file`.
 pub(crate) fn asking(user: &str) -> Value {
-    following(json!([{"role": "user", "content": user}]))
+    following(&json!([{"role": "user", "content": user}]))
 }
 
 /// A request with these messages.
-pub(crate) fn following(messages: Value) -> Value {
+pub(crate) fn following(messages: &Value) -> Value {
     let tool =
         |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {}}});
     json!({

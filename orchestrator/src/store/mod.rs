@@ -15,6 +15,8 @@ mod runs;
 mod sessions;
 mod status;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::thread;

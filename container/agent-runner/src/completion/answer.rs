@@ -73,6 +73,7 @@ struct Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finish {
     Stop,
+    ToolCalls,
     Length,
 }
 
@@ -149,9 +150,13 @@ impl Body {
 impl Draft {
     /// Takes one event; true when it brought something.
     fn take(&mut self, event: &str) -> Result<bool, Trouble> {
-        if event.trim() == "[DONE]" {
-            self.done = true;
-            return Ok(true);
+        match event.trim() {
+            "[DONE]" => {
+                self.done = true;
+                return Ok(true);
+            }
+            "" => return Ok(false),
+            _ => {}
         }
         let chunk = serde_json::from_str(event).map_err(|error| unreadable(&error))?;
         self.take_chunk(chunk)
@@ -195,7 +200,8 @@ impl Draft {
             if let Some(delta) = choice.delta {
                 useful |= self.take_delta(delta);
             }
-            if let Some(reason) = choice.finish_reason {
+            // Some providers send an empty reason until they have one.
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.finish = Some(finish(&reason)?);
                 useful = true;
             }
@@ -263,7 +269,13 @@ impl Draft {
         let said_something = self.answer != Answer::default();
         match (self.finish, self.done && said_something, broken) {
             (Some(Finish::Length), _, _) => self.answer.cut_off = true,
-            (Some(Finish::Stop), _, _) | (None, true, _) => {}
+            (Some(Finish::ToolCalls), _, _) if self.answer.calls.is_empty() => {
+                return Err(Trouble::passing(
+                    AgentErrorKind::Protocol,
+                    "the model's answer announces a tool call and holds none",
+                ));
+            }
+            (Some(Finish::Stop | Finish::ToolCalls), _, _) | (None, true, _) => {}
             (None, false, Some(broken)) => return Err(broken),
             (None, false, None) => {
                 let message = if said_something {
@@ -300,7 +312,8 @@ fn name_calls(calls: &mut [RequestedCall]) {
 
 fn finish(reason: &str) -> Result<Finish, Trouble> {
     match reason {
-        "stop" | "tool_calls" | "function_call" => Ok(Finish::Stop),
+        "stop" => Ok(Finish::Stop),
+        "tool_calls" | "function_call" => Ok(Finish::ToolCalls),
         "length" => Ok(Finish::Length),
         "content_filter" => Err(Trouble::lasting(
             AgentErrorKind::ContentFilter,

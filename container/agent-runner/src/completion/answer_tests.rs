@@ -68,6 +68,11 @@ fn fragments_make_a_text() {
 
 #[test]
 fn either_a_finish_reason_or_done_ends_an_answer() {
+    let no_reason_yet = r#"{"choices":[{"delta":{},"finish_reason":""}]}"#;
+    check(
+        &stream(&[HALLO, no_reason_yet, "", WELT, STOP]),
+        "Hallo, Wöłt 🐈",
+    );
     check(&stream(&[HALLO, STOP]), "Hallo, ");
     check(&stream(&[HALLO, "[DONE]"]), "Hallo, ");
 }
@@ -207,7 +212,7 @@ fn finish_reasons_have_their_consequence() {
         ])
     };
     assert!(read(&ends("length")).unwrap().cut_off);
-    assert!(!read(&ends("tool_calls")).unwrap().cut_off);
+    check_trouble(&ends("tool_calls"), AgentErrorKind::Protocol, "holds none");
     check_trouble(
         &ends("content_filter"),
         AgentErrorKind::ContentFilter,

@@ -215,7 +215,7 @@ fn outcome(end: CommandEnd, seen: Excerpt) -> ToolOutcome {
             ToolOutcome::failed(with_output(&format!("killed by signal {signal}"), seen))
         }
         CommandEnd::NotStarted(reason) => {
-            ToolOutcome::failed(format!("the command could not be started: {reason}"))
+            ToolOutcome::failed(format!("bash could not be started: {reason}"))
         }
     }
 }

@@ -3,12 +3,18 @@
 //! The orchestrator judges them again and alone decides when a task is due; here a mistake is
 //! only caught while the model can still mend it.
 
+use std::time::Duration;
+
 use agent_protocol::ScheduleType;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 use crate::span::{InvalidSpan, Span};
+
+/// The orchestrator refuses anything below.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScheduleError {
@@ -16,8 +22,10 @@ pub(super) enum ScheduleError {
     Cron { value: String, problem: String },
     #[error(transparent)]
     Interval(#[from] InvalidSpan),
-    #[error("an interval of nothing never ends: write one such as `5m`")]
-    NoInterval,
+    #[error("the cron line `{0}` names a day that never comes")]
+    Never(String),
+    #[error("`{0}` is too short an interval: at least a second, e.g. `5m`")]
+    TooShort(String),
     #[error(
         "`{0}` is not a date and time: write a local one such as `2026-01-05T09:00`, or one with an offset such as `2026-01-05T09:00:00+01:00`"
     )]
@@ -38,12 +46,15 @@ fn check_cron(value: &str) -> Result<(), ScheduleError> {
         .seconds(Seconds::Disallowed)
         .year(Year::Disallowed)
         .build();
-    match parser.parse(value) {
-        Ok(_) => Ok(()),
-        Err(problem) => Err(ScheduleError::Cron {
-            value: value.to_owned(),
-            problem: problem.to_string(),
-        }),
+    let cron = parser.parse(value).map_err(|problem| ScheduleError::Cron {
+        value: value.to_owned(),
+        problem: problem.to_string(),
+    })?;
+    // In which zone does not matter to whether it ever comes.
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
+    match cron.find_next_occurrence(&now, false) {
+        Ok(_next) => Ok(()),
+        Err(_search_gave_up) => Err(ScheduleError::Never(value.to_owned())),
     }
 }
 
@@ -56,8 +67,8 @@ fn check_interval(value: &str) -> Result<(), ScheduleError> {
     } else {
         value.parse()
     };
-    if span?.0.is_zero() {
-        return Err(ScheduleError::NoInterval);
+    if span?.0 < SHORTEST {
+        return Err(ScheduleError::TooShort(value.to_owned()));
     }
     Ok(())
 }
@@ -108,6 +119,7 @@ mod tests {
             "every morning",
             Some("is not a cron line"),
         );
+        check(ScheduleType::Cron, "0 0 31 2 *", Some("never comes"));
         check(ScheduleType::Cron, "", Some("is not a cron line"));
     }
 
@@ -121,7 +133,8 @@ mod tests {
             Some("write a number and a unit, e.g. `5m`"),
         );
         check(ScheduleType::Interval, "1e3", Some("is not a span of time"));
-        check(ScheduleType::Interval, "0", Some("an interval of nothing"));
+        check(ScheduleType::Interval, "0", Some("too short an interval"));
+        check(ScheduleType::Interval, "999", Some("too short an interval"));
         check(ScheduleType::Interval, "", Some("is not a span of time"));
     }
 
