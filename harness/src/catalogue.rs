@@ -47,7 +47,10 @@ fn gather(root: &Path, folder: &Path, found: &mut Vec<Listed>) -> io::Result<()>
         let path = entry?.path();
         if path.is_dir() {
             gather(root, &path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
             let name = name_of(root, &path);
             found.push(Listed { name, path });
         }
@@ -67,13 +70,22 @@ mod tests {
     #[test]
     fn names_are_paths_and_refused_files_are_apart() {
         let folder = tempfile::tempdir().unwrap();
-        for path in ["chat/b.yaml", "chat/a.yaml", "refused/x.yaml", "chat/a@1.snap"] {
+        for path in [
+            "chat/b.yaml",
+            "chat/a.yaml",
+            "refused/x.yaml",
+            "chat/a@1.snap",
+        ] {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        let names = |listed: Vec<Listed>| listed.into_iter().map(|one| one.name).collect::<Vec<_>>();
-        assert_eq!(names(scenarios_in(folder.path()).unwrap()), ["chat/a", "chat/b"]);
+        let names =
+            |listed: Vec<Listed>| listed.into_iter().map(|one| one.name).collect::<Vec<_>>();
+        assert_eq!(
+            names(scenarios_in(folder.path()).unwrap()),
+            ["chat/a", "chat/b"]
+        );
         assert_eq!(names(refused_in(folder.path()).unwrap()), ["refused/x"]);
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use harness::{
-    Binaries, BinariesError, Keep, Listed, Means, Performance, Scenario, ScenarioError, Verdict,
-    load, scenarios_in, told,
+    Binaries, BinariesError, Keep, Listed, Means, Performance, Scenario, ScenarioError, Snapshots,
+    Verdict, load, scenarios_in, told,
 };
 use serde_json::json;
 
@@ -58,6 +58,8 @@ pub(crate) struct RunOptions {
     pub(crate) tag: Option<String>,
     pub(crate) jobs: Option<NonZeroUsize>,
     pub(crate) keep: bool,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) seed: u64,
     pub(crate) traces: PathBuf,
     pub(crate) nanokimi: Option<PathBuf>,
     pub(crate) agent_runner: Option<PathBuf>,
@@ -93,7 +95,13 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         },
         traces: options.traces,
         trace_all: true,
-        keep: if options.keep { Keep::All } else { Keep::Failed },
+        keep: if options.keep {
+            Keep::All
+        } else {
+            Keep::Failed
+        },
+        snapshots: options.snapshots,
+        seed: options.seed,
     };
     let jobs = options.jobs.map_or_else(processors, NonZeroUsize::get);
     let tally = play_all(scenarios, &performance, jobs)?;
@@ -113,11 +121,9 @@ fn processors() -> usize {
 
 /// Where cargo is to build: the workspace we were built in, or else where we are.
 fn workspace() -> PathBuf {
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    if built_in.join("Cargo.toml").is_file() {
-        return built_in;
-    }
-    PathBuf::from(".")
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let built_in = built_in.filter(|folder| folder.join("Cargo.toml").is_file());
+    built_in.map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 fn play_all(
@@ -128,7 +134,12 @@ fn play_all(
     let jobs = jobs.min(scenarios.len().max(1));
     let waiting = Mutex::new(scenarios);
     let tally = Mutex::new(Tally::default());
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
     // Each scenario is played on one thread from beginning to end, which nanokimi's life
     // hangs on.
     let work = || -> io::Result<()> {
@@ -156,7 +167,11 @@ fn play_all(
 
 fn summary(tally: &Tally, wrong: usize, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{} passed", tally.passed)?;
-    let others = [(tally.failed, "failed"), (tally.broke, "broke"), (wrong, "wrong")];
+    let others = [
+        (tally.failed, "failed"),
+        (tally.broke, "broke"),
+        (wrong, "wrong"),
+    ];
     for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
         write!(out, ", {count} {word}")?;
     }
@@ -228,7 +243,11 @@ pub(crate) fn lint(
     let (_, wrong) = read_all(&files, out)?;
     match wrong {
         0 => writeln!(out, "{} scenario files, no mistakes", files.len())?,
-        wrong => writeln!(out, "{wrong} of {} scenario files have mistakes", files.len())?,
+        wrong => writeln!(
+            out,
+            "{wrong} of {} scenario files have mistakes",
+            files.len()
+        )?,
     }
     Ok(if wrong > 0 { Exit::Wrong } else { Exit::Passed })
 }
@@ -266,5 +285,8 @@ fn named(folder: &Path, wanted: &str) -> Result<Vec<Listed>, CommandError> {
     let all = scenarios_in(folder).map_err(CommandError::Unlisted)?;
     // `bootstrap::identity`, as nextest writes it, is `bootstrap/identity`.
     let part = wanted.replace("::", "/");
-    Ok(all.into_iter().filter(|one| one.name.contains(&part)).collect())
+    Ok(all
+        .into_iter()
+        .filter(|one| one.name.contains(&part))
+        .collect())
 }

@@ -7,18 +7,21 @@
 mod catalogue;
 mod scenario;
 
-mod outcome;
-mod stage;
-mod play;
-mod judge;
 mod failure;
+mod judge;
+mod outcome;
+mod play;
+mod stage;
 
 mod record;
 mod report;
 
+mod lenient;
+
 pub use catalogue::{Listed, refused_in, scenarios_in};
 pub use failure::Failure;
 pub use outcome::{Keep, Outcome, Performance, Verdict};
+pub use play::Snapshots;
 pub use report::told;
 pub use scenario::{Scenario, ScenarioError, load, parse, schema};
 pub use stage::{Binaries, BinariesError, GUARD, Means, become_guarded};

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use harness::Snapshots;
+
 use commands::{CommandError, Exit, ListOptions, RunOptions};
 
 /// Plays scenarios against nanokimi.
@@ -17,7 +19,12 @@ use commands::{CommandError, Exit, ListOptions, RunOptions};
 #[command(name = "harness", version)]
 struct Arguments {
     /// The folder with the scenarios.
-    #[arg(long, global = true, default_value = "scenarios", value_name = "FOLDER")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "scenarios",
+        value_name = "FOLDER"
+    )]
     scenarios: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -57,6 +64,12 @@ struct Run {
     /// Keep nanokimi's folder also of scenarios that passed.
     #[arg(long)]
     keep: bool,
+    /// Take snapshots that are new or different.
+    #[arg(long)]
+    update: bool,
+    /// What the mocks make ids of.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Where traces are written.
     #[arg(long, default_value = "target/harness", value_name = "FOLDER")]
     traces: PathBuf,
@@ -96,6 +109,12 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
                 tag: run.tag,
                 jobs: run.jobs,
                 keep: run.keep,
+                snapshots: if run.update {
+                    Snapshots::Take
+                } else {
+                    Snapshots::Propose
+                },
+                seed: run.seed,
                 traces: run.traces,
                 nanokimi: run.nanokimi,
                 agent_runner: run.agent_runner,
@@ -104,9 +123,14 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
             };
             commands::run(options)
         }
-        Command::List { which, json } => {
-            commands::list(&ListOptions { folder, which, json }, &mut out)
-        }
+        Command::List { which, json } => commands::list(
+            &ListOptions {
+                folder,
+                which,
+                json,
+            },
+            &mut out,
+        ),
         Command::Lint { which } => commands::lint(&folder, &which, &mut out),
         Command::Schema => {
             out.write_all(harness::schema().as_bytes())?;

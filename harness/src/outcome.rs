@@ -1,6 +1,6 @@
 //! One scenario from beginning to end: set the stage, play, judge, strike.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::failure::{Failure, Trouble};
 use crate::judge::final_word;
-use crate::play::Play;
+use crate::play::{Play, Snapshots};
 use crate::record::{Redactor, canonical_journal};
 use crate::scenario::{Lapse, Scenario};
 use crate::stage::{Ended, Leak, Means, Stage, StageError, Struck};
@@ -27,7 +27,8 @@ pub struct Outcome {
     pub clock: Option<Timestamp>,
     pub seed: u64,
     pub(crate) source: Arc<Source>,
-    pub(crate) journal: Vec<Arc<Entry>>,
+    /// What happened before the curtain fell.
+    pub(crate) played: Vec<Arc<Entry>>,
     /// The journal as a file, if it was written.
     pub(crate) trace: Option<PathBuf>,
     /// nanokimi's folder, if it was kept.
@@ -51,8 +52,11 @@ pub struct Performance {
     pub traces: PathBuf,
     /// Write a trace although the scenario passed.
     pub trace_all: bool,
-    /// Keep nanokimi's folder: never, when it failed, always.
+    /// Whose folder is kept for a person to look at.
     pub keep: Keep,
+    pub snapshots: Snapshots,
+    /// Ids that mocks make are the same for the same seed.
+    pub seed: u64,
 }
 
 /// Which folders are kept for a person to look at.
@@ -81,11 +85,11 @@ impl Performance {
 
     async fn perform(&self, scenario: &Scenario) -> Outcome {
         let began = Instant::now();
-        let stage = match Stage::set(scenario, &self.means).await {
+        let stage = match Stage::set(scenario, &self.means, self.seed).await {
             Ok(stage) => stage,
             Err(error) => return self.broken(scenario, began, &error),
         };
-        let mut play = Play::new(scenario, stage);
+        let mut play = Play::new(scenario, stage, self.snapshots);
         let mut found = Found::default();
         let limit = scenario.timeout();
         match timeout(limit, play.perform()).await {
@@ -113,7 +117,9 @@ impl Performance {
             }
         }
         match final_word(scenario, &play.stage) {
-            Ok(failures) => failures.into_iter().for_each(|failure| found.add(failure.into())),
+            Ok(failures) => failures
+                .into_iter()
+                .for_each(|failure| found.add(failure.into())),
             Err(error) => found.add(error.into()),
         }
         let clock = play.stage.journal().now();
@@ -126,9 +132,12 @@ impl Performance {
             Keep::None => false,
         };
         let running = play.stage.api().is_some();
+        let played = journal.entries();
         let kept = match play.stage.strike(keep).await {
             Ok(struck) => {
-                left_over(&struck, running).into_iter().for_each(|failure| found.add(failure.into()));
+                left_over(&struck, running)
+                    .into_iter()
+                    .for_each(|failure| found.add(failure.into()));
                 struck.kept
             }
             Err(error) => {
@@ -138,16 +147,23 @@ impl Performance {
         };
         let entries = journal.entries();
         let write = self.trace_all || !found.is_nothing();
-        let trace = write.then(|| self.write_trace(scenario, &entries, &root));
+        let trace = match write.then(|| self.write_trace(scenario, &entries, &root)) {
+            Some(Ok(trace)) => Some(trace),
+            Some(Err(error)) => {
+                found.add(StageError::Trace(error).into());
+                None
+            }
+            None => None,
+        };
         Outcome {
             name: scenario.name(),
             took: began.elapsed(),
             verdict: found.verdict(),
             clock,
-            seed: 0,
+            seed: self.seed,
             source: Arc::clone(&scenario.source),
-            journal: entries,
-            trace: trace.and_then(|written| written.map_or(None, Some)),
+            played,
+            trace,
             kept,
         }
     }
@@ -158,9 +174,9 @@ impl Performance {
             took: began.elapsed(),
             verdict: Verdict::Broke(error.to_string()),
             clock: None,
-            seed: 0,
+            seed: self.seed,
             source: Arc::clone(&scenario.source),
-            journal: Vec::new(),
+            played: Vec::new(),
             trace: None,
             kept: None,
         }
@@ -173,8 +189,7 @@ impl Performance {
         entries: &[Arc<Entry>],
         root: &Path,
     ) -> std::io::Result<PathBuf> {
-        let name = scenario.name().replace([' ', '[', ']'], "_");
-        let folder = self.traces.join(name);
+        let folder = self.traces.join(folder_name(&scenario.name()));
         fs_err::create_dir_all(&folder)?;
         let line = |value: &Value| format!("{value}\n");
         let raw: Vec<Value> = entries
@@ -191,6 +206,22 @@ impl Performance {
     }
 }
 
+/// The name of a scenario as a relative path.
+fn folder_name(name: &str) -> PathBuf {
+    let plain = |letter: char| {
+        if letter.is_alphanumeric() || "/-_.".contains(letter) {
+            letter
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(plain).collect();
+    let parts = Path::new(&name).components();
+    parts
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect()
+}
+
 /// What went wrong so far.
 #[derive(Debug, Default)]
 struct Found {
@@ -203,7 +234,8 @@ impl Found {
         match trouble {
             Trouble::Failed(failure) => {
                 // The end of a scenario may tell again what a step has told already.
-                let told = |known: &Failure| known.notes == failure.notes && !known.notes.is_empty();
+                let told =
+                    |known: &Failure| known.notes == failure.notes && !known.notes.is_empty();
                 if !self.failures.iter().any(told) {
                     self.failures.push(*failure);
                 }

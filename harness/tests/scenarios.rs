@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::{
-    Binaries, GUARD, Keep, Listed, Means, Performance, ScenarioError, Verdict, become_guarded,
-    load, refused_in, scenarios_in, told,
+    Binaries, GUARD, Keep, Listed, Means, Performance, ScenarioError, Snapshots, Verdict,
+    become_guarded, load, refused_in, scenarios_in, told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -31,7 +31,10 @@ fn main() -> ExitCode {
 }
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package
+        .parent()
+        .map_or_else(|| package.to_owned(), Path::to_owned)
 }
 
 fn folder() -> PathBuf {
@@ -47,22 +50,21 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     }
     let scenarios = scenarios_in(&folder())?.into_iter().map(trial);
     let refused = refused_in(&folder())?.into_iter().map(refusal);
-    Ok(scenarios.chain(refused).collect())
+    let failures = scenarios_in(&failures())?.into_iter().map(failure);
+    Ok(scenarios.chain(refused).chain(failures).collect())
 }
 
 /// The one test that is asked for, without a look at the others.
 fn one(name: &str) -> Option<Trial> {
     let name = name.replace("::", "/");
-    let path = folder().join(format!("{name}.yaml"));
-    let listed = Listed { name, path };
-    if !listed.path.is_file() {
-        return None;
-    }
-    Some(if listed.name.starts_with("refused/") {
-        refusal(listed)
-    } else {
-        trial(listed)
-    })
+    let (folder, kind): (PathBuf, fn(Listed) -> Trial) = match name.split_once('/') {
+        Some(("failures", _)) => (failures().join(".."), failure),
+        Some(("refused", _)) => (folder(), refusal),
+        Some(_) | None => (folder(), trial),
+    };
+    let path = folder.join(format!("{name}.yaml"));
+    let name = name.trim_start_matches("failures/").to_owned();
+    path.is_file().then(|| kind(Listed { name, path }))
 }
 
 fn trial(listed: Listed) -> Trial {
@@ -70,9 +72,19 @@ fn trial(listed: Listed) -> Trial {
     Trial::test(name, move || play(&listed))
 }
 
-/// Plays all rows of a file; all that fail are told.
 fn play(listed: &Listed) -> Result<(), Failed> {
-    let scenarios = load(&listed.path).map_err(|error| Failed::from(told_error(&error)))?;
+    match story_of(listed)? {
+        None => Ok(()),
+        Some(story) => Err(story.into()),
+    }
+}
+
+/// Plays all rows of a file and tells all that fail; `None` if none does.
+fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
+    let scenarios = match load(&listed.path) {
+        Ok(scenarios) => scenarios,
+        Err(error) => return Ok(Some(told_error(&error))),
+    };
     let performance = Performance {
         means: Means {
             binaries: binaries()?,
@@ -81,6 +93,8 @@ fn play(listed: &Listed) -> Result<(), Failed> {
         traces: workspace().join("target/harness"),
         trace_all: false,
         keep: Keep::None,
+        snapshots: snapshots(),
+        seed: 0,
     };
     let mut failed = String::new();
     for scenario in scenarios {
@@ -89,10 +103,49 @@ fn play(listed: &Listed) -> Result<(), Failed> {
             failed.push_str(&told(&outcome));
         }
     }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(failed.into())
+    Ok(Some(failed).filter(|failed| !failed.is_empty()))
+}
+
+fn failures() -> PathBuf {
+    workspace().join("harness/tests/failures")
+}
+
+/// A scenario that must fail, and what its author is told.
+fn failure(listed: Listed) -> Trial {
+    const PAGE: usize = 25;
+    let name = format!("failures::{}", listed.name);
+    Trial::test(name, move || {
+        let Some(story) = story_of(&listed)? else {
+            return Err("this scenario must fail, but it passed".into());
+        };
+        if story.lines().count() > PAGE {
+            return Err(format!("the message has more than {PAGE} lines:\n{story}").into());
+        }
+        let mut settings = snapshot_settings(&failures());
+        // What differs from run to run, and whether an event or the model's note came first.
+        settings.add_filter(r"[0-9]+ ms", "[n] ms");
+        settings.add_filter(r"looked [0-9]+ times", "looked [n] times");
+        settings.add_filter(r"(?m)^  \+[0-9.]+s #[0-9]+ .*$", "  [entry]");
+        settings.add_filter(r"#[0-9]+", "#[n]");
+        settings.add_filter(r"/[^ ]*/harness-[0-9A-Za-z]+/root", "[root]");
+        settings.add_filter(r"trace: .*/target/", "trace: target/");
+        settings.add_filter(r"process [0-9]+", "process [pid]");
+        settings.bind(|| insta::assert_snapshot!(stem(&listed), story));
+        Ok(())
+    })
+}
+
+fn snapshot_settings(folder: &Path) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(folder);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
+fn stem(listed: &Listed) -> String {
+    let stem = listed.path.file_stem();
+    stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 /// Built by the set-up script of nextest, or here and now.
@@ -116,6 +169,16 @@ fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// As `insta` would.
+fn snapshots() -> Snapshots {
+    let given = environment(["INSTA_UPDATE", "CI"]);
+    match given.first() {
+        Some((name, value)) if name == "INSTA_UPDATE" && value == "always" => Snapshots::Take,
+        Some((name, value)) if name == "CI" || value == "no" => Snapshots::Compare,
+        Some(_) | None => Snapshots::Propose,
+    }
+}
+
 /// A file that must not parse, and the message its author gets.
 fn refusal(listed: Listed) -> Trial {
     let name = listed.name.replace('/', "::");
@@ -123,12 +186,8 @@ fn refusal(listed: Listed) -> Trial {
         let Err(error) = load(&listed.path) else {
             return Err("this file must be refused, but it was read".into());
         };
-        let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path(folder().join("refused"));
-        settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
-        let stem = listed.path.file_stem().map_or("refused".into(), |stem| stem.to_string_lossy());
-        settings.bind(|| insta::assert_snapshot!(stem.as_ref(), told_error(&error)));
+        let settings = snapshot_settings(&folder().join("refused"));
+        settings.bind(|| insta::assert_snapshot!(stem(&listed), told_error(&error)));
         Ok(())
     })
 }

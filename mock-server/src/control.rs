@@ -32,7 +32,7 @@ struct Desk {
 
 /// From where on to read the journal.
 #[derive(Debug, Deserialize)]
-struct From {
+struct Since {
     #[serde(default)]
     after: u64,
 }
@@ -93,8 +93,8 @@ async fn status(State(desk): State<Desk>) -> Response {
     .into_response()
 }
 
-async fn entries(State(desk): State<Desk>, Query(from): Query<From>) -> Response {
-    let entries = desk.journal.entries_after(from.after);
+async fn entries(State(desk): State<Desk>, Query(since): Query<Since>) -> Response {
+    let entries = desk.journal.entries_after(since.after);
     let entries: Vec<_> = entries.iter().map(|entry| &**entry).collect();
     Json(entries).into_response()
 }
@@ -102,10 +102,10 @@ async fn entries(State(desk): State<Desk>, Query(from): Query<From>) -> Response
 /// Every entry as an SSE event; goes on where `Last-Event-ID` or `after` says.
 async fn follow(
     State(desk): State<Desk>,
-    Query(from): Query<From>,
+    Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let after = last_event(&headers).unwrap_or(from.after);
+    let after = last_event(&headers).unwrap_or(since.after);
     let follower = desk.journal.follow_after(after);
     let entries = stream::unfold(follower, async |mut follower| {
         let entry = follower.next().await;

@@ -137,7 +137,7 @@ fn unwound<T>(ended: Result<T, JoinError>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -161,17 +161,21 @@ mod tests {
 
     #[tokio::test]
     async fn open_connections_are_waited_for() {
-        let mock = Listening::start(ANY_PORT, |socket, stop| async move {
-            stop.cancelled().await;
-            drop(socket);
-        })
-        .await
-        .unwrap();
+        let mock = Listening::start(ANY_PORT, async |mut socket: TcpStream, stop| {
+            socket.write_all(b"hello, ").await.unwrap();
+            CancellationToken::cancelled(&stop).await;
+            socket.write_all(b"goodbye").await.unwrap();
+        });
+        let mock = mock.await.unwrap();
         let mut client = TcpStream::connect(mock.address()).await.unwrap();
+        // Heard, so the connection is accepted.
+        client.read_exact(&mut [0; 7]).await.unwrap();
 
         mock.join().await.unwrap();
 
-        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "goodbye");
     }
 
     #[tokio::test]

@@ -28,14 +28,18 @@ pub fn read_scripts(path: &Path) -> Result<Vec<Script>, ScriptFileError> {
     if fs::metadata(path)?.is_dir() {
         let mut files = Vec::new();
         collect(path, &mut files)?;
-        return files.iter().map(|file| read(file)).collect();
+        return files
+            .iter()
+            .map(|file| read(file, &name_in(path, file)))
+            .collect();
     }
     if !is_script(path) {
         return Err(ScriptFileError::NotAScript {
             path: path.to_owned(),
         });
     }
-    read(path).map(|script| vec![script])
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    read(path, Path::new(name)).map(|script| vec![script])
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -58,10 +62,43 @@ fn is_script(path: &Path) -> bool {
     extension.is_some_and(|extension| ["yaml", "yml", "json"].contains(&extension))
 }
 
-fn read(path: &Path) -> Result<Script, ScriptFileError> {
-    let text = fs::read_to_string(path)?;
-    let script: Script =
-        yaml::read(&path.to_string_lossy(), &text).map_err(ScriptFileError::Mistakes)?;
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
-    Ok(script.named(&stem.to_string_lossy()))
+/// `chat` for `scripts/chat.yaml`, and `family/chat` for `scripts/family/chat.yaml`.
+fn name_in(folder: &Path, file: &Path) -> PathBuf {
+    file.strip_prefix(folder).unwrap_or(file).with_extension("")
+}
+
+fn read(file: &Path, name: &Path) -> Result<Script, ScriptFileError> {
+    let text = fs::read_to_string(file)?;
+    let script = yaml::read::<Script>(&file.to_string_lossy(), &text);
+    let script = script.map_err(ScriptFileError::Mistakes)?;
+    Ok(script.named(&name.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_its_names_and_turns_are_named_after_files() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("family")).unwrap();
+        for file in ["zoo.yml", "family/chat.yaml", "chat.json"] {
+            fs::write(folder.path().join(file), "[]").unwrap();
+        }
+        fs::write(folder.path().join("README.md"), "not a script").unwrap();
+
+        let scripts = read_scripts(folder.path()).unwrap();
+        let names: Vec<_> = scripts
+            .iter()
+            .filter_map(|script| script.name.as_deref())
+            .collect();
+        assert_eq!(names, ["chat", "family/chat", "zoo"]);
+        let refused = read_scripts(&folder.path().join("README.md"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.ends_with("README.md: not a script; scripts are .yaml, .yml or .json"),
+            "{refused}"
+        );
+    }
 }

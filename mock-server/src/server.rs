@@ -85,7 +85,15 @@ impl MockServer {
             .method_not_allowed_fallback(unserved)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(journal.clone());
-        let serve = move |socket, stop| speak_http(socket, stop, router.clone());
+        let desk = journal.clone();
+        let serve = move |socket, stop| {
+            let (router, journal) = (router.clone(), desk.clone());
+            async move {
+                if let Some(fault) = speak_http(socket, stop, router).await {
+                    not_http(&journal, &fault);
+                }
+            }
+        };
         Ok(Self {
             listening: Listening::start(options.address, serve).await?,
             journal,
@@ -149,18 +157,32 @@ pub(crate) fn unexpected(journal: &Journal) -> Vec<Unexpected> {
         .collect()
 }
 
-async fn speak_http(socket: TcpStream, stop: CancellationToken, router: Router) {
+/// Speaks until one side ends it. A client that hangs up is its own business, and what
+/// it leaves unread is journaled by the mock that was speaking; but one that does not
+/// speak HTTP at all is returned as an error.
+async fn speak_http(
+    socket: TcpStream,
+    stop: CancellationToken,
+    router: Router,
+) -> Option<hyper::Error> {
     let service = TowerToHyperService::new(router);
-    let mut connection =
-        pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
-    tokio::select! {
-        // A client that hangs up is its own business; what it leaves unread is journaled
-        // by the mock that was speaking.
-        _ended = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    // Who does not read by then is cut off.
-    drop(timeout(GRACE, connection).await);
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // Who does not read by then is cut off.
+            timeout(GRACE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    ended.err().filter(hyper::Error::is_parse)
+}
+
+fn not_http(journal: &Journal, fault: &hyper::Error) {
+    let report = format!("somebody does not speak HTTP: {fault}");
+    let fields = [("report".to_owned(), Value::from(report))];
+    journal.write("http.unexpected", fields.into_iter().collect());
 }
 
 async fn unserved(State(journal): State<Journal>, request: Request) -> Response {

@@ -126,10 +126,13 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        let mut text = String::from_utf8_lossy(&self.text).into_owned();
+        let text = String::from_utf8_lossy(&self.text);
+        // One event is one line, whatever an agent put into it.
+        let mut text = text.trim_end_matches('\n').replace('\n', "\\n");
         for secret in self.lines.secrets.iter() {
             text = text.replace(secret, "[secret]");
         }
+        text.push('\n');
         let mut to = self.lines.to.lock().unwrap_or_else(PoisonError::into_inner);
         to.write(&text);
     }
@@ -141,7 +144,8 @@ impl Sink {
             Self::File { file, lost } => {
                 let note = match *lost {
                     0 => String::new(),
-                    lost => format!("({lost} lines could not be written here)\n"),
+                    // The last of them may be there in part.
+                    lost => format!("\n({lost} lines could not be written here)\n"),
                 };
                 match file.write_all(format!("{note}{text}").as_bytes()) {
                     Ok(()) => *lost = 0,
@@ -186,5 +190,45 @@ mod tests {
         );
         assert!(lines[1].contains("said=\"[secret] [secret]\""), "{all}");
         assert_eq!(read("nanokimi.error.log").lines().count(), 1);
+    }
+
+    #[test]
+    fn one_event_is_one_line_whatever_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("logs")).unwrap();
+        let config = Config::load(root.path(), &BTreeMap::new()).unwrap();
+        {
+            let _installed = install(Logs::open(root.path(), &config, &[]).unwrap());
+            tracing::info!(said = %"one\nERROR two", "forged");
+        }
+        let all = fs_err::read_to_string(root.path().join("logs/nanokimi.log")).unwrap();
+        assert!(all.ends_with("forged said=one\\nERROR two\n"), "{all}");
+        assert_eq!(all.lines().count(), 1);
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_swallowed_are_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let log = root.path().join("log");
+        // Open for reading only: every write fails.
+        fs_err::write(&log, "").unwrap();
+        let mut sink = Sink::File {
+            file: File::open(&log).unwrap(),
+            lost: 0,
+        };
+        sink.write("one\n");
+        sink.write("two\n");
+        let Sink::File { file, .. } = &mut sink else {
+            unreachable!("a file was opened");
+        };
+        *file = fs_err::OpenOptions::new().append(true).open(&log).unwrap();
+        sink.write("three\n");
+        sink.write("four\n");
+
+        let written = fs_err::read_to_string(&log).unwrap();
+        assert_eq!(
+            written,
+            "\n(2 lines could not be written here)\nthree\nfour\n"
+        );
     }
 }

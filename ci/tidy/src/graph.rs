@@ -5,7 +5,7 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 use crate::breach::Breach;
-use crate::licence;
+use crate::policy::Policy;
 
 /// Our packages, and which of ours each may use. An arrow that is not written here does not
 /// exist.
@@ -17,26 +17,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("orchestrator", &["agent-protocol"]),
     ("tidy", &[]),
 ];
-
-/// Packages that must not come in, not even through another, and what to do instead.
-const BANNED: &[(&str, &str)] = &[
-    (
-        "aws-lc-sys",
-        "choose the `ring` provider of rustls; this one costs a minute of C",
-    ),
-    ("chrono", "use jiff"),
-    ("native-tls", "use rustls"),
-    (
-        "openssl-sys",
-        "use rustls with ring; no C library is taken from the machine",
-    ),
-    ("serde_yaml", "use serde-saphyr; serde_yaml is archived"),
-    ("serde_yml", "use serde-saphyr; serde_yml was withdrawn"),
-    ("time", "use jiff"),
-];
-
-/// Where we build and run. What other platforms would bring in is not ours to judge.
-const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// Every package that is built, ours and others'.
 #[derive(Clone, Debug)]
@@ -68,11 +48,15 @@ pub struct Dependency {
 pub struct GraphError(#[from] cargo_metadata::Error);
 
 impl Graph {
-    /// Asks cargo for the graph of the lock file; nothing is changed by that.
-    pub fn read(root: &Path) -> Result<Self, GraphError> {
+    /// Asks cargo for the graph of the lock file on our platforms; nothing is changed by that.
+    pub fn read(root: &Path, policy: &Policy) -> Result<Self, GraphError> {
+        let mut options = vec!["--locked".to_owned()];
+        for platform in &policy.platforms {
+            options.extend(["--filter-platform".to_owned(), platform.clone()]);
+        }
         let metadata = MetadataCommand::new()
             .manifest_path(root.join("Cargo.toml"))
-            .other_options(["--locked", "--filter-platform", PLATFORM].map(str::to_owned))
+            .other_options(options)
             .exec()?;
         Ok(Self::from(&metadata))
     }
@@ -115,15 +99,14 @@ impl Graph {
 
     /// Every package is under a licence that we may pass on.
     #[must_use]
-    pub fn unlicensed(&self) -> Vec<Breach> {
-        let way_out =
-            "take another package, or argue for the licence in ALLOWED of ci/tidy and in deny.toml";
+    pub fn unlicensed(&self, policy: &Policy) -> Vec<Breach> {
+        let way_out = "take another package, or argue for the licence in deny.toml";
         let mut breaches = Vec::new();
         for package in &self.packages {
             let place = format!("{} {}", package.name, package.version);
             match &package.licence {
                 None => breaches.push(Breach::new(place, "names no licence", way_out)),
-                Some(licence) if !licence::allowed(licence) => {
+                Some(licence) if !policy.allows(licence) => {
                     breaches.push(Breach::new(place, format!("is under `{licence}`"), way_out));
                 }
                 Some(_) => {}
@@ -134,22 +117,19 @@ impl Graph {
 
     /// No package is one of those we do without.
     #[must_use]
-    pub fn banned(&self) -> Vec<Breach> {
-        let banned = |package: &Package| BANNED.iter().find(|(name, _)| *name == package.name);
-        let found = self
-            .packages
-            .iter()
-            .filter_map(|package| Some((package, banned(package)?)));
-        found
-            .map(|(package, (_, instead))| {
+    pub fn banned(&self, policy: &Policy) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        for package in &self.packages {
+            if let Some(instead) = policy.instead_of(&package.name) {
                 let place = format!("{} {}", package.name, package.version);
                 let fault = format!(
                     "must not come in, and does through {}",
                     self.users(&package.name)
                 );
-                Breach::new(place, fault, *instead)
-            })
-            .collect()
+                breaches.push(Breach::new(place, fault, instead));
+            }
+        }
+        breaches
     }
 
     fn users(&self, name: &str) -> String {
@@ -206,6 +186,17 @@ fn table(kind: DependencyKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::breach::lines;
+    use crate::repository::TextFile;
+
+    fn policy() -> Policy {
+        let deny = "[graph]\ntargets = [\"x\"]\n[licenses]\nallow = [\"MIT\"]\n\
+            [bans]\ndeny = [{ crate = \"openssl-sys\", reason = \"use rustls\" }]";
+        let file = TextFile {
+            path: "deny.toml".to_owned(),
+            text: deny.to_owned(),
+        };
+        Policy::read(&file).unwrap()
+    }
 
     fn ours(name: &str, uses: &[&str]) -> Package {
         let dependency = |name: &&str| Dependency {
@@ -263,7 +254,7 @@ mod tests {
             theirs("b", None),
             theirs("c", Some("MIT")),
         ];
-        let told = lines(Graph { packages }.unlicensed());
+        let told = lines(Graph { packages }.unlicensed(&policy()));
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(
             told[0].starts_with("a 1.0.0: is under `GPL-3.0-only`; "),
@@ -282,10 +273,8 @@ mod tests {
             theirs("openssl-sys", Some("MIT")),
         ];
         assert_eq!(
-            lines(Graph { packages }.banned()),
-            [
-                "openssl-sys 1.0.0: must not come in, and does through `harness`; use rustls with ring; no C library is taken from the machine"
-            ]
+            lines(Graph { packages }.banned(&policy())),
+            ["openssl-sys 1.0.0: must not come in, and does through `harness`; use rustls"]
         );
     }
 }

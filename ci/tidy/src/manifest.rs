@@ -39,12 +39,14 @@ pub fn argued(root: &TextFile) -> Vec<Breach> {
     breaches
 }
 
+/// A comment follows the value; a `#` inside a string is none.
 fn has_reason(value: &str) -> bool {
-    let after = value.rsplit(['"', '}', ']']).next().unwrap_or(value);
-    after
-        .trim_start()
-        .strip_prefix('#')
-        .is_some_and(|reason| !reason.trim().is_empty())
+    let mut quoted = false;
+    let hash = value.find(|c: char| {
+        quoted ^= c == '"';
+        c == '#' && !quoted
+    });
+    hash.is_some_and(|at| !value[at + 1..].trim().is_empty())
 }
 
 /// A package takes the lints of the workspace.
@@ -138,6 +140,7 @@ mod tests {
         );
         check_argued("b = \"1\" # x\n# For its clocks.\na = \"1\"", &[]);
         check_argued("a = { path = \"a\" }", &[]);
+        check_argued("a = \"1\" # \"did you mean\"", &[]);
 
         let silent = "nothing says why `a` is here; give the reason in a few words after ` # `";
         check_argued("a = \"1\"", &[&format!("Cargo.toml:2: {silent}")]);

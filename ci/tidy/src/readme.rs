@@ -39,8 +39,8 @@ pub fn names_packages(readme: &TextFile, packages: &[String]) -> Vec<Breach> {
         .collect()
 }
 
-/// Every path that is named is here: in text between backticks, and in a block where it begins
-/// with one of `folders`, the names in the root.
+/// Every path that is named is here: in text between backticks or as the target of a link, and
+/// in a block where it begins with one of `folders`, the names in the root.
 #[must_use]
 pub fn named_paths(
     readme: &TextFile,
@@ -63,7 +63,8 @@ pub fn named_paths(
             let words = text.split_whitespace().map(path_of);
             words.filter(|word| below(word, &folders)).collect()
         } else {
-            text.split('`').skip(1).step_by(2).map(path_of).collect()
+            let quoted = text.split('`').skip(1).step_by(2);
+            quoted.chain(link_targets(text)).map(path_of).collect()
         };
         let ours = |path: &&str| is_path(path) && !below(path, INSTALLED) && !below(path, &[BUILT]);
         breaches.extend(
@@ -82,6 +83,11 @@ pub fn named_paths(
         );
     }
     breaches
+}
+
+fn link_targets(text: &str) -> impl Iterator<Item = &str> {
+    let after = text.split("](").skip(1);
+    after.filter_map(|rest| rest.split([')', '#']).next())
 }
 
 /// Without the line number after it and the punctuation around it.
@@ -149,6 +155,14 @@ mod tests {
         check_paths("Run `ci/check`, or `ci/checks`.", &["1: `ci/checks"]);
         check_paths("See `docs/a.md:12` and `ci/check:3`.", &["1: `docs/a.md"]);
         check_paths("x\n\n`harness/src/` plays", &["3: `harness/src/"]);
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_here() {
+        check_paths(
+            "See [all](ci/check), [more](ci/more#top), [far](https://a.org/b).",
+            &["1: `ci/more"],
+        );
     }
 
     #[test]

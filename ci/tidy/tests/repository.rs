@@ -1,8 +1,10 @@
 //! This checkout, held against every rule.
 
+#![cfg(test)]
+
 use std::fmt::Write;
 
-use tidy::{Breach, Graph, Repository, TextFile};
+use tidy::{Breach, Graph, Policy, Repository, TextFile};
 
 /// Fails with every breach, one to a line.
 #[track_caller]
@@ -28,8 +30,12 @@ fn packages() -> Vec<TextFile> {
     Repository::here().ending("/Cargo.toml").unwrap()
 }
 
+fn policy() -> Policy {
+    Policy::read(&Repository::here().text("deny.toml").unwrap()).unwrap()
+}
+
 fn graph() -> Graph {
-    Graph::read(Repository::here().root()).unwrap()
+    Graph::read(Repository::here().root(), &policy()).unwrap()
 }
 
 #[test]
@@ -39,12 +45,12 @@ fn packages_depend_only_along_the_arrows() {
 
 #[test]
 fn every_licence_may_be_passed_on() {
-    check(graph().unlicensed());
+    check(graph().unlicensed(&policy()));
 }
 
 #[test]
 fn no_banned_package_comes_in() {
-    check(graph().banned());
+    check(graph().banned(&policy()));
 }
 
 #[test]

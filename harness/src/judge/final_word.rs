@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mock_server::MockServer;
+use mock_server::{MockServer, Unexpected};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -30,28 +30,38 @@ const INVARIANTS: [(&str, &str); 3] = [
 
 /// Everything that is wrong, first causes first. The stage must be at rest.
 pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failure>, StageError> {
-    let mut failures = unexpected(stage.mock());
+    let mut failures: Vec<Failure> = stage.mock().unexpected().iter().map(unexpected).collect();
     failures.extend(unsaid(scenario, stage.mock()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
     Ok(failures)
 }
 
-fn unexpected(mock: &MockServer) -> Vec<Failure> {
-    let told = |report: &str| Failure::new("a mock was asked something unexpected").note(report.trim_end());
-    let all = mock.unexpected();
-    all.iter().map(|one| told(&one.report)).collect()
+/// Something came to a mock that it could not answer.
+pub(crate) fn unexpected(what: &Unexpected) -> Failure {
+    let headline = match what.event.as_str() {
+        "llm.unexpected" => "the model was asked something that no turn answers",
+        _ => "a mock was asked for something it does not serve",
+    };
+    Failure::new(headline).note(what.report.trim_end())
 }
 
 fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
     let inline = |id: &str| {
         let place = |index: usize| format!("turn-{}", index + 1);
         let mut turns = scenario.file.script.iter().enumerate();
-        turns.find(|(index, turn)| turn.id.as_deref().map_or(place(*index) == id, |own| own == id))
+        turns.find(|(index, turn)| {
+            turn.id
+                .as_deref()
+                .map_or(place(*index) == id, |own| own == id)
+        })
     };
     let told = |turn: mock_server::UnsaidTurn| {
         let failure = Failure::new(format!("the turn `{}` was never said", turn.turn))
-            .note(format!("it was said {} times; nobody asked for it again", turn.said))
+            .note(format!(
+                "it was said {} times; nobody asked for it again",
+                turn.said
+            ))
             .help("remove it, mark it `optional: true`, or find out why the model was not asked");
         match inline(&turn.turn) {
             Some((_, written)) => failure.at(written.span).label("left unsaid"),
@@ -66,12 +76,24 @@ fn logged_errors(scenario: &Scenario, root: &Path) -> Option<Failure> {
     // Without the file there are no errors: it is made when the log is opened.
     let log = fs_err::read_to_string(root.join("logs/nanokimi.error.log"));
     let log = log.unwrap_or_else(|_no_log| String::new());
-    let allowed = |line: &str| scenario.file.allow.iter().any(|pattern| pattern.0.is_match(line));
-    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty() && !allowed(line)).collect();
+    let allowed = |line: &str| {
+        scenario
+            .file
+            .allow
+            .iter()
+            .any(|pattern| pattern.0.is_match(line))
+    };
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !allowed(line))
+        .collect();
     if lines.is_empty() {
         return None;
     }
-    let headline = format!("nanokimi logged {} errors that `allow` does not list", lines.len());
+    let headline = format!(
+        "nanokimi logged {} errors that `allow` does not list",
+        lines.len()
+    );
     let mut failure = Failure::new(headline);
     for line in lines.iter().take(SHOWN) {
         failure = failure.note(*line);

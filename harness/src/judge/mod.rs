@@ -2,6 +2,9 @@
 
 mod final_word;
 mod matching;
+mod values;
+mod words;
 
-pub(crate) use final_word::final_word;
-pub(crate) use matching::{Comparison, Mismatch, compare, told};
+pub(crate) use final_word::{final_word, unexpected};
+pub(crate) use matching::{Comparison, Mismatch, compare};
+pub(crate) use words::told;

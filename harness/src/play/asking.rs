@@ -1,6 +1,6 @@
 //! The step `ask`: a person writes over the HTTP chat API.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -25,8 +25,12 @@ impl Play<'_> {
             stream: ask.stream,
         };
         let before = self.stage.journal().last();
-        let fields = json!({ "chat": question.chat, "from": question.from, "text": question.text });
-        self.stage.write("ask.sent", fields);
+        let asked = [
+            ("chat", question.chat.clone().into()),
+            ("from", question.from.clone().into()),
+            ("text", question.text.clone().into()),
+        ];
+        self.stage.write("ask.sent", asked);
         let (tell, told) = oneshot::channel();
         let journal = self.stage.journal().clone();
         let posted = question.clone();
@@ -62,14 +66,17 @@ impl Play<'_> {
     ) -> Result<(), Trouble> {
         let chat = format!("http:{}", question.chat);
         let patience = within.map_or(PATIENCE, Lapse::length);
-        let found = self.stage.journal().wait_for("the message to be taken in", patience, |entry| {
-            let ours = match &*entry.event {
-                "message.received" => entry.text("chat") == Some(&chat),
-                "ask.answered" => entry.text("chat") == Some(&question.chat),
-                _ => false,
-            };
-            (ours && entry.seq > before).then_some(())
-        });
+        let found =
+            self.stage
+                .journal()
+                .wait_for("the message to be taken in", patience, |entry| {
+                    let ours = match &*entry.event {
+                        "message.received" => entry.text("chat") == Some(&chat),
+                        "ask.answered" => entry.text("chat") == Some(&question.chat),
+                        _ => false,
+                    };
+                    (ours && entry.seq > before).then_some(())
+                });
         if found.await.is_ok() {
             return Ok(());
         }
@@ -81,7 +88,10 @@ impl Play<'_> {
     async fn answered(
         &mut self,
         ask: &Ask,
-        told: Result<Result<Result<Answer, String>, oneshot::error::RecvError>, tokio::time::error::Elapsed>,
+        told: Result<
+            Result<Result<Answer, String>, oneshot::error::RecvError>,
+            tokio::time::error::Elapsed,
+        >,
     ) -> Result<(), Trouble> {
         let answer = match told {
             Ok(Ok(Ok(answer))) => answer,
@@ -103,7 +113,7 @@ impl Play<'_> {
         if answer.status != status {
             let failure = Failure::new("the answer has another status")
                 .note(format!("expected: {status}\n     got: {}", answer.status))
-                .note(format!("it says: {}", answer.text));
+                .note(format!("it says: {}", first_line(&answer.text)));
             let span = ask.status.as_ref().map(|status| status.span);
             return Err(span.map_or(failure.clone(), |span| failure.at(span)).into());
         }
@@ -128,4 +138,8 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().map_or("", |line| line)
 }

@@ -28,7 +28,8 @@ impl Play<'_> {
             return Ok(());
         }
         for (name, chat) in &self.scenario.file.chats {
-            let Some(chat) = chat.as_ref() else { continue };
+            // Without even `{}` it is left to its first message.
+            let Some(chat) = chat else { continue };
             let printed = self.stage.register(name, chat).await?;
             if printed.ended != Some(Ended::Code(0)) {
                 let failure = Failure::new(format!("the chat `{name}` could not be registered"));
@@ -53,11 +54,17 @@ impl Play<'_> {
             (Started::Silent { output }, _) => {
                 let lapse = Lapse::new(patience);
                 let headline = format!("nanokimi neither ended nor was ready within {lapse}");
-                Err(Failure::new(headline).at(span).note(last_lines(&output)).into())
+                Err(Failure::new(headline)
+                    .at(span)
+                    .note(last_lines(&output))
+                    .into())
             }
             (Started::Died { ended, output }, None) => {
                 let headline = format!("nanokimi died before it was ready: {ended}");
-                Err(Failure::new(headline).at(span).note(last_lines(&output)).into())
+                Err(Failure::new(headline)
+                    .at(span)
+                    .note(last_lines(&output))
+                    .into())
             }
             (Started::Died { ended, output }, Some(exit)) => {
                 expect_exit(Some(ended), exit, &output)?;
@@ -162,7 +169,10 @@ fn expect_exit(ended: Option<Ended>, exit: &At<i32>, said: &str) -> Result<(), T
     }
     let got = ended.map_or_else(|| "still running".to_owned(), |ended| ended.to_string());
     let failure = Failure::new("it ended in another way")
-        .note(format!("expected: exit code {}\n     got: {got}", exit.value))
+        .note(format!(
+            "expected: exit code {}\n     got: {got}",
+            exit.value
+        ))
         .note(last_lines(said));
     let failure = if exit.span == Span::default() {
         failure

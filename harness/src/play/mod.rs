@@ -17,8 +17,11 @@ use mock_server::yaml::At;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Trouble};
+use crate::judge::unexpected;
 use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
 use crate::stage::{Moved, Stage};
+
+pub use snapshots::Snapshots;
 
 /// How long an expectation waits, in real time, if the step does not say.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,19 +34,22 @@ pub(crate) struct Play<'a> {
     captures: IndexMap<String, Value>,
     /// For each kind of entry, the last one that an expectation has matched.
     matched: HashMap<String, u64>,
-    snapshots: usize,
+    snapshots: Snapshots,
+    /// How many snapshots were taken.
+    taken: usize,
     drops: usize,
     registered: bool,
 }
 
 impl<'a> Play<'a> {
-    pub(crate) fn new(scenario: &'a Scenario, stage: Stage) -> Self {
+    pub(crate) fn new(scenario: &'a Scenario, stage: Stage, snapshots: Snapshots) -> Self {
         Self {
             scenario,
             stage,
             captures: IndexMap::new(),
             matched: HashMap::new(),
-            snapshots: 0,
+            snapshots,
+            taken: 0,
             drops: 0,
             registered: false,
         }
@@ -53,6 +59,7 @@ impl<'a> Play<'a> {
     pub(crate) async fn perform(&mut self) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         if let Err(trouble) = self.perform_steps().await {
+            troubles.extend(self.first_cause(&trouble));
             troubles.push(trouble);
         }
         for step in &self.scenario.file.finally {
@@ -61,6 +68,20 @@ impl<'a> Play<'a> {
             }
         }
         troubles
+    }
+
+    /// What a mock did not expect comes before what then did not happen, and is told at
+    /// the same place.
+    fn first_cause(&self, trouble: &Trouble) -> Option<Trouble> {
+        let first = self.stage.mock().unexpected().into_iter().next()?;
+        let failure = unexpected(&first);
+        Some(match trouble {
+            Trouble::Failed(then) => then
+                .span
+                .map_or(failure.clone(), |span| failure.at(span))
+                .into(),
+            Trouble::Broke(_) => failure.into(),
+        })
     }
 
     async fn perform_steps(&mut self) -> Result<(), Trouble> {
@@ -76,20 +97,25 @@ impl<'a> Play<'a> {
 
     /// nanokimi runs from the beginning, unless the scenario starts it itself.
     fn starts_by_itself(&self) -> bool {
-        let mut lifecycle = self.scenario.file.steps.iter().filter_map(|step| match step.value {
-            Step::Start(_) => Some(false),
-            Step::Stop(_) | Step::Restart(_) => Some(true),
-            Step::Ask(_)
-            | Step::Hear(_)
-            | Step::Ipc(_)
-            | Step::Expect(_)
-            | Step::Never(_)
-            | Step::Clock(_)
-            | Step::Release(_)
-            | Step::Settle(_)
-            | Step::Snapshot(_)
-            | Step::Run(_) => None,
-        });
+        let mut lifecycle = self
+            .scenario
+            .file
+            .steps
+            .iter()
+            .filter_map(|step| match step.value {
+                Step::Start(_) => Some(false),
+                Step::Stop(_) | Step::Restart(_) => Some(true),
+                Step::Ask(_)
+                | Step::Hear(_)
+                | Step::Ipc(_)
+                | Step::Expect(_)
+                | Step::Never(_)
+                | Step::Clock(_)
+                | Step::Release(_)
+                | Step::Settle(_)
+                | Step::Snapshot(_)
+                | Step::Run(_) => None,
+            });
         lifecycle.next().unwrap_or(true)
     }
 
@@ -144,7 +170,8 @@ impl<'a> Play<'a> {
             ClockMove::Advance(lapse) => self.stage.now().checked_add(lapse.length()),
             ClockMove::AdvanceTo(_) => body["advance_to"].as_str().unwrap_or("").parse(),
         };
-        let now = now.map_err(|error| Failure::new(format!("the clock cannot move there: {error}")))?;
+        let now =
+            now.map_err(|error| Failure::new(format!("the clock cannot move there: {error}")))?;
         self.stage.moved_to(now);
         Ok(())
     }

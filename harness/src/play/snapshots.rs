@@ -1,7 +1,9 @@
-//! The step `snapshot`: what came out, beside the scenario, reviewed like any other.
+//! The step `snapshot`: what came out is compared with a file beside the scenario.
+//!
+//! The files are those of `insta`, so that `cargo insta review` shows and takes them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use mock_server::yaml::At;
 use serde_json::{Map, Value};
@@ -13,9 +15,21 @@ use crate::record::{Redactor, canonical_journal, conversations, transcript};
 use crate::scenario::Subject;
 use crate::stage::{StageError, read_state};
 
+/// What becomes of a snapshot that is new or different.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Snapshots {
+    /// It is written beside the one in force, for review.
+    #[default]
+    Propose,
+    /// It is taken.
+    Take,
+    /// Nothing is written.
+    Compare,
+}
+
 impl Play<'_> {
     pub(super) fn snapshot(&mut self, subjects: &[At<Subject>]) -> Result<(), Trouble> {
-        self.snapshots += 1;
+        self.taken += 1;
         let mut redactor = Redactor::new(self.stage.root(), &self.scenario.file.redact);
         let entries = self.stage.journal().entries();
         let mut shown = Map::new();
@@ -27,72 +41,139 @@ impl Play<'_> {
                     let lines = canonical_journal(&entries, &mut redactor);
                     ("journal".to_owned(), Value::Array(lines))
                 }
-                Subject::State(state) => {
-                    (state.to_string(), read_state(self.stage.root(), state)?)
-                }
+                Subject::State(state) => (state.to_string(), read_state(self.stage.root(), state)?),
             };
             shown.insert(name, redactor.value(&value));
         }
         let text = serde_yaml::to_string(&shown)
             .map_err(|error| StageError::Store(format!("a snapshot cannot be written: {error}")))?;
-        compare(&self.scenario.path, &self.snapshot_name(), &text)
+        let file = SnapshotFile::of(&self.scenario.path, &self.snapshot_name());
+        file.compare(&text, self.snapshots)
     }
 
     /// `1`, `2`, … or `paused-1`, … for a row of a matrix.
     fn snapshot_name(&self) -> String {
         match &self.scenario.row {
-            Some(row) => format!("{}-{}", row.replace(['/', ' '], "-"), self.snapshots),
-            None => self.snapshots.to_string(),
+            Some(row) => format!("{}-{}", row.replace(['/', ' '], "-"), self.taken),
+            None => self.taken.to_string(),
         }
     }
 }
 
-fn compare(scenario: &Path, name: &str, text: &str) -> Result<(), Trouble> {
-    let folder = scenario.parent().map_or(Path::new("."), |folder| folder);
-    let folder = std::path::absolute(folder).map_err(StageError::Folder)?;
-    let stem = scenario.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
-    let file = folder.join(format!("{stem}@{name}.snap"));
-    // Without the file there is nothing to compare with, which `insta` says better.
-    let kept = fs_err::read_to_string(&file).unwrap_or_else(|_missing| String::new());
-    let kept = kept.splitn(3, "---\n").nth(2).map_or("", |body| body);
-    if kept.trim_end() == text.trim_end() {
-        return Ok(());
-    }
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(&folder);
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.set_snapshot_suffix(name);
-    let accepted = catch_unwind(AssertUnwindSafe(|| {
-        settings.bind(|| insta::assert_snapshot!(stem.as_ref(), text));
-    }));
-    if accepted.is_ok() {
-        return Ok(());
-    }
-    let file = format!("{stem}@{name}.snap");
-    let failure = match kept {
-        "" => Failure::new(format!("there is no snapshot `{file}` yet")),
-        kept => Failure::new(format!("`{file}` shows something else")).note(diff(kept, text)),
-    };
-    let help = "look at it with `cargo insta review`, or take it with INSTA_UPDATE=always";
-    Err(failure.help(help).into())
+/// `<scenario>@<name>.snap`.
+struct SnapshotFile {
+    path: PathBuf,
+    name: String,
+    scenario: String,
 }
 
-/// The lines that differ, within a few lines.
+impl SnapshotFile {
+    fn of(scenario: &Path, name: &str) -> Self {
+        let stem = scenario
+            .file_stem()
+            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let name = format!("{stem}@{name}.snap");
+        Self {
+            path: scenario.with_file_name(&name),
+            name,
+            scenario: crate::scenario::shown(scenario),
+        }
+    }
+
+    fn compare(&self, text: &str, snapshots: Snapshots) -> Result<(), Trouble> {
+        let kept = match fs_err::read_to_string(&self.path) {
+            Ok(kept) => Some(kept),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StageError::Folder(error).into()),
+        };
+        let kept = kept.as_deref().map(body);
+        if kept.is_some_and(|kept| kept.trim_end() == text.trim_end()) {
+            return Ok(());
+        }
+        let written = match snapshots {
+            Snapshots::Take => return Ok(self.write(&self.path, text)?),
+            Snapshots::Propose => {
+                self.write(&self.path.with_extension("snap.new"), text)?;
+                "review it with `cargo insta review`, or take it with INSTA_UPDATE=always"
+            }
+            Snapshots::Compare => "run it without CI=1 or INSTA_UPDATE=no to get one for review",
+        };
+        let failure = match kept {
+            None => Failure::new(format!("there is no snapshot `{}` yet", self.name)),
+            Some(kept) => {
+                Failure::new(format!("`{}` shows something else", self.name)).note(diff(kept, text))
+            }
+        };
+        Err(failure.help(written).into())
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), StageError> {
+        let head = format!("---\nsource: {}\n---\n", self.scenario);
+        fs_err::write(path, head + text).map_err(StageError::Folder)
+    }
+}
+
+/// What stands below the head of a snapshot file.
+fn body(kept: &str) -> &str {
+    kept.splitn(3, "---\n").nth(2).map_or("", |body| body)
+}
+
+/// The lines that differ, as far as they fit into a report.
 fn diff(kept: &str, text: &str) -> String {
     const SHOWN: usize = 10;
     let diff = TextDiff::from_lines(kept, text);
     let changes = diff.iter_all_changes();
-    let lines: Vec<String> = changes
+    let mut lines: Vec<String> = changes
         .filter_map(|change| match change.tag() {
             ChangeTag::Equal => None,
             ChangeTag::Delete => Some(format!("- {}", change.value().trim_end())),
             ChangeTag::Insert => Some(format!("+ {}", change.value().trim_end())),
         })
         .collect();
-    let mut shown = lines[..lines.len().min(SHOWN)].join("\n");
-    if lines.len() > SHOWN {
-        shown.push_str(&format!("\n… and {} more lines", lines.len() - SHOWN));
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    if more > 0 {
+        lines.push(format!("… and {more} lines more"));
     }
-    shown
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(file: &SnapshotFile, text: &str, snapshots: Snapshots, expected: &str) {
+        let told = match file.compare(text, snapshots) {
+            Ok(()) => "same".to_owned(),
+            Err(Trouble::Failed(failure)) => failure.headline,
+            Err(Trouble::Broke(error)) => error.to_string(),
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_snapshot_is_proposed_taken_and_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SnapshotFile::of(&folder.path().join("x.yaml"), "1");
+        let missing = "there is no snapshot `x@1.snap` yet";
+
+        check(&file, "a: 1\n", Snapshots::Compare, missing);
+        assert!(!folder.path().join("x@1.snap.new").exists());
+        check(&file, "a: 1\n", Snapshots::Propose, missing);
+        assert!(folder.path().join("x@1.snap.new").exists());
+        check(&file, "a: 1\n", Snapshots::Take, "same");
+        check(&file, "a: 1\n", Snapshots::Compare, "same");
+        check(
+            &file,
+            "a: 2\n",
+            Snapshots::Compare,
+            "`x@1.snap` shows something else",
+        );
+    }
+
+    #[test]
+    fn a_difference_shows_the_lines_that_differ() {
+        assert_eq!(diff("a\nb\nc\n", "a\nB\nc\n"), "- b\n+ B");
+    }
 }

@@ -66,15 +66,19 @@ impl<'a> Wanted<'a> {
             Some(chat) => format!("a message in {chat}"),
             None => format!("`{}`", self.event),
         };
-        match self.matcher {
-            Some(matcher) => format!("{what} that is {}", told(matcher)),
-            None => what,
+        match (self.field, self.matcher) {
+            (Some(field), Some(matcher)) => format!("{what} whose {field} {}", told(matcher)),
+            (None, Some(matcher)) => format!("{what} {}", told(matcher)),
+            (_, None) => what,
         }
     }
 
     /// `None` if the entry is of another kind.
     fn compare(&self, entry: &Entry, names: &Names) -> Result<Option<Comparison>, Trouble> {
-        let elsewhere = self.chat.as_deref().is_some_and(|chat| entry.text("chat") != Some(chat));
+        let elsewhere = self
+            .chat
+            .as_deref()
+            .is_some_and(|chat| entry.text("chat") != Some(chat));
         if entry.event != self.event || elsewhere {
             return Ok(None);
         }
@@ -98,7 +102,10 @@ struct Sightings {
     /// A match that was used up by an earlier step.
     too_early: Option<u64>,
     nearest: Option<(Arc<Entry>, Comparison)>,
+    /// Whether the entry looked at last is a match.
+    new_match: bool,
     last_match: u64,
+    captures: Vec<(String, Value)>,
 }
 
 impl Play<'_> {
@@ -126,14 +133,17 @@ impl Play<'_> {
     async fn await_entries(&mut self, wanted: &Wanted<'_>) -> Result<(), Trouble> {
         let started = Instant::now();
         let deadline = started + wanted.patience;
-        let after = match wanted.count {
-            Some(_) => 0,
-            None => self.matched.get(&wanted.kind()).copied().unwrap_or(0),
-        };
-        let mut seen = Sightings {
-            too_early: self.used_up(wanted, after)?,
-            ..Sightings::default()
-        };
+        let mut seen = Sightings::default();
+        let mut after = self.stage.journal().last();
+        if wanted.count.is_some() {
+            // What is there is counted as a whole before it is held against the number.
+            if self.counted(wanted, after, &mut seen)? {
+                return Ok(());
+            }
+        } else {
+            after = self.matched.get(&wanted.kind()).copied().unwrap_or(0);
+            seen.too_early = self.used_up(wanted, after)?;
+        }
         let mut follower = self.stage.journal().follow_after(after);
         loop {
             let entry = tokio::select! {
@@ -144,57 +154,93 @@ impl Play<'_> {
             let Ok(entry) = entry else {
                 return Err(self.missed(wanted, &seen, started.elapsed()).into());
             };
-            if let Some(failure) = unscripted(&entry) {
-                return Err(failure.into());
+            if is_unscripted(&entry) {
+                return Err(self.missed(wanted, &seen, started.elapsed()).into());
             }
-            if self.sighted(wanted, entry, &mut seen)? {
-                return Ok(());
+            self.sight(wanted, entry, &mut seen)?;
+            if seen.new_match && self.enough(wanted, &seen)? {
+                return self.met(wanted, seen);
             }
         }
+    }
+
+    /// Counts all entries up to `last`; says whether that is the number that is wanted.
+    fn counted(
+        &mut self,
+        wanted: &Wanted<'_>,
+        last: u64,
+        seen: &mut Sightings,
+    ) -> Result<bool, Trouble> {
+        let entries = self.stage.journal().entries();
+        for entry in entries.into_iter().take_while(|entry| entry.seq <= last) {
+            self.sight(wanted, entry, seen)?;
+        }
+        let enough = self.enough(wanted, seen)?;
+        if enough {
+            self.met(wanted, std::mem::take(seen))?;
+        }
+        Ok(enough)
     }
 
     /// The last entry before `after` that would have matched.
     fn used_up(&self, wanted: &Wanted<'_>, after: u64) -> Result<Option<u64>, Trouble> {
         let names = self.names();
         let mut last = None;
-        for entry in self.stage.journal().entries().iter().take_while(|entry| entry.seq <= after) {
-            if wanted.compare(entry, &names)?.is_some_and(|compared| compared.matches()) {
+        for entry in self
+            .stage
+            .journal()
+            .entries()
+            .iter()
+            .take_while(|entry| entry.seq <= after)
+        {
+            if wanted
+                .compare(entry, &names)?
+                .is_some_and(|compared| compared.matches())
+            {
                 last = Some(entry.seq);
             }
         }
         Ok(last)
     }
 
-    /// Takes an entry into account; says whether the wait is over.
-    fn sighted(
-        &mut self,
+    /// Takes an entry into account.
+    fn sight(
+        &self,
         wanted: &Wanted<'_>,
         entry: Arc<Entry>,
         seen: &mut Sightings,
-    ) -> Result<bool, Trouble> {
-        let names = self.names();
-        let Some(compared) = wanted.compare(&entry, &names)? else {
-            return Ok(false);
+    ) -> Result<(), Trouble> {
+        seen.new_match = false;
+        let Some(compared) = wanted.compare(&entry, &self.names())? else {
+            return Ok(());
         };
         seen.candidates += 1;
-        if !compared.matches() {
-            let nearer = |(_, best): &(Arc<Entry>, Comparison)| compared.held >= best.held;
-            if seen.nearest.as_ref().is_none_or(nearer) {
-                seen.nearest = Some((entry, compared));
-            }
-            return Ok(false);
+        if compared.matches() {
+            seen.new_match = true;
+            seen.matches += 1;
+            seen.last_match = entry.seq;
+            seen.captures = compared.captures;
+            return Ok(());
         }
-        seen.matches += 1;
-        seen.last_match = entry.seq;
-        let enough = match wanted.count {
-            Some(count) => compare(count, Some(&json!(seen.matches)), &names)?.matches(),
-            None => true,
+        let nearer = |(_, best): &(Arc<Entry>, Comparison)| compared.held >= best.held;
+        if seen.nearest.as_ref().is_none_or(nearer) {
+            seen.nearest = Some((entry, compared));
+        }
+        Ok(())
+    }
+
+    fn enough(&self, wanted: &Wanted<'_>, seen: &Sightings) -> Result<bool, Trouble> {
+        let Some(count) = wanted.count else {
+            return Ok(seen.matches > 0);
         };
-        if enough {
-            self.captures.extend(compared.captures);
-            self.matched.insert(wanted.kind(), entry.seq);
-        }
-        Ok(enough)
+        Ok(compare(count, Some(&json!(seen.matches)), &self.names())?.matches())
+    }
+
+    fn met(&mut self, wanted: &Wanted<'_>, seen: Sightings) -> Result<(), Trouble> {
+        self.captures.extend(seen.captures);
+        let last = self.matched.entry(wanted.kind()).or_default();
+        *last = seen.last_match.max(*last);
+        Ok(())
     }
 
     fn missed(&self, wanted: &Wanted<'_>, seen: &Sightings, waited: Duration) -> Failure {
@@ -211,7 +257,7 @@ impl Play<'_> {
         };
         let failure = match (wanted.count, seen.matches) {
             (Some(count), times) => failure.note(format!(
-                "expected: {} times\n     got: {times} times",
+                "expected: a number of times that {}\n     got: {times} times",
                 told(count)
             )),
             (None, _) => failure,
@@ -239,13 +285,20 @@ impl Play<'_> {
     ) -> Result<(), Trouble> {
         let started = Instant::now();
         let deadline = started + patience;
-        let mut follower = self.stage.journal().follow_after(self.stage.journal().last());
+        let mut follower = self
+            .stage
+            .journal()
+            .follow_after(self.stage.journal().last());
         let mut look = FIRST_LOOK;
         let mut history = History::default();
         loop {
             let value = read_state(self.stage.root(), state);
             let compared = match &value {
-                Ok(value) => compare(matcher, Some(value).filter(|value| !value.is_null()), &self.names())?,
+                Ok(value) => compare(
+                    matcher,
+                    Some(value).filter(|value| !value.is_null()),
+                    &self.names(),
+                )?,
                 Err(error) => unreadable(error),
             };
             if compared.matches() {
@@ -254,14 +307,16 @@ impl Play<'_> {
             }
             history.add(&compared);
             if Instant::now() >= deadline {
-                return Err(history.missed(state, matcher, started.elapsed(), &compared).into());
+                return Err(history
+                    .missed(state, matcher, started.elapsed(), &compared)
+                    .into());
             }
             let until = deadline.min(Instant::now() + look);
             tokio::select! {
                 biased;
                 entry = timeout_at(until, follower.next()) => {
-                    if let Ok(entry) = entry && let Some(failure) = unscripted(&entry) {
-                        return Err(failure.into());
+                    if entry.is_ok_and(|entry| is_unscripted(&entry)) {
+                        return Err(history.missed(state, matcher, started.elapsed(), &compared).into());
                     }
                 }
                 ended = self.stage.died() => return Err(self.death(ended?)),
@@ -281,7 +336,10 @@ impl Play<'_> {
             Sought::State { state, matcher } => return self.not_in_state(state, matcher),
         };
         for entry in self.stage.journal().entries_after(before) {
-            if wanted.compare(&entry, &names)?.is_some_and(|compared| compared.matches()) {
+            if wanted
+                .compare(&entry, &names)?
+                .is_some_and(|compared| compared.matches())
+            {
                 let headline = format!("{} came, which must never be", wanted.sentence());
                 let failure = Failure::new(headline).at(place);
                 return Err(failure.note(format!("it is {entry}")).into());
@@ -294,7 +352,7 @@ impl Play<'_> {
         let value = read_state(self.stage.root(), state)?;
         let present = Some(&value).filter(|value| !value.is_null());
         if compare(matcher, present, &self.names())?.matches() {
-            let headline = format!("`{state}` is {}, which must never be", told(matcher));
+            let headline = format!("`{state}` {}, which must never be", told(matcher));
             return Err(Failure::new(headline).at(matcher.span).into());
         }
         Ok(())
@@ -330,7 +388,10 @@ impl History {
         let looks: usize = self.seen.iter().map(|(_, times)| times).sum();
         let failure = Failure::new(format!("`{state}` did not come to be as expected"))
             .at(matcher.span)
-            .note(format!("waited {} ms and looked {looks} times", waited.as_millis()));
+            .note(format!(
+                "waited {} ms and looked {looks} times",
+                waited.as_millis()
+            ));
         let failure = with_diff(failure, "it is", compared);
         if self.seen.len() < 2 {
             return failure;
@@ -352,7 +413,11 @@ pub(super) fn with_diff(failure: Failure, what: &str, compared: &Comparison) -> 
     const SHOWN: usize = 3;
     let mut note = what.to_owned();
     for mismatch in compared.mismatches.iter().take(SHOWN) {
-        let path = if mismatch.path.is_empty() { "it" } else { &mismatch.path };
+        let path = if mismatch.path.is_empty() {
+            "it"
+        } else {
+            &mismatch.path
+        };
         note.push_str(&format_mismatch(path, &mismatch.expected, &mismatch.actual));
     }
     let left = compared.mismatches.len().saturating_sub(SHOWN);
@@ -387,14 +452,9 @@ fn unreadable(error: &StageError) -> Comparison {
     }
 }
 
-/// A request that nobody scripted is the first cause of all that follows.
-fn unscripted(entry: &Entry) -> Option<Failure> {
-    if entry.event != "llm.unexpected" {
-        return None;
-    }
-    let report = entry.text("report").map_or("", |report| report);
-    let failure = Failure::new("the model was asked something that no turn answers");
-    Some(failure.note(report.trim_end()))
+/// After a request that nobody scripted there is nothing to wait for any more.
+fn is_unscripted(entry: &Entry) -> bool {
+    entry.event == "llm.unexpected"
 }
 
 fn placed(trouble: Trouble, span: mock_server::yaml::Span) -> Trouble {

@@ -15,7 +15,10 @@ pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor)
     let groups = groups_of_sessions(entries);
     let mut sources: IndexMap<String, Vec<&Entry>> = IndexMap::new();
     for entry in entries {
-        sources.entry(source(entry, &groups)).or_default().push(entry);
+        sources
+            .entry(source(entry, &groups))
+            .or_default()
+            .push(entry);
     }
     sources.sort_keys();
     let mut lines = Vec::new();
@@ -23,7 +26,9 @@ pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor)
         for entry in entries {
             let fields = redactor.fields(&lasting(&entry.fields));
             let at = entry.at.map(|at| at.to_string());
-            lines.push(json!({ "source": source, "event": entry.event, "at": at, "fields": fields }));
+            lines.push(
+                json!({ "source": source, "event": entry.event, "at": at, "fields": fields }),
+            );
         }
     }
     lines
@@ -33,7 +38,12 @@ pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor)
 fn groups_of_sessions(entries: &[Arc<Entry>]) -> HashMap<String, String> {
     let sessions = entries.iter().filter(|entry| entry.event == "run.session");
     sessions
-        .filter_map(|entry| Some((entry.text("session")?.to_owned(), entry.text("group")?.to_owned())))
+        .filter_map(|entry| {
+            Some((
+                entry.text("session")?.to_owned(),
+                entry.text("group")?.to_owned(),
+            ))
+        })
         .collect()
 }
 

@@ -25,7 +25,10 @@ const IDS: [(&str, &str); 10] = [
 
 /// Texts that differ wherever they stand.
 const PATTERNS: [(&str, &str); 4] = [
-    ("id", r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+    (
+        "id",
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+    ),
     ("file", r"\b[0-9]{13}-[0-9a-z]+(\.json)?\b"),
     ("call", r"\b(call|gen|chatcmpl)[-_][0-9A-Za-z_-]{6,}\b"),
     ("port", r"127\.0\.0\.1:([0-9]{2,5})\b"),
@@ -42,11 +45,15 @@ pub(crate) struct Redactor {
 
 impl Redactor {
     pub(crate) fn new(root: &Path, own: &[Redaction]) -> Self {
-        let own = own.iter().map(|one| (one.name.clone(), one.pattern.0.clone()));
-        let usual = PATTERNS.iter().filter_map(|(name, pattern)| match Regex::new(pattern) {
-            Ok(regex) => Some(((*name).to_owned(), regex)),
-            Err(_unreachable) => None,
-        });
+        let own = own
+            .iter()
+            .map(|one| (one.name.clone(), one.pattern.0.clone()));
+        let usual = PATTERNS
+            .iter()
+            .filter_map(|(name, pattern)| match Regex::new(pattern) {
+                Ok(regex) => Some(((*name).to_owned(), regex)),
+                Err(_unreachable) => None,
+            });
         Self {
             root: root.display().to_string(),
             patterns: own.chain(usual).collect(),
@@ -156,6 +163,9 @@ mod tests {
             name: "cat".to_owned(),
         };
         let mut redactor = Redactor::new(Path::new("/r"), &[own]);
-        assert_eq!(redactor.text("cat-1 cat-2 cat-1"), "[cat-1] [cat-2] [cat-1]");
+        assert_eq!(
+            redactor.text("cat-1 cat-2 cat-1"),
+            "[cat-1] [cat-2] [cat-1]"
+        );
     }
 }

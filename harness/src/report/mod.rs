@@ -39,19 +39,35 @@ pub fn told(outcome: &Outcome) -> String {
 fn story_of(failures: &[Failure], outcome: &Outcome) -> Vec<String> {
     let after = epilogue(outcome);
     let space = MOST_LINES - 1 - after.len();
-    let mut lines = Vec::new();
-    for (index, failure) in failures.iter().enumerate() {
-        let block = block_of(failure, &outcome.source, index > 0);
-        let left = failures.len() - index - 1;
-        let reserved = usize::from(left > 0);
-        if index > 0 && lines.len() + block.len() + reserved > space {
-            lines.push(format!("… and {} more failures", left + 1));
-            break;
-        }
-        lines.extend(block);
-    }
-    shorten(&mut lines, space);
+    let (first, further) = match failures.split_first() {
+        Some((first, further)) => (block_of(first, &outcome.source), further),
+        None => (Vec::new(), failures),
+    };
+    let also = also_of(further, &outcome.source);
+    let mut lines = first;
+    shorten(&mut lines, space - also.len());
+    lines.extend(also);
     lines.extend(after);
+    lines
+}
+
+/// What came after the first failure is most often its consequence: a line each.
+fn also_of(further: &[Failure], source: &Source) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let line = |failure: &Failure| {
+        let place = failure
+            .span
+            .map(|span| format!(" ({})", source.place(span)));
+        cut(&format!(
+            "also: {}{}",
+            failure.headline,
+            place.as_deref().unwrap_or("")
+        ))
+    };
+    let mut lines: Vec<String> = further.iter().take(SHOWN).map(line).collect();
+    if further.len() > SHOWN {
+        lines.push(format!("also: {} failures more", further.len() - SHOWN));
+    }
     lines
 }
 
@@ -66,9 +82,8 @@ fn shorten(lines: &mut Vec<String>, space: usize) {
     lines.splice(start..end, [format!("   … {} lines more", end - start)]);
 }
 
-fn block_of(failure: &Failure, source: &Source, further: bool) -> Vec<String> {
-    let also = if further { "also: " } else { "" };
-    let mut lines = vec![format!("error: {also}{}", failure.headline)];
+fn block_of(failure: &Failure, source: &Source) -> Vec<String> {
+    let mut lines = vec![format!("error: {}", failure.headline)];
     if let Some(span) = failure.span {
         let excerpt = source.excerpt(span, &failure.label);
         lines.extend(excerpt.lines().map(str::to_owned));
@@ -88,12 +103,14 @@ fn block_of(failure: &Failure, source: &Source, further: bool) -> Vec<String> {
 /// What the system was doing, when, and where to read on.
 fn epilogue(outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
-    let last = &outcome.journal[outcome.journal.len().saturating_sub(TIMELINE)..];
+    let last = &outcome.played[outcome.played.len().saturating_sub(TIMELINE)..];
     if !last.is_empty() {
         lines.push("last:".to_owned());
         lines.extend(last.iter().map(|entry| cut(&format!("  {}", timed(entry)))));
     }
-    let clock = outcome.clock.map_or_else(|| "not set".to_owned(), |now| now.to_string());
+    let clock = outcome
+        .clock
+        .map_or_else(|| "not set".to_owned(), |now| now.to_string());
     lines.push(format!("clock: {clock}, seed: {}", outcome.seed));
     if let Some(trace) = &outcome.trace {
         lines.push(format!("trace: {}", short(trace)));
@@ -104,8 +121,14 @@ fn epilogue(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
+/// One entry on one line, without the ids that nobody reads.
 fn timed(entry: &Arc<Entry>) -> String {
-    format!("+{:.3}s {entry}", entry.real.as_secs_f64())
+    const UNREAD: [&str; 6] = ["id", "run", "session", "messages", "attempt", "tools"];
+    let mut shown = Entry::clone(entry);
+    shown
+        .fields
+        .retain(|name, _| !UNREAD.contains(&name.as_str()));
+    format!("+{:.3}s {shown}", entry.real.as_secs_f64())
 }
 
 fn cut(line: &str) -> String {
@@ -119,6 +142,12 @@ fn cut(line: &str) -> String {
 /// Relative to where we are, if it lies below.
 fn short(path: &Path) -> String {
     let here = std::env::current_dir();
-    let below = here.map_or(None, |here| path.strip_prefix(here).map_or(None, |path| Some(path.to_owned())));
-    below.map_or_else(|| path.display().to_string(), |path| path.display().to_string())
+    let below = here.map_or(None, |here| {
+        path.strip_prefix(here)
+            .map_or(None, |path| Some(path.to_owned()))
+    });
+    below.map_or_else(
+        || path.display().to_string(),
+        |path| path.display().to_string(),
+    )
 }

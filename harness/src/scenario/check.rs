@@ -8,26 +8,51 @@ use mock_server::Script;
 use mock_server::yaml::{At, Content, Document, Mistake, Node, one_of};
 use serde_json::Value;
 
+use super::ScenarioFile;
 use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought};
 use super::step::{Hear, Step};
 use super::templates::{names_in, shift_of_now};
-use super::ScenarioFile;
 
 /// The events of the journal: what nanokimi reports, what the mocks see, what we do.
 const EVENTS: &[&str] = &[
-    "message.received", "message.sent", "message.failed",
-    "run.started", "run.session", "run.tool_call", "run.tool_result", "run.usage", "run.ended",
-    "session.stored", "session.dropped",
-    "ipc.done", "ipc.refused", "ipc.quarantined",
-    "task.created", "task.updated", "task.paused", "task.resumed", "task.cancelled",
-    "task.completed", "task.due",
+    "message.received",
+    "message.sent",
+    "message.failed",
+    "run.started",
+    "run.session",
+    "run.tool_call",
+    "run.tool_result",
+    "run.usage",
+    "run.ended",
+    "session.stored",
+    "session.dropped",
+    "ipc.done",
+    "ipc.refused",
+    "ipc.quarantined",
+    "task.created",
+    "task.updated",
+    "task.paused",
+    "task.resumed",
+    "task.cancelled",
+    "task.completed",
+    "task.due",
     "group.registered",
-    "llm.request", "llm.reply", "llm.held", "llm.released", "llm.retry", "llm.unexpected",
-    "llm.aborted", "llm.models",
+    "llm.request",
+    "llm.reply",
+    "llm.held",
+    "llm.released",
+    "llm.retry",
+    "llm.unexpected",
+    "llm.aborted",
+    "llm.models",
     "http.unexpected",
-    "process.started", "process.ready", "process.exited",
-    "ask.sent", "ask.answered", "clock.moved",
+    "process.started",
+    "process.ready",
+    "process.exited",
+    "ask.sent",
+    "ask.answered",
+    "clock.moved",
 ];
 
 pub(super) fn check(
@@ -43,13 +68,21 @@ pub(super) fn check(
         mistakes.push(Mistake::new(file.story.span, "the story is empty").help(help));
     }
     if sure("steps") && sure("finally") && !all_steps(file).any(|step| expects(step)) {
-        let mistake = Mistake::new(first_key(document.root()), "nothing is expected, so nothing is tested")
-            .help("add a `hear`, an `expect`, a `never`, or an `answer` to an `ask`");
+        let mistake = Mistake::new(
+            first_key(document.root()),
+            "nothing is expected, so nothing is tested",
+        )
+        .help("add a `hear`, an `expect`, a `never`, or an `answer` to an `ask`");
         mistakes.push(mistake);
     }
     check_settings(document, file, mistakes);
     let mut known = Known {
-        chats: file.chats.keys().map(String::as_str).chain(["main"]).collect(),
+        chats: file
+            .chats
+            .keys()
+            .map(String::as_str)
+            .chain(["main"])
+            .collect(),
         gates: gates(scripts),
         turns: turns(scripts),
         mistakes,
@@ -97,11 +130,9 @@ fn expects(step: &Step) -> bool {
         Step::Ask(ask) => ask.answer.is_some() || ask.status.is_some(),
         Step::Start(start) => start.exit.is_some(),
         Step::Stop(stop) => stop.exit.is_some(),
-        Step::Ipc(_)
-        | Step::Clock(_)
-        | Step::Restart(_)
-        | Step::Release(_)
-        | Step::Settle(_) => false,
+        Step::Ipc(_) | Step::Clock(_) | Step::Restart(_) | Step::Release(_) | Step::Settle(_) => {
+            false
+        }
     }
 }
 
@@ -123,7 +154,9 @@ fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<M
 }
 
 fn entry(document: &Document, keys: &[&str]) -> mock_server::yaml::Span {
-    let found = keys.iter().try_fold(document.root(), |node, key| node.get(key));
+    let found = keys
+        .iter()
+        .try_fold(document.root(), |node, key| node.get(key));
     found.map_or_else(|| document.root().span(), Node::span)
 }
 
@@ -216,7 +249,8 @@ impl Known<'_> {
         }
         let message = format!("unknown {what} `{}`", name.value);
         let help = one_of(name, known);
-        self.mistakes.push(Mistake::new(name.span, message).help(help));
+        self.mistakes
+            .push(Mistake::new(name.span, message).help(help));
     }
 }
 

@@ -133,7 +133,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "5", "s", "5 s", "5 minutes", "1e3s", "-5s", "99999999999999999999d"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "5 minutes",
+            "1e3s",
+            "-5s",
+            "99999999999999999999d",
+        ] {
             check(text, None);
         }
         check("99999999999999999d", None);

@@ -20,9 +20,9 @@ pub(crate) enum Matcher {
     /// Equal; a text may hold `${…}`.
     Equals(Value),
     /// A map that has at least these fields.
-    Fields(IndexMap<String, At<Matcher>>),
+    Fields(IndexMap<String, At<Self>>),
     /// A list of exactly these items, in this order.
-    Items(Vec<At<Matcher>>),
+    Items(Vec<At<Self>>),
     /// All of these hold.
     Tests(Vec<Test>),
 }
@@ -58,8 +58,22 @@ pub(crate) enum Test {
 
 /// The operators, as they are written.
 pub(crate) const OPERATORS: [&str; 16] = [
-    "contains", "regex", "any", "type", "len", "gt", "lt", "between", "in", "not", "some", "all",
-    "unordered", "absent", "json", "capture",
+    "contains",
+    "regex",
+    "any",
+    "type",
+    "len",
+    "gt",
+    "lt",
+    "between",
+    "in",
+    "not",
+    "some",
+    "all",
+    "unordered",
+    "absent",
+    "json",
+    "capture",
 ];
 
 /// `true`, the only value that `any` and `absent` take.
@@ -332,18 +346,33 @@ mod tests {
     #[test]
     fn operators_are_told_from_fields() {
         check("5", &Matcher::Equals(json!(5)));
-        check("{contains: x}", &Matcher::Tests(vec![Test::Contains("x".into())]));
-        check("{type: string}", &Matcher::Tests(vec![Test::Type(Kind::String)]));
+        check(
+            "{contains: x}",
+            &Matcher::Tests(vec![Test::Contains("x".into())]),
+        );
+        check(
+            "{type: string}",
+            &Matcher::Tests(vec![Test::Type(Kind::String)]),
+        );
         let fields = [("type".to_owned(), equals(json!("message")))];
-        check("{type: message}", &Matcher::Fields(fields.into_iter().collect()));
+        check(
+            "{type: message}",
+            &Matcher::Fields(fields.into_iter().collect()),
+        );
         let both = vec![Test::Capture("sid".into()), Test::Type(Kind::String)];
         check("{type: string, capture: sid}", &Matcher::Tests(both));
     }
 
     #[test]
     fn a_misspelt_operator_is_told_from_a_field() {
-        check_error("{contans: x}", "unknown operator `contans` | did you mean `contains`?");
-        check_error("{regex: '('}", "not a regular expression: unclosed group | ");
+        check_error(
+            "{contans: x}",
+            "unknown operator `contans` | did you mean `contains`?",
+        );
+        check_error(
+            "{regex: '('}",
+            "not a regular expression: unclosed group | ",
+        );
         check_error(
             "{absent: false}",
             "only `true` says something here | use `not` for the opposite",

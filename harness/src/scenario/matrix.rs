@@ -15,7 +15,10 @@ pub(super) struct Row {
 pub(super) fn rows(document: &Document) -> Result<Vec<Row>, Mistakes> {
     let Some(Content::List(rows)) = document.root().get("matrix").map(Node::content) else {
         let document = document.with_root(document.root().clone());
-        return Ok(vec![Row { name: None, document }]);
+        return Ok(vec![Row {
+            name: None,
+            document,
+        }]);
     };
     if rows.is_empty() {
         let mistake = Mistake::new(document.root().span(), "the matrix has no rows");
@@ -37,7 +40,9 @@ fn expand(document: &Document, row: &Node) -> Result<Row, Mistakes> {
         (Some(name), _) | (None, Some((_, name))) => as_text(name),
         (None, None) => String::new(),
     };
-    let root = document.root().map_texts(&mut |text| put_in(text, &variables));
+    let root = document
+        .root()
+        .map_texts(&mut |text| put_in(text, &variables));
     Ok(Row {
         name: Some(name),
         document: document.with_root(root),

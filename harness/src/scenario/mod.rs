@@ -115,7 +115,8 @@ impl Default for ClockStart {
     }
 }
 
-/// A chat and the group it belongs to. Without settings it is registered on first use.
+/// A chat and the group it belongs to, registered when nanokimi first runs. With nothing
+/// behind its name (`ada:`) it is left to register itself with its first message.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Chat {
@@ -123,7 +124,7 @@ pub(crate) struct Chat {
     pub(crate) folder: Option<String>,
     /// The text that calls the assistant, e.g. `@Kai`.
     pub(crate) trigger: Option<String>,
-    /// Whether a message must begin with the trigger to be answered.
+    /// Whether a message must begin with the trigger to be answered; yes if there is one.
     pub(crate) requires_trigger: Option<bool>,
 }
 
@@ -162,9 +163,7 @@ pub fn load(path: &Path) -> Result<Vec<Scenario>, ScenarioError> {
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Scenario>, Mistakes> {
     let document = Document::parse(&shown(path), text)?;
     let rows = matrix::rows(&document)?;
-    rows.into_iter()
-        .map(|row| read_row(path, row))
-        .collect()
+    rows.into_iter().map(|row| read_row(path, row)).collect()
 }
 
 fn read_row(path: &Path, row: matrix::Row) -> Result<Scenario, Mistakes> {
@@ -221,7 +220,9 @@ impl Scenario {
     #[must_use]
     pub fn name(&self) -> String {
         let file = shown(&self.path);
-        let name = file.strip_prefix("scenarios/").map_or(file.as_str(), |name| name);
+        let name = file
+            .strip_prefix("scenarios/")
+            .map_or(file.as_str(), |name| name);
         let name = name.strip_suffix(".yaml").map_or(name, |name| name);
         match &self.row {
             Some(row) => format!("{name} [{row}]"),

@@ -134,13 +134,25 @@ struct OfNever;
 
 impl Vocabulary for OfExpect {
     const KEYS: &'static [&'static str] = &[
-        "event", "where", "count", "within", "db.<table>", "files.<glob>", "log",
+        "event",
+        "where",
+        "count",
+        "within",
+        "db.<table>",
+        "files.<glob>",
+        "log",
     ];
 }
 
 impl Vocabulary for OfNever {
     const KEYS: &'static [&'static str] = &[
-        "event", "where", "hear", "for", "db.<table>", "files.<glob>", "log",
+        "event",
+        "where",
+        "hear",
+        "for",
+        "db.<table>",
+        "files.<glob>",
+        "log",
     ];
 }
 

@@ -214,7 +214,12 @@ pub(crate) enum Subject {
 
 impl Subject {
     const NAMED: [&'static str; 6] = [
-        "transcript", "llm", "journal", "db.<table>", "files.<glob>", "log",
+        "transcript",
+        "llm",
+        "journal",
+        "db.<table>",
+        "files.<glob>",
+        "log",
     ];
 }
 

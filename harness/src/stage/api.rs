@@ -129,8 +129,12 @@ async fn read_stream(response: Response) -> io::Result<Answer> {
 
 fn failed(event: &SseEvent) -> Answer {
     let body: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
-    let status = body.pointer("/error/status").or_else(|| body.pointer("/error/code"));
-    let status = status.and_then(Value::as_u64).and_then(|code| code.try_into().map_or(None, Some));
+    let status = body
+        .pointer("/error/status")
+        .or_else(|| body.pointer("/error/code"));
+    let status = status
+        .and_then(Value::as_u64)
+        .and_then(|code| u16::try_from(code).map_or(None, |code| (code >= 400).then_some(code)));
     Answer {
         status: status.unwrap_or(500),
         text: said(&event.data),
@@ -147,7 +151,14 @@ fn delta(data: &str) -> Option<String> {
 /// The assistant's text, or the error's, or the body as it came.
 fn said(body: &str) -> String {
     let value: Value = serde_json::from_str(body).unwrap_or(Value::Null);
-    let places = ["/choices/0/message/content", "/error/message", "/error"];
-    let found = places.iter().find_map(|place| value.pointer(place)?.as_str());
+    let places = [
+        "/choices/0/message/content",
+        "/error/message",
+        "/error",
+        "/message",
+    ];
+    let found = places
+        .iter()
+        .find_map(|place| value.pointer(place)?.as_str());
     found.map_or_else(|| body.to_owned(), str::to_owned)
 }

@@ -45,7 +45,14 @@ impl Binaries {
     /// The compiler's errors, or that there is no cargo.
     pub fn build(workspace: &Path, release: bool) -> Result<Self, BinariesError> {
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--quiet", "-p", "orchestrator", "-p", "agent-runner"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "-p",
+            "orchestrator",
+            "-p",
+            "agent-runner",
+        ]);
         cargo.args(["--message-format", "json-render-diagnostics"]);
         if release {
             cargo.arg("--release");
@@ -58,8 +65,12 @@ impl Binaries {
         }
         let built = built(&String::from_utf8_lossy(&output.stdout));
         let named = |name: &str| {
-            let found = built.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
-            found.cloned().ok_or_else(|| BinariesError::Missing(name.into()))
+            let found = built
+                .iter()
+                .find(|path| path.file_stem().is_some_and(|stem| stem == name));
+            found
+                .cloned()
+                .ok_or_else(|| BinariesError::Missing(name.into()))
         };
         Ok(Self {
             nanokimi: named("nanokimi")?,

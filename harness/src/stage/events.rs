@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::StageError;
 use super::api::Api;
 use super::sse::SseEvent;
+use crate::lenient::parsed;
 
 /// Events are told when they happen; only a broken stream takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ impl Events {
         follower.spawn(async move {
             // A stream that breaks off has ended with its process, which others notice.
             while let Some(Ok(event)) = events.next().await {
-                let id = event.id.as_deref().and_then(|id| id.parse().map_or(None, Some));
+                let id = event.id.as_deref().and_then(parsed);
                 write(&journal, event);
                 if let Some(id) = id {
                     number.send_replace(id);
@@ -74,7 +75,7 @@ fn write(journal: &Journal, event: SseEvent) {
         Err(_not_json) => Map::from_iter([("data".to_owned(), event.data.into())]),
     };
     let at = fields.shift_remove("at");
-    let at = at.and_then(|at| at.as_str()?.parse::<Timestamp>().map_or(None, Some));
+    let at = at.and_then(|at| parsed::<Timestamp>(at.as_str()?));
     if let Some(at) = at {
         journal.clock_moved(at);
     }

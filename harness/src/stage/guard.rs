@@ -19,7 +19,9 @@ pub const GUARD: &str = "--guard";
 /// `args` are those behind [`GUARD`].
 #[must_use]
 pub fn become_guarded(mut args: impl Iterator<Item = OsString>) -> io::Error {
-    let parent = args.next().and_then(|id| id.to_str()?.parse::<i32>().map_or(None, Pid::from_raw));
+    let parent = args
+        .next()
+        .and_then(|id| id.to_str()?.parse::<i32>().map_or(None, Pid::from_raw));
     let (Some(parent), Some(program)) = (parent, args.next()) else {
         return io::Error::other("expected `--guard <parent> <program> [args…]`");
     };

@@ -51,7 +51,10 @@ pub(crate) async fn send(
     let mut connection = JoinSet::new();
     // What goes wrong with the connection is told by the request that needs it.
     connection.spawn(async move { drop(driver.await) });
-    let response = sender.send_request(request).await.map_err(io::Error::other)?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
     Ok(Response {
         status: response.status().as_u16(),
         body: response.into_body(),

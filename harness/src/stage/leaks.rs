@@ -2,9 +2,12 @@
 //! environment or working directory.
 
 use std::path::Path;
+use std::time::Duration;
 
 use fs_err as fs;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
 
 /// A process that should have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,42 @@ fn command_of(process: &Path, root: &Path) -> Option<String> {
     Some(shown.join(" "))
 }
 
+/// Looks until there is none left, for as long as agents may take to end after their
+/// orchestrator; then whatever is left is a leak.
+pub(crate) async fn left_over(root: &Path, patience: Duration) -> Vec<Leak> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let leaks = find(root);
+        let Some(first) = leaks.first() else {
+            return leaks;
+        };
+        if timeout_at(deadline, gone(first.pid)).await.is_err() {
+            return find(root);
+        }
+    }
+}
+
+/// Returns when a process has ended.
+async fn gone(pid: i32) {
+    let Some(pid) = Pid::from_raw(pid) else {
+        return;
+    };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+        // It has ended already.
+        return;
+    };
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; an OwnedFd never changes its descriptor"
+    )]
+    let handle = AsyncFd::new(handle);
+    match handle {
+        // The handle becomes readable when the process ends.
+        Ok(handle) => drop(handle.readable().await),
+        Err(_no_reactor) => std::future::pending().await,
+    }
+}
+
 pub(crate) fn kill(leaks: &[Leak]) {
     for pid in leaks.iter().filter_map(|leak| Pid::from_raw(leak.pid)) {
         // It may have ended by itself since.
@@ -67,18 +106,41 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_process_in_the_folder_is_found_and_ended() {
+    #[tokio::test]
+    async fn a_process_in_the_folder_is_found_and_ended() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("cat");
-        let mut child = command.current_dir(&folder).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
 
-        let leaks = find(folder.path());
+        let leaks = left_over(folder.path(), Duration::from_millis(50)).await;
         kill(&leaks);
 
         assert_eq!(leaks.len(), 1, "{leaks:?}");
         assert_eq!(leaks[0].command, "cat");
         assert!(!child.wait().unwrap().success());
         assert_eq!(find(folder.path()), []);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_in_time_is_no_leak() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("cat");
+        let mut child = command
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        let looking = left_over(folder.path(), Duration::from_secs(5));
+        let (leaks, _ended) = tokio::join!(looking, async {
+            drop(child.stdin.take());
+            child.wait().await
+        });
+
+        assert_eq!(leaks, []);
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mock_server::{Journal, MockOptions, MockServer};
 use rustix::process::Signal;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -53,6 +53,8 @@ pub(crate) enum StageError {
     Joined(#[source] std::io::Error),
     #[error("the model's script does not fit together: {0}")]
     Script(#[source] mock_server::ScriptError),
+    #[error("the trace cannot be written: {0}")]
+    Trace(#[source] std::io::Error),
     #[error("a process cannot be started: {0}")]
     Spawn(#[source] std::io::Error),
     #[error("a signal cannot be sent: {0}")]
@@ -65,14 +67,22 @@ pub(crate) enum StageError {
     Store(String),
 }
 
+/// One particular of an entry in the journal.
+pub(crate) type Field = (&'static str, Value);
+
 /// How a start went.
 #[derive(Debug)]
 pub(crate) enum Started {
     Ready,
     /// It ended before it was ready.
-    Died { ended: Ended, output: String },
+    Died {
+        ended: Ended,
+        output: String,
+    },
     /// It neither ended nor said that it was ready.
-    Silent { output: String },
+    Silent {
+        output: String,
+    },
 }
 
 /// The output of a command.
@@ -103,7 +113,6 @@ pub(crate) struct Stage {
     starts: usize,
     /// Where the frozen clock stands.
     now: Timestamp,
-    leaks: Vec<Leak>,
 }
 
 #[derive(Debug)]
@@ -111,12 +120,22 @@ struct Running {
     process: Process,
     api: Api,
     events: Events,
+    /// Kept open: nanokimi also tells when it stops.
+    _notifications: Notifications,
 }
 
 impl Stage {
     /// Starts the mocks and makes the folder; nanokimi is started by [`Stage::start`].
-    pub(crate) async fn set(scenario: &Scenario, means: &Means) -> Result<Self, StageError> {
-        let mock = MockServer::start(MockOptions::default()).await;
+    pub(crate) async fn set(
+        scenario: &Scenario,
+        means: &Means,
+        seed: u64,
+    ) -> Result<Self, StageError> {
+        let options = MockOptions {
+            seed,
+            ..MockOptions::default()
+        };
+        let mock = MockServer::start(options).await;
         let mock = mock.map_err(StageError::Mock)?;
         for script in &scenario.scripts {
             mock.llm().add(script.clone()).map_err(StageError::Script)?;
@@ -133,7 +152,6 @@ impl Stage {
             open: JoinSet::new(),
             starts: 0,
             now: scenario.file.clock.start,
-            leaks: Vec::new(),
         };
         Ok(stage)
     }
@@ -163,11 +181,13 @@ impl Stage {
     pub(crate) async fn register(&self, name: &str, chat: &Chat) -> Result<Printed, StageError> {
         let folder = chat.folder.as_deref().map_or(name, |folder| folder);
         let jid = format!("http:{name}");
-        let mut args = vec!["groups", "register", &jid, "--folder", folder, "--name", name];
+        let mut args = vec![
+            "groups", "register", &jid, "--folder", folder, "--name", name,
+        ];
         match (&chat.trigger, chat.requires_trigger) {
-            (_, Some(false)) => args.push("--always"),
+            (_, Some(false)) | (None, None) => args.push("--always"),
             (Some(trigger), Some(true) | None) => args.extend(["--trigger", trigger]),
-            (None, Some(true) | None) => {}
+            (None, Some(true)) => {}
         }
         let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         self.run(&args, Duration::from_secs(10)).await
@@ -181,7 +201,7 @@ impl Stage {
         let now = self.now.to_string();
         let args = ["run", "--test-clock", &now].map(str::to_owned);
         let mut process = self.spawn(&args, Some(&socket))?;
-        self.write("process.started", json!({ "start": self.starts }));
+        self.write("process.started", [("start", self.starts.into())]);
         let address = tokio::select! {
             ready = timeout(patience, notifications.ready()) => ready,
             ended = process.ended(patience) => return self.early_end(&process, ended?),
@@ -199,11 +219,12 @@ impl Stage {
         self.journal().hide(&token);
         let api = Api::new(address, token);
         let events = Events::follow(&api, self.journal().clone()).await?;
-        self.write("process.ready", json!({ "start": self.starts }));
+        self.write("process.ready", [("start", self.starts.into())]);
         self.running = Some(Running {
             process,
             api,
             events,
+            _notifications: notifications,
         });
         Ok(Started::Ready)
     }
@@ -213,7 +234,7 @@ impl Stage {
         process.kill_group();
         Ok(match ended {
             Some(ended) => {
-                self.write("process.exited", json!({ "how": ended.to_string() }));
+                self.write("process.exited", [("how", ended.to_string().into())]);
                 Started::Died { ended, output }
             }
             None => Started::Silent { output },
@@ -235,11 +256,9 @@ impl Stage {
         })?;
         let ended = running.process.ended(patience).await?;
         if let Some(ended) = ended {
-            self.write("process.exited", json!({ "how": ended.to_string() }));
+            self.write("process.exited", [("how", ended.to_string().into())]);
         }
         running.events.end().await;
-        self.leaks.extend(leaks::find(self.root()));
-        running.process.kill_group();
         Ok(ended)
     }
 
@@ -283,8 +302,9 @@ impl Stage {
         let mut args = args.to_vec();
         args.extend(["--root".to_owned(), self.root().display().to_string()]);
         let handed_on = self.means.environment.iter();
-        let mut environment: Vec<(&str, String)> =
-            handed_on.map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let mut environment: Vec<(&str, String)> = handed_on
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
         environment.push(("HOME", self.folder.home().display().to_string()));
         if let Some(socket) = notify {
             environment.push(("NOTIFY_SOCKET", socket.display().to_string()));
@@ -321,25 +341,27 @@ impl Stage {
         self.open.spawn(request);
     }
 
-    pub(crate) fn write(&self, event: &'static str, fields: Value) {
-        let fields = match fields {
-            Value::Object(fields) => fields,
-            other => Map::from_iter([("value".to_owned(), other)]),
-        };
-        self.journal().write(event, fields);
+    /// Writes down what we did ourselves.
+    pub(crate) fn write(&self, event: &'static str, fields: impl IntoIterator<Item = Field>) {
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        self.journal().write(event, fields.collect());
     }
 
     /// Ends everything. What had to be killed is told in the leaks.
     pub(crate) async fn strike(mut self, keep: bool) -> Result<Struck, StageError> {
         const GRACE: Duration = Duration::from_secs(15);
+        const LAST_AGENT: Duration = Duration::from_secs(5);
         let ended = self.stop(How::Term, GRACE).await?;
-        self.leaks.extend(leaks::find(self.root()));
-        leaks::kill(&self.leaks);
+        // An agent notices the death of its orchestrator, and has a moment to end.
+        let leaks = leaks::left_over(self.root(), LAST_AGENT).await;
+        leaks::kill(&leaks);
         self.open.shutdown().await;
         self.mock.join().await.map_err(StageError::Joined)?;
         Ok(Struck {
             ended,
-            leaks: self.leaks,
+            leaks,
             kept: keep.then(|| self.folder.keep()),
         })
     }
@@ -350,7 +372,8 @@ impl Stage {
         if !said.trim().is_empty() {
             return said;
         }
-        self.log().unwrap_or_else(|_no_log| "it wrote nothing".to_owned())
+        self.log()
+            .unwrap_or_else(|_no_log| "it wrote nothing".to_owned())
     }
 
     pub(crate) fn log(&self) -> std::io::Result<String> {

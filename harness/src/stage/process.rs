@@ -98,7 +98,9 @@ impl Process {
         if let Some(stream) = child.stderr.take() {
             readers.spawn(stderr.clone().drain(stream));
         }
-        let pid = child.id().and_then(|id| i32::try_from(id).map_or(None, Pid::from_raw));
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).map_or(None, Pid::from_raw));
         let gone = || StageError::Spawn(std::io::Error::other("the process has no id"));
         let pid = pid.ok_or_else(gone)?;
         Ok(Self {

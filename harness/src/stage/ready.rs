@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tokio::net::UnixDatagram;
 
+use crate::lenient::parsed;
+
 /// Where notifications arrive.
 #[derive(Debug)]
 pub(crate) struct Notifications {
@@ -31,8 +33,10 @@ impl Notifications {
 }
 
 fn address(text: &str) -> Option<SocketAddr> {
-    let named = text.lines().find_map(|line| line.strip_prefix("X_HTTP_ADDR="));
-    named.and_then(|address| address.parse().map_or(None, Some))
+    let named = text
+        .lines()
+        .find_map(|line| line.strip_prefix("X_HTTP_ADDR="));
+    named.and_then(parsed)
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ fn read(block: &str) -> Option<SseEvent> {
     let mut event = SseEvent::default();
     let mut found = false;
     for line in block.lines() {
-        let Some((field, value)) = line.split_once(':').filter(|(field, _)| !field.is_empty()) else {
+        let Some((field, value)) = line.split_once(':').filter(|(field, _)| !field.is_empty())
+        else {
             continue;
         };
         let value = value.strip_prefix(' ').map_or(value, |value| value);

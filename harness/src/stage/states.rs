@@ -40,7 +40,11 @@ pub(crate) fn select(path: &Path, query: &str) -> rusqlite::Result<Value> {
     let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     store.busy_timeout(std::time::Duration::from_secs(2))?;
     let mut statement = store.prepare(query)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let rows = statement.query_map([], |row| Ok(map_of(row, &names)))?;
     let rows: rusqlite::Result<Vec<Value>> = rows.collect();
     rows.map(Value::Array)
@@ -55,7 +59,9 @@ fn map_of(row: &Row<'_>, names: &[String]) -> Value {
         Ok(ValueRef::Null) | Err(_) => Value::Null,
     };
     let cells = names.iter().enumerate();
-    let cells: Map<String, Value> = cells.map(|(index, name)| (name.clone(), cell(index))).collect();
+    let cells: Map<String, Value> = cells
+        .map(|(index, name)| (name.clone(), cell(index)))
+        .collect();
     Value::Object(cells)
 }
 

@@ -27,6 +27,10 @@ async fn main() -> io::Result<()> {
     if std::env::args().any(|argument| argument == servers::FLOOR) {
         return servers::serve_floor().await;
     }
+    // `cargo test --all-targets` starts benchmarks too, without this.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     writeln!(
         out,

@@ -91,7 +91,10 @@ fn tried(question: &Question<'_>, repertoire: &Repertoire) -> String {
         return "turns tried: none, the script is empty".to_owned();
     }
     // A stable sort: among equals the script's own order.
-    verdicts.sort_by(|one, other| other.nearness.total_cmp(&one.nearness));
+    verdicts.sort_by(|one, other| {
+        let nearer = other.nearness.cmp(&one.nearness);
+        nearer.then(other.likeness.total_cmp(&one.likeness))
+    });
     let shown = verdicts.iter().take(TURNS);
     let mut lines = vec!["turns tried, nearest first:".to_owned()];
     lines.extend(shown.map(|verdict| format!("  {}: {}", verdict.turn, verdict.failure)));
@@ -105,7 +108,10 @@ fn tried(question: &Question<'_>, repertoire: &Repertoire) -> String {
 struct Verdict<'a> {
     turn: &'a str,
     failure: String,
-    nearness: f64,
+    /// Whether the lane is right, whether all conditions hold, and how many do.
+    nearness: (bool, bool, usize),
+    /// Decides between turns that are as near as each other.
+    likeness: f64,
 }
 
 fn verdict<'a>(turn: &'a Turn, question: &Question<'_>) -> Verdict<'a> {
@@ -121,20 +127,11 @@ fn verdict<'a>(turn: &'a Turn, question: &Question<'_>) -> Verdict<'a> {
         Some(clause) => clause.failure(question),
         None => format!("would answer, but was said {} already", times(turn)),
     };
-    // Each condition that holds outweighs any likeness of the one that does not.
-    let exact = if failed.is_none() && in_lane {
-        100.0
-    } else {
-        0.0
-    };
-    let lane = if in_lane { 50.0 } else { 0.0 };
     Verdict {
         turn: &turn.id,
+        nearness: (in_lane, failed.is_none(), held),
+        likeness: likeness(turn, question),
         failure,
-        nearness: exact
-            + lane
-            + f64::from(u32::try_from(held).unwrap_or(u32::MAX))
-            + likeness(turn, question),
     }
 }
 
@@ -145,14 +142,12 @@ fn times(turn: &Turn) -> String {
     }
 }
 
-/// From 0 to less than 1: how much the user's text is like the one that is asked for.
+/// From 0 to 1: how much the user's text is like the one that is asked for.
 fn likeness(turn: &Turn, question: &Question<'_>) -> f64 {
     match (&turn.clauses.user, &question.user) {
         (Some(pattern), Some(user)) => {
-            strsim::sorensen_dice(
-                &pattern.source().to_lowercase(),
-                &salient(user.text()).to_lowercase(),
-            ) * 0.9
+            let wanted = pattern.source().to_lowercase();
+            strsim::sorensen_dice(&wanted, &salient(user.text()).to_lowercase())
         }
         (Some(_) | None, _) => 0.0,
     }

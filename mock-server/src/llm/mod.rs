@@ -20,6 +20,7 @@ mod record;
 mod repertoire;
 mod request;
 mod routes;
+mod score;
 mod script;
 mod scripted;
 mod template;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::dialect::Dialect;
 use super::lines::Reply;
 use super::request::ChatBody;
-use super::scripted::{Asked, Part, ScriptedLlm};
+use super::score::{Asked, Part};
+use super::scripted::ScriptedLlm;
 
 #[derive(Debug)]
 pub(crate) struct Performance {

@@ -5,39 +5,33 @@ use serde_json::{Map, Value, json};
 use super::pattern::Heard;
 use super::question::Question;
 use super::request::ChatBody;
-use super::scripted::Asked;
+use super::score::Asked;
+
+/// All fields of an `llm.request`; a map that need not grow keeps a long journal small.
+const FIELDS: usize = 11;
 
 /// What stands on the envelope.
-pub(crate) fn heading(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Value> {
-    let fields = [
-        ("n", Value::from(n)),
-        (
-            "path",
-            Value::from(format!("{}/chat/completions", asked.dialect.path())),
-        ),
-        ("model", Value::from(body.model.clone())),
-        ("stream", Value::from(body.wants_stream())),
-        ("tools", body.tools().map(Value::from).collect()),
-        ("session", Value::from(body.prompt_cache_key.clone())),
-    ];
+pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Value> {
+    let path = format!("{}/chat/completions", asked.dialect.path());
+    let mut fields = Map::with_capacity(FIELDS);
+    fields.insert("n".to_owned(), n.into());
+    fields.insert("path".to_owned(), path.into());
+    fields.insert("model".to_owned(), body.model.clone().into());
+    fields.insert("stream".to_owned(), body.wants_stream().into());
+    fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());
+    fields.insert("session".to_owned(), body.prompt_cache_key.clone().into());
     fields
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect()
 }
 
 /// What a look inside tells.
-pub(crate) fn describe(question: &Question<'_>, fields: &mut Map<String, Value>) {
-    let text = |heard: Option<&Heard<'_>>| Value::from(heard.map(|heard| heard.text().to_owned()));
+pub(crate) fn open(question: &Question<'_>, fields: &mut Map<String, Value>) {
+    let text = |heard: &Option<Heard<'_>>| Value::from(heard.as_ref().map(Heard::text));
     let results = question
         .tool_results
         .iter()
         .map(|result| json!({ "name": result.name, "text": &*result.text, "ok": result.ok }));
-    let told = [
-        ("lane", Value::from(question.lane.as_str())),
-        ("user", text(question.user.as_ref())),
-        ("tool_results", results.collect()),
-        ("system", text(question.system.as_ref())),
-    ];
-    fields.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    fields.insert("lane".to_owned(), question.lane.as_str().into());
+    fields.insert("user".to_owned(), text(&question.user));
+    fields.insert("tool_results".to_owned(), results.collect());
+    fields.insert("system".to_owned(), text(&question.system));
 }

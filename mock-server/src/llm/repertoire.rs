@@ -281,3 +281,65 @@ impl Finder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::request::ChatBody;
+    use super::*;
+    use crate::yaml;
+
+    fn repertoire(script: &str) -> Repertoire {
+        let mut repertoire = Repertoire::default();
+        repertoire
+            .add(yaml::read("script.yaml", script).unwrap())
+            .unwrap();
+        repertoire
+    }
+
+    /// Asks one text after the other; the places of the turns that answer, from 1.
+    #[track_caller]
+    fn check(script: &str, asked: &[&str], answered: &[usize]) {
+        let mut repertoire = repertoire(script);
+        let mut places = Vec::new();
+        for text in asked {
+            let body = json!({ "messages": [{ "role": "user", "content": text }] });
+            let body: ChatBody = serde_json::from_value(body).unwrap();
+            let question = Question::read(&body).unwrap();
+            let place = repertoire.choose(&question);
+            place.into_iter().for_each(|place| repertoire.count(place));
+            places.push(place.map_or(0, |place| place + 1));
+        }
+        assert_eq!(places, answered);
+    }
+
+    #[test]
+    fn the_first_turn_that_matches_answers_however_it_is_found() {
+        let script = "[{ match: abc, response: {} }, { match: /b/, response: {} }, { match: b, response: {} }, { response: {} }]";
+        check(
+            script,
+            &["abc", "abc", "abc", "abc", "abc"],
+            &[1, 2, 3, 4, 0],
+        );
+        check(script, &["b", "b", "x", "b"], &[2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn pieces_that_overlap_and_repeat_are_all_found() {
+        let script = "[{ match: xab, response: {} }, { match: ab, response: {} }, { match: ab, response: {} }, { match: B, response: {} }]";
+        check(script, &["ab ab", "AB", "ab", "ab"], &[2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn a_script_added_later_comes_behind_and_what_was_said_stays_said() {
+        let mut repertoire = repertoire("[{ match: a, response: {} }]");
+        repertoire.count(0);
+        repertoire
+            .add(yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap())
+            .unwrap();
+        let body = json!({ "messages": [{ "role": "user", "content": "a" }] });
+        let body: ChatBody = serde_json::from_value(body).unwrap();
+        assert_eq!(repertoire.choose(&Question::read(&body).unwrap()), Some(1));
+    }
+}

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Begins the texts that clients add in the user's name.
@@ -180,23 +180,6 @@ impl Role {
             Self::Assistant => "assistant",
             Self::Tool => "tool",
         }
-    }
-}
-
-impl Serialize for ToolResult<'_> {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            name: &'a str,
-            text: &'a str,
-            ok: bool,
-        }
-        Shown {
-            name: self.name,
-            text: &self.text,
-            ok: self.ok,
-        }
-        .serialize(out)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -14,7 +15,8 @@ use serde_json::json;
 
 use super::dialect::Dialect;
 use super::performance::Performance;
-use super::scripted::{Asked, Refusal, ScriptedLlm};
+use super::score::{Asked, Refusal};
+use super::scripted::ScriptedLlm;
 use super::wire;
 
 /// Says which lane a request is in.
@@ -52,7 +54,15 @@ async fn models(State(desk): State<Desk>) -> Response {
     Json(desk.dialect.models()).into_response()
 }
 
-async fn chat(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+async fn chat(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread(&desk, rejection),
+    };
     let lane = headers
         .get(LANE)
         .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
@@ -66,6 +76,21 @@ async fn chat(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Resp
         Ok(performance) => whole(performance).await,
         Err(refusal) => refused(desk.dialect, &refusal),
     }
+}
+
+/// Too long a body is a mistake of the client's; one that ends early is a client that
+/// was killed.
+fn unread(desk: &Desk, rejection: BytesRejection) -> Response {
+    let is_too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+    let event = if is_too_long {
+        "http.unexpected"
+    } else {
+        "http.aborted"
+    };
+    let path = desk.dialect.path();
+    let report = format!("POST {path}/chat/completions: {}", rejection.body_text());
+    desk.llm.note(event, json!({ "report": report }));
+    rejection.into_response()
 }
 
 fn refused(dialect: Dialect, refusal: &Refusal) -> Response {

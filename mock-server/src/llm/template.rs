@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use indexmap::IndexMap;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -62,11 +61,6 @@ impl TemplateText {
     pub fn parse(text: &str) -> Result<Self, InvalidTemplate> {
         check(text)?;
         Ok(Self(text.to_owned()))
-    }
-
-    /// Checks the texts anywhere in the arguments of a call.
-    pub(crate) fn check_all(arguments: &IndexMap<String, Value>) -> Result<(), InvalidTemplate> {
-        arguments.values().flat_map(texts_in).try_for_each(check)
     }
 
     #[must_use]
@@ -131,6 +125,11 @@ impl Default for Compiled {
             environment: environment(),
         }
     }
+}
+
+/// Checks the texts anywhere within a value.
+pub(crate) fn check_all(value: &Value) -> Result<(), InvalidTemplate> {
+    texts_in(value).into_iter().try_for_each(check)
 }
 
 /// The texts anywhere within a value.

@@ -255,3 +255,69 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 fn is_usual(fragment: &NonZeroUsize) -> bool {
     *fragment == USUAL_FRAGMENT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    fn read(turn: &str) -> Result<ScriptedTurn, String> {
+        yaml::read("script.yaml", turn).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn a_turn_is_written_as_it_was_read() {
+        for turn in [
+            r#"{"match":"/^hi$/","response":{"content":"hello {{ user }}"}}"#,
+            r#"{"id":"a","match":{"user":"x","tool_result":{"name":"bash","text":"y","ok":false},"system":"s","model":"m","lane":"l","turn":2,"messages":{"assistant":"z"}},"response":{"tool_calls":[{"name":"bash","arguments":{"command":"ls"}},{"name":"bash","arguments":"{oops","id":"c1"}],"reasoning":"r","finish_reason":"length","usage":{"prompt_tokens":1,"completion_tokens":2}},"times":"any","optional":true,"lane":"l","hold":"g","stream":{"chunk":3,"arguments":4}}"#,
+        ] {
+            let scripted = read(turn).unwrap();
+            assert_eq!(serde_json::to_string(&scripted).unwrap(), turn);
+        }
+    }
+
+    #[test]
+    fn what_is_usual_need_not_be_written() {
+        let turn = read("{ response: {} }").unwrap();
+        assert_eq!(
+            (turn.times, turn.optional, turn.stream),
+            (Times::default(), false, StreamShape::default())
+        );
+    }
+
+    #[test]
+    fn a_turn_that_cannot_be_is_refused_at_its_place() {
+        #[track_caller]
+        fn check(turn: &str, column: usize, complaint: &str) {
+            let mistake = read(turn).unwrap_err();
+            assert!(
+                mistake.contains(&format!("script.yaml:1:{column}\n")),
+                "{mistake}"
+            );
+            assert!(mistake.contains(complaint), "{mistake}");
+        }
+        check("{ times: 0, response: {} }", 10, "a number from 1 on");
+        check("{ times: -1, response: {} }", 10, "a number from 1 on");
+        check("{ times: often, response: {} }", 10, "often");
+        check(
+            "{ match: { usr: x }, response: {} }",
+            12,
+            "did you mean `user`?",
+        );
+        check(
+            "{ match: { user: /(/ }, response: {} }",
+            18,
+            "unclosed group",
+        );
+        check(
+            "{ response: { content: '{{ usr }}' } }",
+            24,
+            "a template knows no `usr`",
+        );
+        check(
+            "{ response: { tool_calls: [{ name: x, arguments: { a: '{{ b }}' } }] } }",
+            55,
+            "a template knows no `b`",
+        );
+    }
+}

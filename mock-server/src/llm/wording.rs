@@ -12,11 +12,12 @@ use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::lane::LaneRule;
 use super::pattern::TextPattern;
 use super::script::Script;
-use super::template::TemplateText;
+use super::template::{TemplateText, check_all};
 use super::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
 
 /// A positive number, or a word.
@@ -120,9 +121,22 @@ impl<'de> Visitor<'de> for TextOrNamed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Arguments, A::Error> {
-        let arguments = IndexMap::deserialize(MapAccessDeserializer::new(map))?;
-        TemplateText::check_all(&arguments).map_err(A::Error::custom)?;
-        Ok(Arguments::Named(arguments))
+        let arguments = IndexMap::<_, Argument>::deserialize(MapAccessDeserializer::new(map))?;
+        let values = arguments
+            .into_iter()
+            .map(|(name, argument)| (name, argument.0));
+        Ok(Arguments::Named(values.collect()))
+    }
+}
+
+/// One argument: any value whose texts are templates.
+struct Argument(Value);
+
+impl<'de> Deserialize<'de> for Argument {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(input)?;
+        check_all(&value).map_err(D::Error::custom)?;
+        Ok(Self(value))
     }
 }
 

@@ -178,3 +178,14 @@ fn turns_that_do_not_fit_together_are_refused() {
         "turn `turn-2` names two lanes, `main` beside its match and `title` in it; keep one",
     );
 }
+
+#[tokio::test]
+async fn answers_are_made_at_the_virtual_time() {
+    let stage = Stage::with("[{ response: { content: hi } }]").await;
+    stage
+        .server
+        .journal()
+        .clock_moved("2026-03-01T00:00:00Z".parse().unwrap());
+    let (_, answer) = stage.ask(&asking("hi")).await;
+    assert_eq!(answer["created"], 1_772_323_200);
+}

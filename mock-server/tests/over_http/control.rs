@@ -42,7 +42,15 @@ async fn a_bad_script_is_refused_with_its_mistakes() {
         .unwrap();
     assert_eq!(refused.status(), 400);
     let body: Value = refused.json().await.unwrap();
-    insta::assert_snapshot!(body["error"]["message"].as_str().unwrap());
+    let message = body["error"]["message"].as_str().unwrap();
+    for part in [
+        "`(` is not a regular expression",
+        "1:10",
+        "unknown key `respons`",
+        "2:3",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -66,10 +66,10 @@ async fn the_end_of_the_server_releases_who_waits() {
     let stage = Stage::with(HELD).await;
     let body = asking("hi");
     let request = stage.post("/v1/chat/completions").json(&body).send();
-    let (answer, ()) = tokio::join!(request, async {
+    let (answer, ended) = tokio::join!(request, async move {
         stage.wait_for("llm.held").await;
-        stage.server.llm().release("door").unwrap();
+        stage.server.join().await
     });
     assert_eq!(answer.unwrap().status(), 200);
-    stage.server.join().await.unwrap();
+    ended.unwrap();
 }

@@ -1,6 +1,8 @@
 //! What a client is told, and the journal too, when there is no answer for it.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::stage::{Stage, asking, following, script};
 
@@ -153,4 +155,34 @@ async fn what_nobody_serves_is_unexpected() {
     let headers = &stage.server.journal().entries()[0].fields["headers"];
     assert_eq!(headers["authorization"], "[secret]");
     assert_eq!(headers["x-api-key"], "[secret]");
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_unexpected() {
+    let stage = Stage::with("[]").await;
+    let mut socket = TcpStream::connect(stage.server.address()).await.unwrap();
+    socket
+        .write_all(b"\x16\x03\x01 I speak TLS\r\n\r\n")
+        .await
+        .unwrap();
+    stage.wait_for("http.unexpected").await;
+    let report = stage.server.unexpected().remove(0).report;
+    assert_eq!(
+        report,
+        "somebody does not speak HTTP: invalid HTTP method parsed"
+    );
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_read_and_an_endless_one_is_not() {
+    let stage = Stage::with("[{ response: { content: read } }]").await;
+    assert_eq!(stage.hear(&asking(&"long ".repeat(1 << 20))).await, "read");
+
+    let length = (65 << 20).to_string();
+    let endless = stage
+        .post("/v1/chat/completions")
+        .header("content-length", length)
+        .body(vec![b' '; 65 << 20]);
+    assert_eq!(endless.send().await.unwrap().status(), 413);
+    assert_eq!(stage.server.unexpected().len(), 1);
 }

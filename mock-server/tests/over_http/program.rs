@@ -72,7 +72,13 @@ async fn a_bad_script_is_shown_with_its_place() {
 
     let (code, _, complaint) = ended(child).await;
     assert_eq!(code, Some(2));
-    insta::assert_snapshot!(complaint.replace(folder.path().to_str().unwrap(), "[folder]"));
+    for part in [
+        "unknown key `respond`",
+        "greet.yaml:2:3",
+        "did you mean `response`?",
+    ] {
+        assert!(complaint.contains(part), "{complaint}");
+    }
 }
 
 #[tokio::test]

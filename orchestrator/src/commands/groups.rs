@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{CommandError, Shown, open, show};
 use crate::ids::{ChatJid, GroupFolder};
+use crate::ipc::Inbox;
 use crate::store::{Group, NewGroup, TriggerRule};
 
 /// What to do with groups.
@@ -78,6 +79,8 @@ pub async fn groups(
                 trigger: rule(trigger, always),
             };
             let group = store.register_group(new, Timestamp::now()).await?;
+            // A running orchestrator sees the new folder, and with it the new group.
+            Inbox::open(&root.join("data/ipc"))?.prepare(group.folder.as_str())?;
             writeln!(out, "registered {} as {}", group.chat, group.folder)?;
             Ok(())
         }

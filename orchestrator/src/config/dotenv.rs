@@ -21,15 +21,20 @@ pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<usize>) {
             continue;
         }
         match line.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => entries.push(Entry {
+            Some((key, value)) if is_name(key.trim_end()) => entries.push(Entry {
                 line: index + 1,
-                key: key.trim().to_owned(),
+                key: key.trim_end().to_owned(),
                 value: unquoted(value.trim()).to_owned(),
             }),
             Some(_) | None => broken.push(index + 1),
         }
     }
     (entries, broken)
+}
+
+/// `export KEY` is none: taken for a name, it would be one that nobody asks for.
+fn is_name(key: &str) -> bool {
+    !key.is_empty() && !key.contains(char::is_whitespace)
 }
 
 fn unquoted(value: &str) -> &str {
@@ -45,7 +50,7 @@ mod tests {
 
     #[test]
     fn values_lose_one_pair_of_quotes_and_nothing_else() {
-        let text = "A='x'\n# no\n\n B = \"a b\" \nC='\nD=''\nE=it's=#1\nbroken\n=x\n";
+        let text = "A='x'\n# no\n\n B = \"a b\" \nC='\nD=''\nE=it's=#1\nbroken\n=x\nexport F=x\n";
         let (entries, broken) = parse(text);
         let seen: Vec<_> = entries
             .iter()
@@ -61,6 +66,6 @@ mod tests {
                 (7, "E", "it's=#1")
             ]
         );
-        assert_eq!(broken, [8, 9]);
+        assert_eq!(broken, [8, 9, 10]);
     }
 }

@@ -121,6 +121,8 @@ impl Config {
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
+        // Taken so that an old configuration starts, and so that `false` is not ignored.
+        let one_shot = sources.read("agent_one_shot", ONE_SHOT, one_shot);
         let agent_timeout = sources.read("agent_timeout", DURATION, duration);
         let max_output = sources.read(
             "agent_max_output",
@@ -133,6 +135,12 @@ impl Config {
         let llm_model = sources.read_optional("llm_model", "a model's name", name);
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
         let (time_zone_name, time_zone) = zone?;
+        let agent_runner = agent_runner?;
+        let OneShot = one_shot?;
+        let lines = sources.lines(&[
+            ("time_zone", time_zone_name.clone()),
+            ("agent_runner", agent_runner.display().to_string()),
+        ]);
         Some(Self {
             assistant_name: assistant_name?,
             time_zone,
@@ -140,7 +148,7 @@ impl Config {
             log_level: log_level?,
             http_listen: http_listen?,
             agent_runtime: agent_runtime?,
-            agent_runner: agent_runner?,
+            agent_runner,
             max_concurrent: max_concurrent?,
             agent_timeout: agent_timeout?,
             agent_max_output: max_output?,
@@ -153,7 +161,7 @@ impl Config {
             ipc_scan_interval: ipc_scan_interval?,
             shutdown_grace: shutdown_grace?,
             search_path,
-            lines: sources.lines(),
+            lines,
         })
     }
 
@@ -173,7 +181,15 @@ impl Config {
     }
 }
 
-const DURATION: &str = "a duration such as `30m` or milliseconds, at least 100ms";
+const DURATION: &str = "a duration such as `30m` or milliseconds, from 100ms to 365d";
+const ONE_SHOT: &str = "`true`: agents that stay for the next message are not built yet";
+
+/// Each batch of messages has an agent of its own.
+struct OneShot;
+
+fn one_shot(text: &str) -> Option<OneShot> {
+    ["true", "yes", "1"].contains(&text).then_some(OneShot)
+}
 
 fn name(text: &str) -> Option<String> {
     let name = text.trim();
@@ -188,7 +204,9 @@ fn zone(text: &str) -> Option<(String, TimeZone)> {
         return Some((name, zone));
     }
     match TimeZone::get(text) {
-        Ok(zone) => Some((text.to_owned(), zone)),
+        // Its own spelling: what agents are told must suit their C library, which tells
+        // `europe/paris` from `Europe/Paris`.
+        Ok(zone) => Some((zone.iana_name().unwrap_or(text).to_owned(), zone)),
         Err(_unknown) => None,
     }
 }
@@ -233,13 +251,15 @@ fn output(text: &str) -> Option<usize> {
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    crate::duration::parse(text).filter(|span| *span >= Duration::from_millis(100))
+    const SHORTEST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_hours(365 * 24);
+    crate::duration::parse(text).filter(|span| (SHORTEST..=LONGEST).contains(span))
 }
 
 fn url(text: &str) -> Option<String> {
     let fits = ["http://", "https://"].iter().any(|scheme| {
         text.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty())
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
     });
     fits.then(|| text.trim_end_matches('/').to_owned())
 }
@@ -317,12 +337,71 @@ mod tests {
             &[
                 "nanokimi.toml:2:1: there is no setting `max_concurent`; did you mean `max_concurrent`?",
                 "nanokimi.toml:4:1: `moonshot_api_key` is a secret: put MOONSHOT_API_KEY into .env or the environment",
-                ".env:1: expected KEY=VALUE",
+                ".env:1: expected KEY=VALUE, without `export`",
                 "environment TZ: time_zone: expected a time zone such as `Europe/Paris`, found `Mars/Olympus`",
                 "nanokimi.toml:3:18: max_concurrent: expected a number from 1 to 64, found `0`",
-                "nanokimi.toml:1:17: agent_timeout: expected a duration such as `30m` or milliseconds, at least 100ms, found `soon`",
+                "nanokimi.toml:1:17: agent_timeout: expected a duration such as `30m` or milliseconds, from 100ms to 365d, found `soon`",
             ],
         );
+    }
+
+    #[test]
+    fn what_stands_for_something_is_shown_as_what_it_is() {
+        let here = installation(
+            "time_zone = \"europe/paris\"\nagent_runner = \"bin/agent\"\n",
+            "",
+        );
+        let config = here.load(&[]).unwrap();
+
+        assert_eq!(config.time_zone_name, "Europe/Paris");
+        let shown = |key: &str| {
+            let line = config.lines().iter().find(|line| line.key == key);
+            line.unwrap().value.clone()
+        };
+        assert_eq!(shown("time_zone"), "Europe/Paris");
+        assert_eq!(
+            shown("agent_runner"),
+            here.0.path().join("bin/agent").display().to_string()
+        );
+    }
+
+    #[test]
+    fn an_empty_name_leaves_the_next_one_its_say() {
+        let here = installation("", "");
+        let config = here.load(&[("NANOKIMI_LOG_LEVEL", ""), ("LOG_LEVEL", "debug")]);
+        assert_eq!(config.unwrap().log_level, tracing::Level::DEBUG);
+    }
+
+    #[track_caller]
+    fn check_refused(name: &str, value: &str) {
+        let error = installation("", "").load(&[(name, value)]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("environment {name}: ")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_and_not_replaced() {
+        check_refused("MAX_CONCURRENT_CONTAINERS", "0");
+        check_refused("MAX_CONCURRENT_CONTAINERS", "-1");
+        check_refused("CONTAINER_TIMEOUT", "5");
+        check_refused("CONTAINER_TIMEOUT", "5 minutes");
+        check_refused("NANOKIMI_SHUTDOWN_GRACE", "366d");
+        check_refused("NANOKIMI_AGENT_ONE_SHOT", "false");
+        check_refused("NANOKIMI_AGENT_RUNTIME", "podman");
+        check_refused("NANOKIMI_HTTP_LISTEN", "8080");
+        check_refused("NANOKIMI_LLM_BASE_URL", "http://a b");
+        check_refused("ASSISTANT_NAME", "two\nlines");
+        check_refused("LOG_LEVEL", "loud");
+    }
+
+    #[test]
+    fn a_line_of_dotenv_with_a_secret_is_never_quoted() {
+        let here = installation("", "export MOONSHOT_API_KEY=sk-4\n");
+        here.check_error(&[], &[".env:1: expected KEY=VALUE, without `export`"]);
     }
 
     #[test]

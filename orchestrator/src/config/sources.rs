@@ -99,7 +99,7 @@ impl Sources {
         let (entries, broken) = dotenv::parse(&text);
         for line in broken {
             self.problems
-                .push(format!(".env:{line}: expected KEY=VALUE"));
+                .push(format!(".env:{line}: expected KEY=VALUE, without `export`"));
         }
         let lines = entries
             .into_iter()
@@ -124,8 +124,8 @@ impl Sources {
         for setting in SETTINGS {
             let given = setting
                 .names()
-                .find_map(|name| named.get(&name))
-                .filter(|(value, _)| !value.is_empty());
+                .filter_map(|name| named.get(&name))
+                .find(|(value, _)| !value.is_empty());
             if let Some(given) = given {
                 self.given.insert(setting.key, given.clone());
             }
@@ -187,15 +187,18 @@ impl Sources {
         })
     }
 
-    pub(super) fn lines(&self) -> Vec<SettingLine> {
+    /// Every setting; `resolved` are those whose value stands for another one.
+    pub(super) fn lines(&self, resolved: &[(&str, String)]) -> Vec<SettingLine> {
         SETTINGS
             .iter()
             .map(|setting| {
                 let given = self.given.get(setting.key);
-                let value = match given {
-                    Some(_) if setting.secret => "[secret]",
-                    Some((value, _)) => value,
-                    None => setting.default.unwrap_or_default(),
+                let resolved = resolved.iter().find(|(key, _)| *key == setting.key);
+                let value = match (resolved, given) {
+                    (Some((_, value)), _) => value,
+                    (None, Some(_)) if setting.secret => "[secret]",
+                    (None, Some((value, _))) => value,
+                    (None, None) => setting.default.unwrap_or_default(),
                 };
                 let origin = match given {
                     Some((_, Origin::File(place))) => {

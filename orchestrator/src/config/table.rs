@@ -53,6 +53,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("http_listen", &[], "127.0.0.1:8080"),
     setting("agent_runtime", &[], "docker"),
     setting("agent_runner", &[], BESIDE_US),
+    setting("agent_one_shot", &[], "true"),
     setting("max_concurrent", &["MAX_CONCURRENT_CONTAINERS"], "5"),
     setting("agent_timeout", &["CONTAINER_TIMEOUT"], "30m"),
     setting(

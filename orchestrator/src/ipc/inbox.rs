@@ -14,6 +14,10 @@ use crate::safe_dir::{SafeDir, Unreadable};
 const LARGEST: u64 = 1024 * 1024;
 /// What one pass takes from one folder, so that one agent cannot keep the watcher to itself.
 const PER_PASS: usize = 200;
+/// And what one pass keeps of it in memory, give or take one file.
+const BYTES_PER_PASS: usize = 2 * 1024 * 1024;
+/// No name of a file is longer.
+const LONGEST_NAME: usize = 255;
 
 /// All agents' IPC folders.
 #[derive(Debug)]
@@ -98,19 +102,17 @@ impl Inbox {
     /// Moves a drop to `errors/`, whatever it is, and returns its name there.
     pub(crate) fn quarantine(&self, dropped: &Drop) -> io::Result<OsString> {
         let errors = self.ipc.enter("errors")?;
-        let mut name = OsString::from(format!("{}-", dropped.folder));
-        name.push(&dropped.name);
-        let Some(folder) = self.folder_of(dropped)? else {
-            return Ok(name);
-        };
-        let mut free = name.clone();
         let mut taken = 0;
-        while !folder.move_to(&dropped.name, &errors, &free)? {
+        loop {
+            let name = quarantined_name(&dropped.folder, &dropped.name, taken);
+            let Some(folder) = self.folder_of(dropped)? else {
+                return Ok(name);
+            };
+            if folder.move_to(&dropped.name, &errors, &name)? {
+                return Ok(name);
+            }
             taken += 1;
-            free.clone_from(&name);
-            free.push(format!(".{taken}"));
         }
-        Ok(free)
     }
 
     /// Leaves a file for the group's agent to read.
@@ -127,21 +129,40 @@ impl Inbox {
 }
 
 fn take(dropped: &SafeDir, folder: &str, kind: DropKind) -> io::Result<Vec<Drop>> {
-    let names = dropped.names()?;
-    let wanted = names.into_iter().filter(|name| is_command(name));
-    Ok(wanted
-        .take(PER_PASS)
-        .filter_map(|name| {
-            // Gone between the listing and now: its owner took it back.
-            let content = dropped.read(&name, LARGEST)?;
-            Some(Drop {
-                folder: folder.to_owned(),
-                kind,
-                name,
-                content,
-            })
-        })
-        .collect())
+    let names = dropped.names()?.into_iter().filter(|name| is_command(name));
+    let mut drops = Vec::new();
+    let mut bytes = 0;
+    for name in names.take(PER_PASS) {
+        if bytes >= BYTES_PER_PASS {
+            break;
+        }
+        // Gone between the listing and now: its owner took it back.
+        let Some(content) = dropped.read(&name, LARGEST) else {
+            continue;
+        };
+        bytes += content.as_ref().map_or(0, Vec::len);
+        drops.push(Drop {
+            folder: folder.to_owned(),
+            kind,
+            name,
+            content,
+        });
+    }
+    Ok(drops)
+}
+
+/// The name in `errors/`; of one that would be too long, the beginning is left out.
+fn quarantined_name(folder: &str, name: &OsStr, taken: usize) -> OsString {
+    let suffix = match taken {
+        0 => String::new(),
+        taken => format!(".{taken}"),
+    };
+    let mut whole = OsString::from(format!("{folder}-"));
+    let room = LONGEST_NAME.saturating_sub(whole.len() + suffix.len());
+    let name = name.as_bytes();
+    whole.push(OsStr::from_bytes(&name[name.len().saturating_sub(room)..]));
+    whole.push(suffix);
+    whole
 }
 
 /// Temporary files end otherwise, or begin with a dot.
@@ -292,6 +313,42 @@ mod tests {
         }
         let errors = SafeDir::open(&ipc.root.path().join("errors")).unwrap();
         assert_eq!(errors.names().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_name_of_full_length_is_quarantined_too() {
+        let ipc = ipc();
+        let name = format!("{}.json", "é".repeat(125));
+        for _ in 0..2 {
+            fs_err::write(ipc.path(&name), "{").unwrap();
+            for dropped in &ipc.scan() {
+                ipc.inbox.quarantine(dropped).unwrap();
+            }
+        }
+        assert!(ipc.scan().is_empty());
+        let errors = SafeDir::open(&ipc.root.path().join("errors")).unwrap();
+        assert_eq!(errors.names().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_pass_keeps_little_in_memory_and_leaves_nothing_behind() {
+        let ipc = ipc();
+        let large = vec![b' '; 1_000_000];
+        for n in 10..40 {
+            fs_err::write(ipc.path(format!("{n}.json")), &large).unwrap();
+        }
+        let mut passes = Vec::new();
+        loop {
+            let drops = ipc.scan();
+            if drops.is_empty() {
+                break;
+            }
+            for dropped in &drops {
+                ipc.inbox.remove(dropped).unwrap();
+            }
+            passes.push(drops.len());
+        }
+        assert_eq!(passes, [3; 10]);
     }
 
     #[test]

@@ -126,10 +126,12 @@ pub(crate) struct IpcDesk {
 /// Serves until nobody is left who could ask; the last turn's files are handled before that.
 pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, interval: Duration) {
     let (dropped, mut drops) = mpsc::channel(1);
-    let mut watch = Watch::start(desk.house.root.join("data/ipc"), dropped);
+    let watch = Watch::start(desk.house.root.join("data/ipc"), dropped);
     let mut watcher = Watching {
         operations: Operations::new(desk),
+        watch,
     };
+    // The first look is at once: files may have waited for us.
     let mut scan_at = Instant::now();
     loop {
         let request = timeout_at(scan_at, async {
@@ -145,16 +147,12 @@ pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, inter
                 let (Ok(()) | Err(())) = done.send(());
             }
             Ok(Woken::Asked(Some(Request::Publish { group, done }))) => {
-                watch.add(&group.folder);
                 let published = watcher.publish(&group).await;
                 let (Ok(()) | Err(_)) = done.send(published);
             }
-            Ok(Woken::Dropped) => {
-                watcher.handle_all(None).await;
-            }
+            Ok(Woken::Dropped) => watcher.look_everywhere(false).await,
             Err(_scan_is_due) => {
-                watcher.handle_all(None).await;
-                watch.renew(&watcher.folders().await);
+                watcher.look_everywhere(true).await;
                 scan_at = Instant::now() + interval;
             }
         }
@@ -168,6 +166,7 @@ enum Woken {
 
 struct Watching {
     operations: Operations,
+    watch: Watch,
 }
 
 impl Watching {
@@ -186,6 +185,18 @@ impl Watching {
                 Vec::new()
             }
         }
+    }
+
+    /// Sees to it that every group has its folders and is watched, then handles what is there:
+    /// in this order, so that nothing is dropped in between unseen.
+    async fn look_everywhere(&mut self, renew: bool) {
+        for folder in self.folders().await {
+            if let Err(error) = self.operations.desk().inbox.prepare(folder.as_str()) {
+                tracing::error!(group = %folder, %error, "the group's IPC folders cannot be made");
+            }
+            self.watch.add(&folder, renew);
+        }
+        self.handle_all(None).await;
     }
 
     /// Handles files until a pass finds none. A folder that cannot be read is told and left.
@@ -212,10 +223,11 @@ impl Watching {
         }
     }
 
-    async fn publish(&self, group: &Group) -> Result<(), PublishError> {
+    async fn publish(&mut self, group: &Group) -> Result<(), PublishError> {
         let desk = self.operations.desk();
         let folder = group.folder.as_str();
         desk.inbox.prepare(folder).map_err(PublishError::Write)?;
+        self.watch.add(&group.folder, false);
         let own = (!group.is_main).then(|| group.folder.clone());
         let tasks: Vec<_> = desk
             .house
@@ -276,38 +288,35 @@ impl Watch {
                 None
             }
         };
-        Self {
+        let mut watch = Self {
             ipc,
             watcher,
             watched: BTreeSet::new(),
+        };
+        // A new folder here is a new group, registered by a command beside us.
+        watch.watch(&watch.ipc.clone());
+        watch
+    }
+
+    /// Watches a group's folders; `again` if they are watched already, since an agent may have
+    /// replaced them, and with them what we watched.
+    fn add(&mut self, folder: &GroupFolder, again: bool) {
+        if !self.watched.insert(folder.clone()) && !again {
+            return;
+        }
+        for kind in ["messages", "tasks"] {
+            self.watch(&self.ipc.join(folder.as_str()).join(kind));
         }
     }
 
-    fn add(&mut self, folder: &GroupFolder) {
-        if self.watched.insert(folder.clone()) {
-            self.watch(folder);
-        }
-    }
-
-    /// An agent may have replaced its folders, and with them what we watched.
-    fn renew(&mut self, folders: &[GroupFolder]) {
-        for folder in folders {
-            self.watched.insert(folder.clone());
-            self.watch(folder);
-        }
-    }
-
-    fn watch(&mut self, folder: &GroupFolder) {
+    fn watch(&mut self, path: &Path) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        for kind in ["messages", "tasks"] {
-            let path = self.ipc.join(folder.as_str()).join(kind);
-            if is_folder(&path)
-                && let Err(error) = watcher.watch(&path, RecursiveMode::NonRecursive)
-            {
-                tracing::warn!(group = %folder, %error, "no watch; files are found by the regular scan");
-            }
+        if is_folder(path)
+            && let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(path = %path.display(), %error, "no watch; files are found by the regular scan");
         }
     }
 }

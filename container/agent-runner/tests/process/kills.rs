@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::process::Command;
@@ -144,18 +144,29 @@ impl Lives {
     }
 }
 
-#[tokio::test]
-async fn no_process_of_a_tool_survives_a_killed_agent() {
+/// Kills an agent whose command runs; all that the command has started dies with it.
+async fn check_killed(kill: impl FnOnce(Pid) -> rustix::io::Result<()>) {
     let command = format!("{}; wait", Lives::COMMAND);
     let model = Model::start([Reply::calls(&[("bash", json!({"command": command}))])]).await;
     let stage = Stage::for_model(&model);
     let mut lives = Lives::watch(&stage);
-    let mut turn = stage.start(&ask("go", None)).await;
+    let turn = stage.start(&ask("go", None)).await;
     lives.hear("up").await;
 
-    turn.child.kill().await.unwrap();
+    let pid = turn
+        .child
+        .id()
+        .and_then(|id| Pid::from_raw(id.cast_signed()));
+    kill(pid.unwrap()).unwrap();
 
     lives.hear("all dead").await;
+}
+
+#[tokio::test]
+async fn no_process_of_a_tool_survives_a_killed_agent() {
+    check_killed(|agent| kill_process(agent, Signal::KILL)).await;
+    check_killed(|agent| kill_process(agent, Signal::TERM)).await;
+    check_killed(|agent| kill_process_group(agent, Signal::KILL)).await;
 }
 
 #[tokio::test]

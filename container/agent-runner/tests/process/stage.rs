@@ -104,6 +104,7 @@ impl Stage {
             .env_clear()
             .envs(&self.environment)
             .current_dir(self.path("group"))
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

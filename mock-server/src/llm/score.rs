@@ -1,0 +1,191 @@
+//! The state of a performance: what may still be said, what was, and who waits where.
+//!
+//! Plain code without a clock or a socket; whoever holds it decides one request at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+use super::dialect::{Dialect, Refused};
+use super::gates::Gates;
+use super::lane::Origin;
+use super::lines::{Occasion, Reply};
+use super::miss;
+use super::protocol::{self, Violation};
+use super::question::Question;
+use super::repertoire::{Repertoire, Turn};
+use super::script::{Script, ScriptError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Score {
+    repertoire: Repertoire,
+    pub(crate) gates: Gates,
+    unfinished: Vec<Unfinished>,
+    /// Arguments that the script sent and that are no JSON.
+    broken_arguments: HashSet<String>,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) dialect: Dialect,
+    pub(crate) lane: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// When a request came, and what ids are made of.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    pub(crate) n: u64,
+    pub(crate) seed: u64,
+    pub(crate) created: i64,
+}
+
+/// A turn that was chosen, on its way to the client.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) reply: Arc<Reply>,
+    pub(crate) gate: Option<String>,
+    /// The request that got this answer before and did not hear its end.
+    pub(crate) retry_of: Option<u64>,
+}
+
+/// A request that gets no answer, and why.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) refused: Refused,
+    pub(crate) report: String,
+}
+
+/// An answer of which the client did not wait for the end.
+#[derive(Debug)]
+struct Unfinished {
+    n: u64,
+    asked: Asked,
+    reply: Arc<Reply>,
+}
+
+impl Score {
+    pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
+        let known = self.repertoire.turns().len();
+        self.repertoire.add(script)?;
+        let added = self.repertoire.turns().iter().skip(known);
+        let gates = added.filter_map(|turn| turn.hold.as_deref());
+        gates.for_each(|gate| self.gates.add(gate));
+        Ok(())
+    }
+
+    /// The turns that are still owed.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = &Turn> {
+        self.repertoire.turns().iter().filter(|turn| turn.is_owed())
+    }
+
+    /// Puts the question in its lane, chooses the turn and counts it as said.
+    pub(crate) fn answer(
+        &mut self,
+        asked: &Asked,
+        question: &mut Question<'_>,
+        moment: &Moment,
+    ) -> Result<Part, Refusal> {
+        let lane = self.repertoire.lane_of(&Origin {
+            header: asked.lane.as_deref(),
+            model: &question.model,
+            system: question.system.as_ref(),
+        });
+        question.lane = lane.to_owned();
+        protocol::check(question, &self.broken_arguments)?;
+        if let Some(part) = self.again(asked) {
+            return Ok(part);
+        }
+        let place = self.repertoire.choose(question).ok_or_else(|| Refusal {
+            refused: Refused::Unscripted,
+            report: miss::report(moment.n, question, &self.repertoire),
+        })?;
+        self.say(place, asked.dialect, question, moment)
+    }
+
+    /// Keeps an answer for a client that may ask for it again.
+    pub(crate) fn keep(&mut self, n: u64, asked: Asked, reply: Arc<Reply>) {
+        self.unfinished.push(Unfinished { n, asked, reply });
+    }
+
+    fn again(&mut self, asked: &Asked) -> Option<Part> {
+        let same = |unfinished: &Unfinished| unfinished.asked == *asked;
+        let place = self.unfinished.iter().position(same)?;
+        let unfinished = self.unfinished.remove(place);
+        let mut turns = self.repertoire.turns().iter();
+        let turn = turns.find(|turn| turn.id == unfinished.reply.turn);
+        Some(Part {
+            gate: turn.and_then(|turn| turn.hold.clone()),
+            reply: unfinished.reply,
+            retry_of: Some(unfinished.n),
+        })
+    }
+
+    fn say(
+        &mut self,
+        place: usize,
+        dialect: Dialect,
+        question: &Question<'_>,
+        moment: &Moment,
+    ) -> Result<Part, Refusal> {
+        let turn = self.repertoire.turn(place);
+        check_offered(turn, question)?;
+        let occasion = Occasion {
+            dialect,
+            seed: moment.seed,
+            created: moment.created,
+            turn: &turn.id,
+            before: turn.said,
+            stream: self.repertoire.stream(place),
+        };
+        let reply = self.repertoire.say(place, question, &occasion);
+        let reply = reply.map_err(|fault| Refusal {
+            refused: Refused::Unscripted,
+            report: format!("turn `{}` cannot be said: {fault}", turn.id),
+        })?;
+        let gate = turn.hold.clone();
+        self.repertoire.count(place);
+        self.remember_broken(&reply);
+        Ok(Part {
+            reply: Arc::new(reply),
+            gate,
+            retry_of: None,
+        })
+    }
+
+    fn remember_broken(&mut self, reply: &Reply) {
+        let is_broken = |text: &&String| serde_json::from_str::<IgnoredAny>(text).is_err();
+        let arguments = reply.calls.iter().map(|call| &call.arguments);
+        self.broken_arguments
+            .extend(arguments.filter(is_broken).cloned());
+    }
+}
+
+fn check_offered(turn: &Turn, question: &Question<'_>) -> Result<(), Violation> {
+    let mut called = turn.lines.tools();
+    let Some(tool) = called.find(|tool| !question.tools.contains(tool)) else {
+        return Ok(());
+    };
+    let offered = if question.tools.is_empty() {
+        "no tools".to_owned()
+    } else {
+        question.tools.join(", ")
+    };
+    Err(Violation::NotOffered {
+        turn: turn.id.to_string(),
+        tool: tool.to_owned(),
+        offered,
+    })
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self {
+            refused: Refused::Malformed,
+            report: violation.to_string(),
+        }
+    }
+}
