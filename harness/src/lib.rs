@@ -24,4 +24,4 @@ pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use play::Snapshots;
 pub use report::told;
 pub use scenario::{Scenario, ScenarioError, load, parse, schema};
-pub use stage::{Binaries, BinariesError, GUARD, Means, become_guarded};
+pub use stage::{Binaries, BinariesError, GUARD, Leak, Means, become_guarded, end, left_over};

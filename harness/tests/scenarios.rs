@@ -125,7 +125,7 @@ fn failure(listed: Listed) -> Trial {
         // What differs from run to run, and whether an event or the model's note came first.
         settings.add_filter(r"[0-9]+ ms", "[n] ms");
         settings.add_filter(r"looked [0-9]+ times", "looked [n] times");
-        settings.add_filter(r"(?m)^  \+[0-9.]+s #[0-9]+ .*$", "  [entry]");
+        settings.add_filter(r"(?m)^  \+[0-9.]+s #[0-9]+ .*\n", "");
         settings.add_filter(r"#[0-9]+", "#[n]");
         settings.add_filter(r"/[^ ]*/harness-[0-9A-Za-z]+/root", "[root]");
         settings.add_filter(r"trace: .*/target/", "trace: target/");

@@ -111,7 +111,7 @@ impl Sender {
             Ok(()) => {
                 let store = &self.house.store;
                 store.note_attempt(text.id, OutboxState::Sent, now).await?;
-                tracing::info!(chat = %text.chat, id = text.message_id, "Message sent");
+                tracing::info!(chat = %text.chat, id = %text.message_id, "Message sent");
                 self.house.events.tell(Event::MessageSent {
                     chat: text.chat,
                     group: text.group,

@@ -182,7 +182,11 @@ impl SafeDir {
     }
 
     fn make_folder(&self, name: &str) -> Result<OwnedFd, Errno> {
-        mkdirat(&self.fd, name, FOLDER_MODE)?;
+        match mkdirat(&self.fd, name, FOLDER_MODE) {
+            // A command beside us was faster.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
         self.open_folder(name)
     }
 }

@@ -223,7 +223,7 @@ impl Turns {
                 session_id,
                 resumed,
             } => {
-                tracing::info!(%group, resumed, session_id, "Session initialized");
+                tracing::info!(%group, resumed, %session_id, "Session initialized");
                 let Ok(session) = session_id.parse() else {
                     return;
                 };

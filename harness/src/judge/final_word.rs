@@ -13,7 +13,7 @@ use crate::stage::{Stage, StageError, select};
 const INVARIANTS: [(&str, &str); 3] = [
     (
         "SELECT run_id, output_index, count(*) AS times FROM outbox \
-         WHERE run_id IS NOT NULL GROUP BY run_id, output_index HAVING count(*) > 1",
+         WHERE output_index IS NOT NULL GROUP BY run_id, output_index HAVING count(*) > 1",
         "one output of a run stands in the outbox more than once",
     ),
     (

@@ -10,22 +10,25 @@ use serde_json::{Map, Value, json};
 
 use super::Redactor;
 
+/// Families of events whose entries we or a mock write: which virtual instant they are
+/// given depends on how fast nanokimi's own events arrive.
+const OURS: [&str; 4] = ["ask", "http", "llm", "process"];
+
 /// The journal, one value for each entry, without what differs from run to run.
 pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor) -> Vec<Value> {
-    let groups = groups_of_sessions(entries);
+    let groups = Groups::of(entries);
     let mut sources: IndexMap<String, Vec<&Entry>> = IndexMap::new();
     for entry in entries {
-        sources
-            .entry(source(entry, &groups))
-            .or_default()
-            .push(entry);
+        let source = groups.source(entry);
+        sources.entry(source).or_default().push(entry);
     }
     sources.sort_keys();
     let mut lines = Vec::new();
     for (source, entries) in &sources {
         for entry in entries {
             let fields = redactor.fields(&lasting(&entry.fields));
-            let at = entry.at.map(|at| at.to_string());
+            let at = entry.at.filter(|_| !OURS.contains(&family(entry)));
+            let at = at.map(|at| at.to_string());
             lines.push(
                 json!({ "source": source, "event": entry.event, "at": at, "fields": fields }),
             );
@@ -34,31 +37,56 @@ pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor)
     lines
 }
 
-/// Which group a conversation with the model belongs to.
-fn groups_of_sessions(entries: &[Arc<Entry>]) -> HashMap<String, String> {
-    let sessions = entries.iter().filter(|entry| entry.event == "run.session");
-    sessions
-        .filter_map(|entry| {
-            Some((
-                entry.text("session")?.to_owned(),
-                entry.text("group")?.to_owned(),
-            ))
-        })
-        .collect()
+fn family(entry: &Entry) -> &str {
+    entry.event.split('.').next().map_or("", |family| family)
 }
 
-/// Things of one source happen one after the other.
-fn source(entry: &Entry, groups: &HashMap<String, String>) -> String {
-    let own = entry.text("group").or_else(|| entry.text("chat"));
-    match (own, entry.text("session"), entry.text("lane")) {
-        (Some(own), _, _) => own.trim_start_matches("http:").to_owned(),
-        (None, Some(session), _) if groups.contains_key(session) => groups[session].clone(),
-        (None, _, Some(lane)) => format!("~model {lane}"),
-        (None, _, None) => {
-            let (kind, _) = entry.event.split_once('.').unwrap_or((&entry.event, ""));
-            format!("~{kind}")
+/// Which group a request to the model belongs to, as far as its session tells.
+struct Groups<'a> {
+    of_session: HashMap<&'a str, &'a str>,
+    of_request: HashMap<u64, &'a str>,
+}
+
+impl<'a> Groups<'a> {
+    fn of(entries: &'a [Arc<Entry>]) -> Self {
+        let sessions = entries.iter().filter(|entry| entry.event == "run.session");
+        let of_session: HashMap<&str, &str> = sessions
+            .filter_map(|entry| Some((entry.text("session")?, entry.text("group")?)))
+            .collect();
+        let requests = entries.iter().filter(|entry| entry.event == "llm.request");
+        let of_request = requests
+            .filter_map(|entry| Some((number(entry)?, *of_session.get(entry.text("session")?)?)))
+            .collect();
+        Self {
+            of_session,
+            of_request,
         }
     }
+
+    /// Things of one source happen one after the other.
+    fn source(&self, entry: &Entry) -> String {
+        let strand = match (&*entry.event, family(entry)) {
+            ("ask.answered", _) => "answer",
+            ("message.sent" | "message.failed", _) => "outbox",
+            ("group.registered", _) => "registration",
+            (_, "session") => "run",
+            (_, family) => family,
+        };
+        let told = entry.text("group").or_else(|| entry.text("chat"));
+        let session = entry.text("session");
+        let group = told
+            .or_else(|| session.and_then(|session| self.of_session.get(session).copied()))
+            .or_else(|| number(entry).and_then(|number| self.of_request.get(&number).copied()));
+        match group {
+            Some(group) => format!("{} {strand}", group.trim_start_matches("http:")),
+            None => format!("~ {strand}"),
+        }
+    }
+}
+
+/// The number of a request to the model.
+fn number(entry: &Entry) -> Option<u64> {
+    entry.fields.get("n").and_then(Value::as_u64)
 }
 
 /// The fields that do not count or time anything.
@@ -94,8 +122,7 @@ pub(crate) fn conversations(entries: &[Arc<Entry>]) -> Value {
     let mut asked: HashMap<u64, &Entry> = HashMap::new();
     let mut turns = Vec::new();
     for entry in entries {
-        let number = entry.fields.get("n").and_then(Value::as_u64);
-        match (&*entry.event, number) {
+        match (&*entry.event, number(entry)) {
             ("llm.request", Some(number)) => {
                 asked.insert(number, entry);
             }
@@ -123,5 +150,43 @@ fn copy(entry: &Entry, names: &[&str], to: &mut Map<String, Value>) {
         if let Some(value) = entry.fields.get(*name).filter(|value| !empty(value)) {
             to.insert((*name).to_owned(), value.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mock_server::Journal;
+
+    use super::*;
+
+    /// Two runs in which two concurrent things came in another order.
+    #[test]
+    fn the_order_of_concurrent_things_does_not_show() {
+        let written = |events: &[(&'static str, &str)]| {
+            let journal = Journal::open();
+            for (event, group) in events {
+                let fields = [("group".to_owned(), Value::from(*group))];
+                journal.write(*event, fields.into_iter().collect());
+            }
+            canonical_journal(&journal.entries(), &mut Redactor::new(Path::new("/r"), &[]))
+        };
+        let one = written(&[
+            ("run.ended", "a"),
+            ("message.sent", "a"),
+            ("run.ended", "b"),
+        ]);
+        let other = written(&[
+            ("run.ended", "b"),
+            ("message.sent", "a"),
+            ("run.ended", "a"),
+        ]);
+        assert_eq!(one, other);
+        let reversed = written(&[("run.ended", "a"), ("run.started", "a")]);
+        assert_ne!(
+            reversed,
+            written(&[("run.started", "a"), ("run.ended", "a")])
+        );
     }
 }

@@ -39,7 +39,8 @@ const PATTERNS: [(&str, &str); 4] = [
 pub(crate) struct Redactor {
     root: String,
     patterns: Vec<(String, Regex)>,
-    known: HashMap<String, String>,
+    /// Values and their placeholders, longer values first: one id may begin another.
+    known: Vec<(String, String)>,
     counted: HashMap<String, usize>,
 }
 
@@ -57,7 +58,7 @@ impl Redactor {
         Self {
             root: root.display().to_string(),
             patterns: own.chain(usual).collect(),
-            known: HashMap::new(),
+            known: Vec::new(),
             counted: HashMap::new(),
         }
     }
@@ -88,9 +89,6 @@ impl Redactor {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> String {
-        if let Some(known) = self.known.get(text) {
-            return known.clone();
-        }
         let mut text = text.replace(&self.root, "[root]");
         for (value, placeholder) in &self.known {
             if text.contains(value.as_str()) {
@@ -112,13 +110,17 @@ impl Redactor {
     }
 
     fn placeholder(&mut self, kind: &str, value: &str) -> String {
-        if let Some(known) = self.known.get(value) {
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| known == value) {
             return known.clone();
         }
         let count = self.counted.entry(kind.to_owned()).or_default();
         *count += 1;
         let placeholder = format!("[{kind}-{count}]");
-        self.known.insert(value.to_owned(), placeholder.clone());
+        let place = self
+            .known
+            .partition_point(|(known, _)| known.len() >= value.len());
+        self.known
+            .insert(place, (value.to_owned(), placeholder.clone()));
         placeholder
     }
 }

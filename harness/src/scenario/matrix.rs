@@ -1,7 +1,7 @@
 //! Rows of variables: the file is read once for each row, with its variables put in.
 
 use indexmap::IndexMap;
-use mock_server::yaml::{Content, Document, Mistake, Mistakes, Node};
+use mock_server::yaml::{Content, Document, Mistake, Mistakes, Node, Span};
 
 use super::templates::{only_name, replace};
 
@@ -9,6 +9,22 @@ use super::templates::{only_name, replace};
 pub(super) struct Row {
     pub(super) name: Option<String>,
     pub(super) document: Document,
+    /// Where the row is written.
+    pub(super) span: Option<Span>,
+}
+
+impl Row {
+    /// A mistake at a place with a variable is told together with the row.
+    pub(super) fn explain(&self, mistakes: Vec<Mistake>) -> Mistakes {
+        let source = self.document.source();
+        let explained = mistakes.into_iter().map(|mistake| match self.span {
+            Some(row) if source.slice(mistake.span).contains("${") => {
+                mistake.also(row, "with the variables of this row")
+            }
+            Some(_) | None => mistake,
+        });
+        self.document.mistaken(explained.collect())
+    }
 }
 
 /// The rows of the matrix, or the file as it is when it has none.
@@ -18,6 +34,7 @@ pub(super) fn rows(document: &Document) -> Result<Vec<Row>, Mistakes> {
         return Ok(vec![Row {
             name: None,
             document,
+            span: None,
         }]);
     };
     if rows.is_empty() {
@@ -46,6 +63,7 @@ fn expand(document: &Document, row: &Node) -> Result<Row, Mistakes> {
     Ok(Row {
         name: Some(name),
         document: document.with_root(root),
+        span: Some(row.span()),
     })
 }
 

@@ -167,16 +167,16 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Scenario>, Mistakes> {
 }
 
 fn read_row(path: &Path, row: matrix::Row) -> Result<Scenario, Mistakes> {
-    let document = row.document;
+    let document = &row.document;
     let decoded = document.decode::<ScenarioFile>();
     let mut mistakes = decoded.mistakes;
     let Some(file) = decoded.value else {
-        return Err(document.mistaken(mistakes));
+        return Err(row.explain(mistakes));
     };
     let scripts = scripts::gather(path, &file, &mut mistakes);
-    check::check(&document, &file, &scripts, &mut mistakes);
+    check::check(document, &file, &scripts, &mut mistakes);
     if !mistakes.is_empty() {
-        return Err(document.mistaken(mistakes));
+        return Err(row.explain(mistakes));
     }
     Ok(Scenario {
         source: Arc::clone(document.source()),
@@ -197,6 +197,9 @@ pub(crate) fn shown(path: &Path) -> String {
     let shown: PathBuf = parts.into_iter().skip(start.unwrap_or(0)).collect();
     shown.display().to_string()
 }
+
+#[cfg(test)]
+mod tests;
 
 impl Scenario {
     #[must_use]

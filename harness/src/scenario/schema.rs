@@ -9,3 +9,21 @@ use super::ScenarioFile;
 pub fn schema() -> String {
     format!("{:#}\n", schema_for!(ScenarioFile).as_value())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_that_is_checked_in_is_that_of_the_types() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let kept = package.join("../scenarios/scenario.schema.json");
+        let kept = fs_err::read_to_string(kept).unwrap();
+        assert!(
+            kept == schema(),
+            "run `cargo harness schema > scenarios/scenario.schema.json` and look at the change"
+        );
+    }
+}

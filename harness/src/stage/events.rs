@@ -56,7 +56,7 @@ impl Events {
     }
 
     /// Returns when no event has come for a little while.
-    async fn quiet(&self) {
+    pub(crate) async fn quiet(&self) {
         let mut seen = self.seen.clone();
         seen.mark_unchanged();
         while let Ok(Ok(())) = timeout(LITTLE_WHILE, seen.changed()).await {}

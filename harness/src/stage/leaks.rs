@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// A process that should have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Leak {
-    pub(crate) pid: i32,
-    pub(crate) command: String,
+pub struct Leak {
+    pub pid: i32,
+    pub command: String,
 }
 
 /// Looks at all processes that we may look at.
@@ -59,7 +59,7 @@ fn command_of(process: &Path, root: &Path) -> Option<String> {
 
 /// Looks until there is none left, for as long as agents may take to end after their
 /// orchestrator; then whatever is left is a leak.
-pub(crate) async fn left_over(root: &Path, patience: Duration) -> Vec<Leak> {
+pub async fn left_over(root: &Path, patience: Duration) -> Vec<Leak> {
     let deadline = Instant::now() + patience;
     loop {
         let leaks = find(root);
@@ -93,7 +93,8 @@ async fn gone(pid: i32) {
     }
 }
 
-pub(crate) fn kill(leaks: &[Leak]) {
+/// Ends processes that have outlived their scenario.
+pub fn end(leaks: &[Leak]) {
     for pid in leaks.iter().filter_map(|leak| Pid::from_raw(leak.pid)) {
         // It may have ended by itself since.
         let (Ok(()) | Err(_)) = kill_process(pid, Signal::KILL);
@@ -117,7 +118,7 @@ mod tests {
             .unwrap();
 
         let leaks = left_over(folder.path(), Duration::from_millis(50)).await;
-        kill(&leaks);
+        end(&leaks);
 
         assert_eq!(leaks.len(), 1, "{leaks:?}");
         assert_eq!(leaks[0].command, "cat");

@@ -32,7 +32,7 @@ pub use guard::{GUARD, become_guarded};
 pub(crate) use process::Ended;
 
 pub(crate) use api::{Answer, Api, Moved, Question};
-pub(crate) use leaks::Leak;
+pub use leaks::{Leak, end, left_over};
 pub(crate) use states::{read_state, select};
 
 use events::Events;
@@ -250,6 +250,9 @@ impl Stage {
         let Some(mut running) = self.running.take() else {
             return Ok(None);
         };
+        // What has been told by now is heard, so that a kill comes at the same point in each
+        // run; a signal gives no such order.
+        running.events.quiet().await;
         running.process.signal(match how {
             How::Term => Signal::TERM,
             How::Kill => Signal::KILL,
@@ -355,8 +358,8 @@ impl Stage {
         const LAST_AGENT: Duration = Duration::from_secs(5);
         let ended = self.stop(How::Term, GRACE).await?;
         // An agent notices the death of its orchestrator, and has a moment to end.
-        let leaks = leaks::left_over(self.root(), LAST_AGENT).await;
-        leaks::kill(&leaks);
+        let leaks = left_over(self.root(), LAST_AGENT).await;
+        end(&leaks);
         self.open.shutdown().await;
         self.mock.join().await.map_err(StageError::Joined)?;
         Ok(Struck {

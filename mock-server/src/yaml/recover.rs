@@ -57,12 +57,7 @@ fn follows(fault: &Fault, node: &Node, left_out: &HashSet<u32>) -> bool {
         (Kind::Missing(name), Content::Map(entries)) => entries.iter().any(|(key, value)| {
             left_out.contains(&value.id) && nearest(&key.name, [*name]).is_some()
         }),
-        (Kind::Said(_), Content::Map(entries)) => {
-            !entries.is_empty()
-                && entries
-                    .iter()
-                    .all(|(_, value)| left_out.contains(&value.id))
-        }
+        (Kind::Said(_), Content::Map(_)) => hollow(node, left_out),
         (
             Kind::Said(_)
             | Kind::Unexpected(_)
@@ -71,6 +66,19 @@ fn follows(fault: &Fault, node: &Node, left_out: &HashSet<u32>) -> bool {
             | Kind::Missing(_),
             _,
         ) => false,
+    }
+}
+
+/// Nothing is left of a map, or of the map under its only key.
+fn hollow(node: &Node, left_out: &HashSet<u32>) -> bool {
+    let Content::Map(entries) = &node.content else {
+        return false;
+    };
+    let gone = |value: &Node| left_out.contains(&value.id);
+    match entries.as_slice() {
+        [] => false,
+        [(_, only)] => gone(only) || hollow(only, left_out),
+        several => several.iter().all(|(_, value)| gone(value)),
     }
 }
 

@@ -80,6 +80,9 @@ where
         {
             return mistake.help("indent with spaces: YAML allows no tabs there");
         }
+        if error.info().contains("block") {
+            return mistake.help("begin lines that belong together in the same column");
+        }
         mistake
     }
 

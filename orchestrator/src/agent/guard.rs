@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group,
-    set_child_subreaper, set_parent_process_death_signal, waitpid,
+    set_child_subreaper, set_parent_process_death_signal, wait,
 };
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,7 +78,7 @@ fn end_all_below() -> io::Result<()> {
         for child in children()? {
             ignore_gone(kill_process(child, Signal::KILL))?;
         }
-        match waitpid(None, WaitOptions::empty()) {
+        match wait(WaitOptions::empty()) {
             Ok(_) => {}
             Err(rustix::io::Errno::CHILD) => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -35,6 +35,8 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SettingLine {
     pub key: &'static str,
+    /// What it is for.
+    pub doc: &'static str,
     /// A secret is masked; one that is not set is empty.
     pub value: String,
     pub origin: String,
@@ -210,6 +212,7 @@ impl Sources {
                 };
                 SettingLine {
                     key: setting.key,
+                    doc: setting.doc,
                     value: value.to_owned(),
                     origin: origin.to_string(),
                 }

@@ -8,6 +8,8 @@ pub(super) const BESIDE_US: &str = "agent-runner beside nanokimi";
 /// One thing that can be set.
 pub(super) struct Setting {
     pub(super) key: &'static str,
+    /// What it is for, in one line.
+    pub(super) doc: &'static str,
     /// Its names in the environment besides `NANOKIMI_<KEY>`: the ancestors' names.
     pub(super) aliases: &'static [&'static str],
     /// None: it has no value unless it is given one.
@@ -17,29 +19,33 @@ pub(super) struct Setting {
 
 const fn setting(
     key: &'static str,
+    doc: &'static str,
     aliases: &'static [&'static str],
     default: &'static str,
 ) -> Setting {
     Setting {
         key,
+        doc,
         aliases,
         default: Some(default),
         secret: false,
     }
 }
 
-const fn optional(key: &'static str) -> Setting {
+const fn optional(key: &'static str, doc: &'static str) -> Setting {
     Setting {
         key,
+        doc,
         aliases: &[],
         default: None,
         secret: false,
     }
 }
 
-const fn secret(key: &'static str, aliases: &'static [&'static str]) -> Setting {
+const fn secret(key: &'static str, doc: &'static str, aliases: &'static [&'static str]) -> Setting {
     Setting {
         key,
+        doc,
         aliases,
         default: None,
         secret: true,
@@ -47,26 +53,96 @@ const fn secret(key: &'static str, aliases: &'static [&'static str]) -> Setting 
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("assistant_name", &["ASSISTANT_NAME"], "Kai"),
-    setting("time_zone", &["TZ"], SYSTEM_ZONE),
-    setting("log_level", &["LOG_LEVEL"], "info"),
-    setting("http_listen", &[], "127.0.0.1:8080"),
-    setting("agent_runtime", &[], "docker"),
-    setting("agent_runner", &[], BESIDE_US),
-    setting("agent_one_shot", &[], "true"),
-    setting("max_concurrent", &["MAX_CONCURRENT_CONTAINERS"], "5"),
-    setting("agent_timeout", &["CONTAINER_TIMEOUT"], "30m"),
+    setting(
+        "assistant_name",
+        "what people call the assistant by, as @Kai",
+        &["ASSISTANT_NAME"],
+        "Kai",
+    ),
+    setting(
+        "time_zone",
+        "for schedules and for what agents are told; an IANA name",
+        &["TZ"],
+        SYSTEM_ZONE,
+    ),
+    setting(
+        "log_level",
+        "trace, debug, info, warn or error",
+        &["LOG_LEVEL"],
+        "info",
+    ),
+    setting(
+        "http_listen",
+        "where the HTTP API listens; port 0 takes any free one",
+        &[],
+        "127.0.0.1:8080",
+    ),
+    setting(
+        "agent_runtime",
+        "docker, or host: processes without isolation",
+        &[],
+        "docker",
+    ),
+    setting(
+        "agent_runner",
+        "the agent-runner binary of the host runtime",
+        &[],
+        BESIDE_US,
+    ),
+    setting(
+        "agent_one_shot",
+        "each batch of messages is a fresh agent; the only way there is",
+        &[],
+        "true",
+    ),
+    setting(
+        "max_concurrent",
+        "agents at work at the same time, 1 to 64",
+        &["MAX_CONCURRENT_CONTAINERS"],
+        "5",
+    ),
+    setting(
+        "agent_timeout",
+        "how long an agent may go without a sign of life",
+        &["CONTAINER_TIMEOUT"],
+        "30m",
+    ),
     setting(
         "agent_max_output",
+        "bytes: the longest line of an agent, and the longest run log",
         &["CONTAINER_MAX_OUTPUT_SIZE"],
         "10485760",
     ),
-    setting("ipc_scan_interval", &[], "5s"),
-    setting("shutdown_grace", &[], "10s"),
-    optional("llm_base_url"),
-    optional("llm_model"),
-    secret("openrouter_api_key", &["OPENROUTER_API_KEY"]),
-    secret("moonshot_api_key", &["MOONSHOT_API_KEY"]),
+    setting(
+        "ipc_scan_interval",
+        "how often data/ipc is read anew, whatever the kernel tells",
+        &[],
+        "5s",
+    ),
+    setting(
+        "shutdown_grace",
+        "how long a stop may take; agents have all but its last 3 s to finish",
+        &[],
+        "10s",
+    ),
+    optional(
+        "llm_base_url",
+        "the model's endpoint, if not its provider's own",
+    ),
+    optional(
+        "llm_model",
+        "the model, if not what agents choose for its provider",
+    ),
+    secret(
+        "openrouter_api_key",
+        "secret: only in .env or the environment",
+        &["OPENROUTER_API_KEY"],
+    ),
+    secret(
+        "moonshot_api_key",
+        "secret: only in .env or the environment; OpenRouter's goes first",
+        &["MOONSHOT_API_KEY"],
+    ),
 ];
 
 impl Setting {

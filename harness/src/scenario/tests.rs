@@ -1,0 +1,104 @@
+//! What an author is told, mistake by mistake.
+
+use std::path::Path;
+
+use super::parse;
+
+/// `expected` is one `line:col message | help` for each mistake.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let Err(mistakes) = parse(Path::new("scenarios/s.yaml"), text) else {
+        panic!("no mistake was found")
+    };
+    let told: Vec<String> = mistakes
+        .list()
+        .iter()
+        .map(|one| {
+            let place = mistakes.source().place(one.span);
+            let help = one.help.as_deref().map_or("", |help| help);
+            format!("{place} {} | {help}", one.message)
+        })
+        .collect();
+    assert_eq!(told, expected);
+}
+
+const FINE: &str = "story: x\nsteps:\n  - hear: { chat: main, text: hi }\n";
+
+#[test]
+fn a_scenario_is_read_and_named_after_its_file() {
+    let scenarios = parse(Path::new("/x/scenarios/chat/hi.yaml"), FINE).unwrap();
+    assert_eq!(scenarios.len(), 1);
+    assert_eq!(scenarios[0].name(), "chat/hi");
+}
+
+#[test]
+fn a_scenario_must_expect_something_and_tell_its_story() {
+    check(
+        "story: ''\nsteps:\n  - ask: { chat: main, text: hi }\n  - settle\n",
+        &[
+            "1:1 nothing is expected, so nothing is tested | add a `hear`, an `expect`, a `never`, or an `answer` to an `ask`",
+            "1:8 the story is empty | say in one sentence what a person would notice if this broke",
+        ],
+    );
+}
+
+#[test]
+fn unknown_names_are_told_with_the_nearest() {
+    check(
+        "story: x\nchats: { family: {} }\nscript:\n  - { id: upload, hold: thinking, response: { content: x } }\nsteps:\n  - hear: { chat: famly, text: hi }\n  - release: thinkin\n  - expect: { event: llm.replay, where: { turn: uplod } }\n  - expect: { db.sessions: { some: { id: \"${sid}\" } } }\n",
+        &[
+            "6:19 unknown chat `famly` | did you mean `family`?",
+            "7:14 unknown gate `thinkin` | did you mean `thinking`?",
+            "8:22 unknown event `llm.replay` | did you mean `llm.reply`?",
+            "8:49 unknown turn `uplod` | did you mean `upload`?",
+            "9:42 `${sid}` is captured by no step before this one | use one of: now, root",
+        ],
+    );
+}
+
+#[test]
+fn wrong_values_say_what_was_expected_and_found() {
+    check(
+        "story: x\nclock: { tz: Europe/Pariss }\nfiles: { ../out: x }\nsteps:\n  - hear: { chat: main, text: hi, within: 5 }\n  - ipc: { group: main, task: {}, raw: x }\n  - stop: { how: gently }\n  - expect: { db: [] }\n  - never: { event: task.due }\n",
+        &[
+            "2:14 `Europe/Pariss` is not a time zone | use an IANA name such as `Europe/Paris`",
+            "3:18 `../out` does not lie below the root folder | write a relative path",
+            "5:43 expected a duration like `5s`, found 5 | use ms, s, m, h or d, as in `1h30m`",
+            "6:5 a drop has exactly one content | give one of: message, task, raw, symlink, fifo, size",
+            "7:18 `gently` is not known here | use one of: term, kill",
+            "8:15 unknown key `db` | use one of: event, where, count, within, db.<table>, files.<glob>, log",
+            "9:5 the key `for` is missing here | add `for: …`",
+        ],
+    );
+}
+
+#[test]
+fn a_part_that_cannot_be_read_casts_no_doubt_on_the_rest() {
+    check(
+        "story: x\nchats: { family: { foldr: x } }\nsteps:\n  - hear: { chat: family, text: hi }\n",
+        &["2:20 unknown key `foldr` | did you mean `folder`?"],
+    );
+}
+
+#[test]
+fn rows_of_a_matrix_are_scenarios_of_their_own() {
+    let text = "story: x\nmatrix:\n  - { row: one, n: 1 }\n  - { row: two, n: 2 }\nsteps:\n  - hear: { chat: main, text: \"n is ${n}\", count: \"${n}\" }\n";
+    let scenarios = parse(Path::new("scenarios/m.yaml"), text).unwrap();
+    let names: Vec<String> = scenarios.iter().map(super::Scenario::name).collect();
+    assert_eq!(names, ["m [one]", "m [two]"]);
+    let step = format!("{:?}", scenarios[1].file.steps[0].value);
+    assert!(
+        step.contains("n is 2") && step.contains("Number(2)"),
+        "{step}"
+    );
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let text = "story: é\nmatrix: [{a: 1}]\nscript: [{match: x, response: {content: \"{{ user }}\"}}]\nsteps: [{expect: {event: llm.request, where: {a: [1, {len: 2}]}}}, settle, {clock: {advance: 1h}}]\n";
+    for end in 0..text.len() {
+        if let Some(part) = text.get(..end) {
+            drop(parse(Path::new("scenarios/s.yaml"), part));
+        }
+    }
+}
