@@ -34,6 +34,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CommandError {
     #[error("no scenario is called `{0}`, and there is no such file; `harness list` shows all")]
     Unknown(String),
+    #[error("no scenario has the tag `{0}`; `harness list --json` shows all tags")]
+    NoSuchTag(String),
     #[error("the scenarios cannot be listed: {0}")]
     Unlisted(#[source] io::Error),
     #[error("{0}")]
@@ -45,7 +47,7 @@ pub(crate) enum CommandError {
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown(_) | Self::Unlisted(_) => Exit::Wrong,
+            Self::Unknown(_) | Self::NoSuchTag(_) | Self::Unlisted(_) => Exit::Wrong,
             Self::Binaries(_) | Self::Output(_) => Exit::Broke,
         }
     }
@@ -84,6 +86,9 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         None => true,
     };
     let scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
+    if let (Some(tag), true) = (&options.tag, scenarios.is_empty()) {
+        return Err(CommandError::NoSuchTag(tag.clone()));
+    }
     let binaries = match &options.nanokimi {
         Some(nanokimi) => Binaries::given(nanokimi, options.agent_runner.as_deref())?,
         None => Binaries::build(&workspace(), options.release)?,

@@ -51,19 +51,24 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     let scenarios = scenarios_in(&folder())?.into_iter().map(trial);
     let refused = refused_in(&folder())?.into_iter().map(refusal);
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
-    Ok(scenarios.chain(refused).chain(failures).collect())
+    let twice = TWICE.iter().map(|name| twice(name));
+    Ok(scenarios
+        .chain(refused)
+        .chain(failures)
+        .chain(twice)
+        .collect())
 }
 
 /// The one test that is asked for, without a look at the others.
 fn one(name: &str) -> Option<Trial> {
     let name = name.replace("::", "/");
-    let (folder, kind): (PathBuf, fn(Listed) -> Trial) = match name.split_once('/') {
-        Some(("failures", _)) => (failures().join(".."), failure),
-        Some(("refused", _)) => (folder(), refusal),
-        Some(_) | None => (folder(), trial),
+    let (folder, name, kind): (PathBuf, &str, fn(Listed) -> Trial) = match name.split_once('/') {
+        Some(("failures", name)) => (failures(), name, failure),
+        Some(("refused", _)) => (folder(), &name, refusal),
+        Some(_) | None => (folder(), &name, trial),
     };
     let path = folder.join(format!("{name}.yaml"));
-    let name = name.trim_start_matches("failures/").to_owned();
+    let name = name.to_owned();
     path.is_file().then(|| kind(Listed { name, path }))
 }
 
@@ -86,15 +91,8 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
         Err(error) => return Ok(Some(told_error(&error))),
     };
     let performance = Performance {
-        means: Means {
-            binaries: binaries()?,
-            environment: environment(["PATH", "LANG"]),
-        },
-        traces: workspace().join("target/harness"),
         trace_all: false,
-        keep: Keep::None,
-        snapshots: snapshots(),
-        seed: 0,
+        ..performance(workspace().join("target/harness"))?
     };
     let mut failed = String::new();
     for scenario in scenarios {
@@ -104,6 +102,54 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
         }
     }
     Ok(Some(failed).filter(|failed| !failed.is_empty()))
+}
+
+/// Scenarios with much that is concurrent, and with a kill.
+const TWICE: [&str; 3] = [
+    "chat/a-busy-group-does-not-block-others",
+    "sessions/resumed-after-a-kill",
+    "scheduler/cron-over-summer-time",
+];
+
+/// Two runs of one scenario write the same journal, byte for byte, after redaction.
+fn twice(name: &'static str) -> Trial {
+    Trial::test(format!("twice::{}", name.replace('/', "::")), move || {
+        let folder = tempfile::tempdir()?;
+        let journal = |run: &str| -> Result<String, Failed> {
+            let performance = performance(folder.path().join(run))?;
+            let mut journal = String::new();
+            for scenario in load(&self::folder().join(format!("{name}.yaml")))? {
+                performance.play(&scenario)?;
+                let traces = folder.path().join(run).join(scenario.name());
+                journal.push_str(&std::fs::read_to_string(traces.join("canonical.jsonl"))?);
+            }
+            Ok(journal)
+        };
+        let (first, second) = (journal("first")?, journal("second")?);
+        let differs = first
+            .lines()
+            .zip(second.lines())
+            .find(|(one, other)| one != other);
+        match differs {
+            None if first == second => Ok(()),
+            None => Err("one journal is longer than the other".into()),
+            Some((one, other)) => Err(format!("first:  {one}\nsecond: {other}").into()),
+        }
+    })
+}
+
+fn performance(traces: PathBuf) -> Result<Performance, Failed> {
+    Ok(Performance {
+        means: Means {
+            binaries: binaries()?,
+            environment: environment(["PATH", "LANG"]),
+        },
+        traces,
+        trace_all: true,
+        keep: Keep::None,
+        snapshots: snapshots(),
+        seed: 0,
+    })
 }
 
 fn failures() -> PathBuf {

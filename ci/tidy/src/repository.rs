@@ -1,5 +1,6 @@
 //! The checkout: its files, as the rules want to see them. It judges nothing.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -46,11 +47,13 @@ impl Repository {
         self.root.join(path).exists()
     }
 
-    /// The names in the root, without what git ignores and without dotfiles.
+    /// The names in the root, as a clone would have them: without what git ignores, without
+    /// folders that hold no file, and without dotfiles.
     pub fn root_names(&self) -> io::Result<Vec<String>> {
-        let mut names = names(&self.root)?;
-        names.retain(|name| !name.starts_with('.') && name != "target");
-        Ok(names)
+        let paths = self.paths()?;
+        let tops = paths.iter().filter_map(|path| path.split('/').next());
+        let names: BTreeSet<&str> = tops.filter(|name| !name.starts_with('.')).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 
     /// One text file.

@@ -8,7 +8,11 @@ use serde_json::Value;
 
 /// One line of an agent's stdout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum AgentEvent {
     /// The conversation the run works in, known before the first model request.
     Session {

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 
 /// `messages/*.json`: say something in a chat while the turn goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum IpcMessage {
     Message {
         chat_jid: String,

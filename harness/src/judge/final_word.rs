@@ -5,6 +5,7 @@ use std::path::Path;
 use mock_server::{MockServer, Unexpected};
 use serde_json::Value;
 
+use super::traces_left;
 use crate::failure::Failure;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, StageError, select};
@@ -34,6 +35,8 @@ pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failu
     failures.extend(unsaid(scenario, stage.mock()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
+    failures.extend(traces_left::secrets(stage.root())?);
+    failures.extend(traces_left::strays(stage.root(), &scenario.file)?);
     Ok(failures)
 }
 

@@ -2,6 +2,7 @@
 
 mod final_word;
 mod matching;
+mod traces_left;
 mod values;
 mod words;
 

@@ -151,3 +151,6 @@ fn short(path: &Path) -> String {
         |path| path.display().to_string(),
     )
 }
+
+#[cfg(test)]
+mod tests;

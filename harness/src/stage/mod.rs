@@ -32,6 +32,7 @@ pub use guard::{GUARD, become_guarded};
 pub(crate) use process::Ended;
 
 pub(crate) use api::{Answer, Api, Moved, Question};
+pub(crate) use folder::MODEL_KEY;
 pub use leaks::{Leak, end, left_over};
 pub(crate) use states::{read_state, select};
 
@@ -51,6 +52,8 @@ pub(crate) enum StageError {
     Mock(#[source] mock_server::ListenError),
     #[error("a mock broke: {0}")]
     Joined(#[source] std::io::Error),
+    #[error("a mock panicked: {0}")]
+    Panicked(String),
     #[error("the model's script does not fit together: {0}")]
     Script(#[source] mock_server::ScriptError),
     #[error("the trace cannot be written: {0}")]
@@ -140,7 +143,7 @@ impl Stage {
         for script in &scenario.scripts {
             mock.llm().add(script.clone()).map_err(StageError::Script)?;
         }
-        mock.journal().hide(folder::MODEL_KEY);
+        mock.journal().hide(MODEL_KEY);
         mock.journal().clock_moved(scenario.file.clock.start);
         let folder = Folder::make()?;
         folder.furnish(&scenario.file, &means.binaries, &mock.url())?;
@@ -361,7 +364,7 @@ impl Stage {
         let leaks = left_over(self.root(), LAST_AGENT).await;
         end(&leaks);
         self.open.shutdown().await;
-        self.mock.join().await.map_err(StageError::Joined)?;
+        join(self.mock).await?;
         Ok(Struck {
             ended,
             leaks,
@@ -390,4 +393,16 @@ pub(crate) struct Struck {
     pub(crate) ended: Option<Ended>,
     pub(crate) leaks: Vec<Leak>,
     pub(crate) kept: Option<PathBuf>,
+}
+
+/// Ends the mocks. A panic in one of them is the harness's fault, and no reason to leave
+/// other scenarios unplayed.
+async fn join(mock: MockServer) -> Result<(), StageError> {
+    let mut joining = JoinSet::new();
+    joining.spawn(mock.join());
+    match joining.join_next().await {
+        Some(Ok(joined)) => joined.map_err(StageError::Joined),
+        Some(Err(panicked)) => Err(StageError::Panicked(panicked.to_string())),
+        None => Ok(()),
+    }
 }

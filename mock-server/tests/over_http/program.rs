@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::stage::asking;
+use super::stage::{asking, client};
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mock-server"));
@@ -44,7 +44,7 @@ async fn it_serves_its_scripts_and_sums_up_at_the_end() {
     out.read_line(&mut line).await.unwrap();
     let url = line.trim_end().strip_prefix("mock-server on ").unwrap();
 
-    let request = reqwest::Client::new()
+    let request = client()
         .post(format!("{url}/v1/chat/completions"))
         .json(&asking("hi"));
     let answer: Value = request.send().await.unwrap().json().await.unwrap();

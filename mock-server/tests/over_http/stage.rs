@@ -13,6 +13,15 @@ pub(crate) struct Stage {
     pub(crate) client: reqwest::Client,
 }
 
+/// A client for plain HTTP. In a build of the whole workspace reqwest has TLS, because the agent
+/// needs it, and then wants a provider and certificates whether they are used or not.
+pub(crate) fn client() -> reqwest::Client {
+    // The first of several tests in one process has done it.
+    let (Ok(()) | Err(_)) = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().tls_certs_only([]);
+    client.build().unwrap()
+}
+
 pub(crate) fn script(text: &str) -> Script {
     yaml::read("script.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
@@ -39,7 +48,7 @@ impl Stage {
         server.llm().add(script(text)).unwrap();
         Self {
             server,
-            client: reqwest::Client::new(),
+            client: client(),
         }
     }
 

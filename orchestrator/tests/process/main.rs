@@ -1,0 +1,8 @@
+//! The real binary, from outside: what no scenario can say, because its harness speaks HTTP
+//! and opens databases as a good client does.
+
+#![cfg(test)]
+
+mod api;
+mod stage;
+mod start;

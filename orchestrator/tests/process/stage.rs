@@ -1,0 +1,168 @@
+//! A nanokimi process in a folder of its own, and an HTTP client that can be rude.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Nothing here takes longer on a machine that works.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Stage {
+    pub(crate) root: TempDir,
+}
+
+pub(crate) struct Running {
+    process: Child,
+    address: String,
+    token: String,
+    _notify: UnixDatagram,
+}
+
+/// A status and everything behind the head.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Stage {
+    /// An installation whose agents end at once and say nothing.
+    pub(crate) fn new() -> Self {
+        let stage = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        stage.write(
+            "nanokimi.toml",
+            "agent_runtime = \"host\"\nagent_runner = \"/bin/true\"\nhttp_listen = \"127.0.0.1:0\"\n",
+        );
+        stage
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.root.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nanokimi"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .arg("--root")
+            .arg(self.root.path())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A start that must be refused: its exit code and what it says.
+    #[track_caller]
+    pub(crate) fn check_refused(&self, code: i32, says: &str) {
+        let output = self.run(&["run"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let socket = self.root.path().join("notify");
+        let (Ok(()) | Err(_)) = fs_err::remove_file(&socket);
+        let notify = UnixDatagram::bind(&socket).unwrap();
+        notify.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut arguments = arguments.to_vec();
+        arguments.insert(0, "run");
+        let process = self
+            .command(&arguments)
+            .env("NOTIFY_SOCKET", &socket)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut text = [0; 512];
+        let length = notify.recv(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        let address = text
+            .lines()
+            .find_map(|line| line.strip_prefix("X_HTTP_ADDR="))
+            .unwrap();
+        let token = fs_err::read_to_string(self.root.path().join("data/api-token")).unwrap();
+        Running {
+            process,
+            address: address.to_owned(),
+            token: token.trim().to_owned(),
+            _notify: notify,
+        }
+    }
+}
+
+impl Running {
+    /// Sends a request with the token.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = format!("Authorization: Bearer {}\r\n", self.token);
+        self.ask_with(method, path, &token, body)
+    }
+
+    /// Sends a request with these headers, each ended by a line break.
+    pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            body.len()
+        );
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection.write_all(head.as_bytes()).unwrap();
+        // It may have answered, and hung up, before it has read a body it does not want.
+        let (Ok(()) | Err(_)) = connection.write_all(body.as_bytes());
+        read_answer(&mut connection)
+    }
+
+    /// The first bytes of a stream that does not end, until `wanted` is among them.
+    pub(crate) fn read_until(&self, path: &str, headers: &str, wanted: &str) -> String {
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{headers}\r\n",
+            self.token
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut seen = String::new();
+        let mut chunk = [0; 4096];
+        while !seen.contains(wanted) {
+            let length = connection.read(&mut chunk).unwrap();
+            assert_ne!(length, 0, "the stream ended after {seen}");
+            seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        }
+        seen
+    }
+}
+
+fn read_answer(connection: &mut TcpStream) -> Answer {
+    let mut text = String::new();
+    // A reset after the answer is not our business.
+    let (Ok(_) | Err(_)) = connection.read_to_string(&mut text);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).map(str::parse);
+    let Some(Ok(status)) = status else {
+        panic!("no answer but `{text}`");
+    };
+    Answer {
+        status,
+        body: body.to_owned(),
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (Ok(()) | Err(_)) = self.process.kill();
+        let (Ok(_) | Err(_)) = self.process.wait();
+    }
+}
