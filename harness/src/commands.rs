@@ -10,7 +10,7 @@ use std::thread;
 
 use harness::{
     Binaries, BinariesError, Keep, Listed, Means, Performance, Scenario, ScenarioError, Snapshots,
-    Verdict, load, scenarios_in, told,
+    Verdict, chain, load, scenarios_in, told,
 };
 use serde_json::json;
 
@@ -36,11 +36,11 @@ pub(crate) enum CommandError {
     Unknown(String),
     #[error("no scenario has the tag `{0}`; `harness list --json` shows all tags")]
     NoSuchTag(String),
-    #[error("the scenarios cannot be listed: {0}")]
+    #[error("the scenarios cannot be listed")]
     Unlisted(#[source] io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Binaries(#[from] BinariesError),
-    #[error("a report cannot be written: {0}")]
+    #[error("a report cannot be written")]
     Output(#[from] io::Error),
 }
 
@@ -202,7 +202,7 @@ fn read_all(files: &[Listed], out: &mut dyn Write) -> io::Result<(Vec<Scenario>,
 fn write_error(file: &Listed, error: &ScenarioError, out: &mut dyn Write) -> io::Result<()> {
     match error {
         ScenarioError::Mistakes(mistakes) => write!(out, "{mistakes}"),
-        ScenarioError::Unreadable(cause) => writeln!(out, "error: {}: {cause}", file.name),
+        ScenarioError::Unreadable(_) => writeln!(out, "error: {}: {}", file.name, chain(error)),
     }
 }
 

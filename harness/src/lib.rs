@@ -16,9 +16,11 @@ mod stage;
 mod record;
 mod report;
 
+mod chain;
 mod lenient;
 
 pub use catalogue::{Listed, refused_in, scenarios_in};
+pub use chain::chain;
 pub use failure::Failure;
 pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use play::Snapshots;

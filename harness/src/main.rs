@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     }
     match obey(Arguments::parse()) {
         Ok(exit) => exit.into(),
-        Err(error) => told(&error.to_string(), error.exit()),
+        Err(error) => told(&harness::chain(&error), error.exit()),
     }
 }
 

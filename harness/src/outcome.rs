@@ -10,6 +10,7 @@ use mock_server::yaml::Source;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::final_word;
 use crate::play::{Play, Snapshots};
@@ -172,7 +173,7 @@ impl Performance {
         Outcome {
             name: scenario.name(),
             took: began.elapsed(),
-            verdict: Verdict::Broke(error.to_string()),
+            verdict: Verdict::Broke(chain(error)),
             clock: None,
             seed: self.seed,
             source: Arc::clone(&scenario.source),
@@ -241,7 +242,7 @@ impl Found {
                 }
             }
             Trouble::Broke(error) => {
-                self.broke.get_or_insert_with(|| error.to_string());
+                self.broke.get_or_insert_with(|| chain(&error));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use harness::{
     Binaries, GUARD, Keep, Listed, Means, Performance, ScenarioError, Snapshots, Verdict,
-    become_guarded, load, refused_in, scenarios_in, told,
+    become_guarded, chain, load, refused_in, scenarios_in, told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -37,8 +37,10 @@ fn workspace() -> PathBuf {
         .map_or_else(|| package.to_owned(), Path::to_owned)
 }
 
+/// Ours, or those of the benchmark.
 fn folder() -> PathBuf {
-    workspace().join("scenarios")
+    std::env::var_os("HARNESS_SCENARIOS")
+        .map_or_else(|| workspace().join("scenarios"), PathBuf::from)
 }
 
 fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
@@ -202,7 +204,7 @@ fn binaries() -> Result<Binaries, Failed> {
         Some(nanokimi) => Binaries::given(nanokimi, path(1)),
         None => Binaries::build(&workspace(), !cfg!(debug_assertions)),
     };
-    found.map_err(|error| Failed::from(error.to_string()))
+    found.map_err(|error| Failed::from(chain(&error)))
 }
 
 fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
@@ -241,6 +243,6 @@ fn refusal(listed: Listed) -> Trial {
 fn told_error(error: &ScenarioError) -> String {
     match error {
         ScenarioError::Mistakes(mistakes) => mistakes.to_string(),
-        ScenarioError::Unreadable(cause) => format!("{error}: {cause}"),
+        ScenarioError::Unreadable(_) => chain(error),
     }
 }

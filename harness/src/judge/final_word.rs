@@ -119,3 +119,47 @@ fn broken_invariants(root: &Path) -> Result<Vec<Failure>, StageError> {
     }
     Ok(failures)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a store with these rows.
+    #[track_caller]
+    fn check(rows: &str, expected: &[&str]) {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("store")).unwrap();
+        let store = rusqlite::Connection::open(root.path().join("store/messages.db")).unwrap();
+        let tables = "CREATE TABLE outbox (run_id, output_index);
+            CREATE TABLE runs (group_folder, state);
+            CREATE TABLE messages (chat_jid, id, state);";
+        store.execute_batch(&format!("{tables}{rows}")).unwrap();
+        let failures = broken_invariants(root.path()).unwrap();
+        let told: Vec<&str> = failures.iter().map(|one| one.headline.as_str()).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_store_that_breaks_a_rule_is_told() {
+        check(
+            "INSERT INTO outbox VALUES ('r', 0), ('r', 1), ('r', NULL), ('r', NULL);",
+            &[],
+        );
+        check(
+            "INSERT INTO outbox VALUES ('r', 0), ('r', 0);",
+            &["invariant: one output of a run stands in the outbox more than once"],
+        );
+        check(
+            "INSERT INTO runs VALUES ('a', 'in_flight'), ('a', 'ended'), ('b', 'in_flight');",
+            &[],
+        );
+        check(
+            "INSERT INTO runs VALUES ('a', 'in_flight'), ('a', 'in_flight');",
+            &["invariant: two runs of one group are in flight"],
+        );
+        check(
+            "INSERT INTO messages VALUES ('c', '1', 'answered'), ('c', '2', 'lost');",
+            &["invariant: a message is in no legal state"],
+        );
+    }
+}

@@ -8,7 +8,7 @@ use super::{PATIENCE, Play};
 use crate::failure::{Failure, Trouble};
 use crate::judge::compare;
 use crate::scenario::{Ask, Lapse};
-use crate::stage::{Answer, Question};
+use crate::stage::{Answer, Api, Question};
 
 impl Play<'_> {
     /// Posts a message. With an expectation it waits for the answer; without, only until
@@ -25,6 +25,32 @@ impl Play<'_> {
             stream: ask.stream,
         };
         let before = self.stage.journal().last();
+        let told = self.post(api, question.clone());
+        if ask.answer.is_none() && ask.status.is_none() {
+            return self.taken_in(&question, before, ask.within).await;
+        }
+        let patience = ask.within.map_or(PATIENCE, Lapse::length);
+        match timeout(patience, told).await {
+            Ok(Ok(Ok(answer))) => self.answered(ask, answer),
+            Ok(Ok(Err(error))) => {
+                let failure = Failure::new("the request broke off").note(error);
+                Err(self.with_death(failure).await?.into())
+            }
+            // The sender goes only with its request, which is ours.
+            Ok(Err(_)) | Err(_) => {
+                let lapse = Lapse::new(patience);
+                let failure = Failure::new(format!("no answer came within {lapse}"));
+                let failure = match &ask.answer {
+                    Some(answer) => failure.at(answer.span).label("this was to be the answer"),
+                    None => failure,
+                };
+                Err(self.with_death(failure).await?.into())
+            }
+        }
+    }
+
+    /// Posts in the background; what comes back is written down, and told.
+    fn post(&mut self, api: Api, question: Question) -> oneshot::Receiver<Result<Answer, String>> {
         let asked = [
             ("chat", question.chat.clone().into()),
             ("from", question.from.clone().into()),
@@ -33,29 +59,23 @@ impl Play<'_> {
         self.stage.write("ask.sent", asked);
         let (tell, told) = oneshot::channel();
         let journal = self.stage.journal().clone();
-        let posted = question.clone();
         self.stage.leave_open(async move {
-            let answer = api.ask(&posted).await.map_err(|error| root_cause(&error));
-            let mut fields = serde_json::Map::new();
-            fields.insert("chat".to_owned(), posted.chat.into());
-            match &answer {
-                Ok(answer) => {
-                    fields.insert("status".to_owned(), answer.status.into());
-                    fields.insert("text".to_owned(), answer.text.clone().into());
-                }
-                Err(error) => {
-                    fields.insert("error".to_owned(), error.clone().into());
-                }
-            }
-            journal.write("ask.answered", fields);
+            let answer = api.ask(&question).await.map_err(|error| root_cause(&error));
+            let came = match &answer {
+                Ok(answer) => vec![
+                    ("status", Value::from(answer.status)),
+                    ("text", answer.text.clone().into()),
+                ],
+                Err(error) => vec![("error", error.clone().into())],
+            };
+            let chat = ("chat", question.chat.into());
+            let fields = std::iter::once(chat).chain(came);
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            journal.write("ask.answered", fields.collect());
             // Nobody listens when the step asked for no answer.
             let (Ok(()) | Err(_)) = tell.send(answer);
         });
-        if ask.answer.is_none() && ask.status.is_none() {
-            return self.taken_in(&question, before, ask.within).await;
-        }
-        let patience = ask.within.map_or(PATIENCE, Lapse::length);
-        self.answered(ask, timeout(patience, told).await).await
+        told
     }
 
     async fn taken_in(
@@ -82,33 +102,10 @@ impl Play<'_> {
         }
         let lapse = Lapse::new(patience);
         let headline = format!("nanokimi did not take the message in within {lapse}");
-        Err(Failure::new(headline).into())
+        Err(self.with_death(Failure::new(headline)).await?.into())
     }
 
-    async fn answered(
-        &mut self,
-        ask: &Ask,
-        told: Result<
-            Result<Result<Answer, String>, oneshot::error::RecvError>,
-            tokio::time::error::Elapsed,
-        >,
-    ) -> Result<(), Trouble> {
-        let answer = match told {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(error))) => {
-                let failure = Failure::new("the request broke off").note(error);
-                return Err(self.with_death(failure).await?.into());
-            }
-            Ok(Err(_)) | Err(_) => {
-                let lapse = Lapse::new(ask.within.map_or(PATIENCE, Lapse::length));
-                let failure = Failure::new(format!("no answer came within {lapse}"));
-                let failure = match &ask.answer {
-                    Some(answer) => failure.at(answer.span).label("this was to be the answer"),
-                    None => failure,
-                };
-                return Err(self.with_death(failure).await?.into());
-            }
-        };
+    fn answered(&mut self, ask: &Ask, answer: Answer) -> Result<(), Trouble> {
         let status = ask.status.as_ref().map_or(200, |status| status.value);
         if answer.status != status {
             let failure = Failure::new("the answer has another status")

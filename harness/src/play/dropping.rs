@@ -34,6 +34,7 @@ impl Play<'_> {
             Some(name) => names.fill_text(name)?,
             None => format!("{:013}-drop.json", self.drops),
         };
+        fs::create_dir_all(&folder).map_err(StageError::Folder)?;
         let target = folder.join(&name);
         let json = |fields: &indexmap::IndexMap<String, Value>| {
             let fields: Map<String, Value> = fields.clone().into_iter().collect();
@@ -58,7 +59,6 @@ impl Play<'_> {
 }
 
 fn rename_into(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
     let aside = folder.join(format!("{name}.tmp"));
     fs::write(&aside, bytes)?;
     fs::rename(aside, folder.join(name))

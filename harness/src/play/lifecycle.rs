@@ -28,8 +28,10 @@ impl Play<'_> {
             return Ok(());
         }
         for (name, chat) in &self.scenario.file.chats {
-            // Without even `{}` it is left to its first message.
-            let Some(chat) = chat else { continue };
+            // Without even `{}` it is left to its first message; `main` is always there.
+            let Some(chat) = chat.as_ref().filter(|_| name != "main") else {
+                continue;
+            };
             let printed = self.stage.register(name, chat).await?;
             if printed.ended != Some(Ended::Code(0)) {
                 let failure = Failure::new(format!("the chat `{name}` could not be registered"));
@@ -58,6 +60,10 @@ impl Play<'_> {
                     .at(span)
                     .note(last_lines(&output))
                     .into())
+            }
+            (Started::Unusable { why }, _) => {
+                let failure = Failure::new("nanokimi said that it was ready, but cannot be used");
+                Err(failure.at(span).note(why).into())
             }
             (Started::Died { ended, output }, None) => {
                 let headline = format!("nanokimi died before it was ready: {ended}");

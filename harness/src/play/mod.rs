@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Trouble};
 use crate::judge::unexpected;
 use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
-use crate::stage::{Moved, Stage};
+use crate::stage::{Moved, Stage, StageError};
 
 pub use snapshots::Snapshots;
 
@@ -181,7 +181,18 @@ impl<'a> Play<'a> {
     }
 
     async fn moved(&mut self, to: &Value) -> Result<Moved, Trouble> {
-        let moved = self.stage.move_clock(to).await?;
+        let moved = match self.stage.move_clock(to).await {
+            Ok(moved) => moved,
+            Err(StageError::Http(error)) => {
+                let failure = Failure::new("nanokimi's HTTP API does not answer");
+                let failure = failure.note(error.to_string());
+                return Err(self.with_death(failure).await?.into());
+            }
+            Err(StageError::Clock(said)) => {
+                return Err(Failure::new(format!("the clock does not move: {said}")).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if moved.settled {
             return Ok(moved);
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::{PATIENCE, Play};
+use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::{Comparison, compare, told};
 use crate::scenario::{Expect, Hear, Lapse, Matcher, Names, Never, Sought, StateName};
@@ -446,7 +447,7 @@ fn unreadable(error: &StageError) -> Comparison {
         mismatches: vec![crate::judge::Mismatch {
             path: String::new(),
             expected: "a state that can be read".to_owned(),
-            actual: error.to_string(),
+            actual: chain(error),
         }],
         ..Comparison::default()
     }

@@ -138,11 +138,11 @@ mod tests {
 
     #[test]
     fn the_same_value_has_the_same_placeholder_wherever_it_stands() {
-        let mut redactor = Redactor::new(Path::new("/tmp/h/root"), &[]);
+        let mut redactor = Redactor::new(Path::new("/folder/root"), &[]);
         let value = json!({
             "session": "0b0cd1a7-8d4f-4f5c-9d55-0123456789ab",
             "group": "main",
-            "path": "/tmp/h/root/x",
+            "path": "/folder/root/x",
             "url": "http://127.0.0.1:4711/v1",
         });
         assert_eq!(

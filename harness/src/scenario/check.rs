@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 
 use mock_server::Script;
-use mock_server::yaml::{At, Content, Document, Mistake, Node, one_of};
+use mock_server::yaml::{At, Content, Document, Mistake, Node, Span, one_of};
 use serde_json::Value;
 
-use super::ScenarioFile;
 use super::matcher::Matcher;
-use super::sought::{Expect, Never, Sought};
-use super::step::{Hear, Step};
+use super::sought::{Expect, Never, Sought, StateName};
+use super::step::{Hear, Step, Subject};
 use super::templates::{names_in, shift_of_now};
+use super::{Chat, ScenarioFile};
 
 /// The events of the journal: what nanokimi reports, what the mocks see, what we do.
 const EVENTS: &[&str] = &[
@@ -55,6 +55,19 @@ const EVENTS: &[&str] = &[
     "clock.moved",
 ];
 
+/// The tables of nanokimi's store.
+const TABLES: &[&str] = &[
+    "chats",
+    "groups",
+    "messages",
+    "runs",
+    "outbox",
+    "sessions",
+    "tasks",
+    "task_runs",
+    "ipc_receipts",
+];
+
 pub(super) fn check(
     document: &Document,
     file: &ScenarioFile,
@@ -76,6 +89,7 @@ pub(super) fn check(
         mistakes.push(mistake);
     }
     check_settings(document, file, mistakes);
+    check_main(document, file, mistakes);
     let mut known = Known {
         chats: file
             .chats
@@ -112,7 +126,7 @@ fn doubtful_parts(document: &Document, mistakes: &[Mistake]) -> BTreeSet<String>
         .collect()
 }
 
-fn first_key(root: &Node) -> mock_server::yaml::Span {
+fn first_key(root: &Node) -> Span {
     match root.content() {
         Content::Map(entries) => entries.first().map_or(root.span(), |(key, _)| key.span),
         Content::Null
@@ -153,7 +167,16 @@ fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<M
     }
 }
 
-fn entry(document: &Document, keys: &[&str]) -> mock_server::yaml::Span {
+fn check_main(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
+    let main = file.chats.get("main").and_then(Option::as_ref);
+    if main.is_some_and(|main| *main != Chat::default()) {
+        let span = entry(document, &["chats", "main"]);
+        let mistake = Mistake::new(span, "the chat `main` is always there, as it is");
+        mistakes.push(mistake.help("give another chat these settings"));
+    }
+}
+
+fn entry(document: &Document, keys: &[&str]) -> Span {
     let found = keys
         .iter()
         .try_fold(document.root(), |node, key| node.get(key));
@@ -200,6 +223,13 @@ impl Known<'_> {
             Step::Expect(Expect { sought, .. }) | Step::Never(Never { sought, .. }) => {
                 self.check_sought(sought, turns_are_sure);
             }
+            Step::Snapshot(subjects) => {
+                for subject in subjects {
+                    if let Subject::State(state) = &subject.value {
+                        self.check_state(state, subject.span);
+                    }
+                }
+            }
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
                     .help("give one of: message, task, raw, symlink, fifo, size");
@@ -214,12 +244,22 @@ impl Known<'_> {
             | Step::Restart(_)
             | Step::Release(_)
             | Step::Settle(_)
-            | Step::Snapshot(_)
             | Step::Run(_) => {}
         }
     }
 
+    /// `span` is the nearest place to the name of the table that we know of.
+    fn check_state(&mut self, state: &StateName, span: Span) {
+        if let StateName::Table(table) = state {
+            let value = table.clone();
+            self.must_be_known("table", &At { value, span }, TABLES.iter().copied());
+        }
+    }
+
     fn check_sought(&mut self, sought: &Sought, turns_are_sure: bool) {
+        if let Sought::State { state, matcher } = sought {
+            self.check_state(state, matcher.span);
+        }
         let Sought::Event { event, fields } = sought else {
             return;
         };

@@ -117,7 +117,7 @@ impl Default for ClockStart {
 
 /// A chat and the group it belongs to, registered when nanokimi first runs. With nothing
 /// behind its name (`ada:`) it is left to register itself with its first message.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Chat {
     /// The group's folder; the chat's name if it is not given.

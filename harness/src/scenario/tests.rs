@@ -45,13 +45,14 @@ fn a_scenario_must_expect_something_and_tell_its_story() {
 #[test]
 fn unknown_names_are_told_with_the_nearest() {
     check(
-        "story: x\nchats: { family: {} }\nscript:\n  - { id: upload, hold: thinking, response: { content: x } }\nsteps:\n  - hear: { chat: famly, text: hi }\n  - release: thinkin\n  - expect: { event: llm.replay, where: { turn: uplod } }\n  - expect: { db.sessions: { some: { id: \"${sid}\" } } }\n",
+        "story: x\nchats: { family: {} }\nscript:\n  - { id: upload, hold: thinking, response: { content: x } }\nsteps:\n  - hear: { chat: famly, text: hi }\n  - release: thinkin\n  - expect: { event: llm.replay, where: { turn: uplod } }\n  - expect: { db.sessions: { some: { id: \"${sid}\" } } }\n  - snapshot: [db.session]\n",
         &[
             "6:19 unknown chat `famly` | did you mean `family`?",
             "7:14 unknown gate `thinkin` | did you mean `thinking`?",
             "8:22 unknown event `llm.replay` | did you mean `llm.reply`?",
             "8:49 unknown turn `uplod` | did you mean `upload`?",
             "9:42 `${sid}` is captured by no step before this one | use one of: now, root",
+            "10:16 unknown table `session` | did you mean `sessions`?",
         ],
     );
 }

@@ -15,6 +15,7 @@ mod ready;
 mod sse;
 mod states;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::chain::chain;
 use crate::scenario::{Chat, How, Scenario};
 
 pub use binaries::{Binaries, BinariesError};
@@ -44,25 +46,25 @@ use ready::Notifications;
 /// The harness or a mock broke, which says nothing about nanokimi.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
-    #[error("the scenario's folder cannot be made or written: {0}")]
+    #[error("the scenario's folder cannot be made or written")]
     Folder(#[source] std::io::Error),
-    #[error("the settings cannot be written as TOML: {0}")]
+    #[error("the settings cannot be written as TOML")]
     Settings(#[source] toml::ser::Error),
-    #[error("the mock server cannot be started: {0}")]
+    #[error("the mock server cannot be started")]
     Mock(#[source] mock_server::ListenError),
-    #[error("a mock broke: {0}")]
+    #[error("a mock broke")]
     Joined(#[source] std::io::Error),
     #[error("a mock panicked: {0}")]
     Panicked(String),
-    #[error("the model's script does not fit together: {0}")]
+    #[error("the model's script does not fit together")]
     Script(#[source] mock_server::ScriptError),
-    #[error("the trace cannot be written: {0}")]
+    #[error("the trace cannot be written")]
     Trace(#[source] std::io::Error),
-    #[error("a process cannot be started: {0}")]
+    #[error("a process cannot be started")]
     Spawn(#[source] std::io::Error),
-    #[error("a signal cannot be sent: {0}")]
+    #[error("a signal cannot be sent")]
     Signal(#[source] std::io::Error),
-    #[error("nanokimi's HTTP API does not answer: {0}")]
+    #[error("nanokimi's HTTP API does not answer")]
     Http(#[from] std::io::Error),
     #[error("the clock does not move: {0}")]
     Clock(String),
@@ -85,6 +87,10 @@ pub(crate) enum Started {
     /// It neither ended nor said that it was ready.
     Silent {
         output: String,
+    },
+    /// It said that it was ready, and cannot be used.
+    Unusable {
+        why: String,
     },
 }
 
@@ -215,13 +221,13 @@ impl Stage {
             return Ok(Started::Silent { output });
         };
         let address = ready.map_err(StageError::Spawn)?;
-        let told = "nanokimi was ready without saying where (X_HTTP_ADDR)";
-        let address = address.ok_or_else(|| StageError::Clock(told.to_owned()))?;
-        let token = fs_err::read_to_string(self.root().join("data/api-token"));
-        let token = token.map_err(StageError::Folder)?.trim().to_owned();
-        self.journal().hide(&token);
-        let api = Api::new(address, token);
-        let events = Events::follow(&api, self.journal().clone()).await?;
+        let (api, events) = match self.enter(address).await {
+            Ok(entered) => entered,
+            Err(why) => {
+                process.kill_group();
+                return Ok(Started::Unusable { why });
+            }
+        };
         self.write("process.ready", [("start", self.starts.into())]);
         self.running = Some(Running {
             process,
@@ -230,6 +236,18 @@ impl Stage {
             _notifications: notifications,
         });
         Ok(Started::Ready)
+    }
+
+    /// Finds the way in to a nanokimi that says it is ready; the error says what is amiss.
+    async fn enter(&self, address: Option<SocketAddr>) -> Result<(Api, Events), String> {
+        let address = address.ok_or("its notification has no X_HTTP_ADDR")?;
+        let token = fs_err::read_to_string(self.root().join("data/api-token"));
+        let token = token.map_err(|error| chain(&error))?.trim().to_owned();
+        self.journal().hide(&token);
+        let api = Api::new(address, token);
+        let events = Events::follow(&api, self.journal().clone()).await;
+        let events = events.map_err(|error| chain(&error))?;
+        Ok((api, events))
     }
 
     fn early_end(&self, process: &Process, ended: Option<Ended>) -> Result<Started, StageError> {
@@ -253,9 +271,11 @@ impl Stage {
         let Some(mut running) = self.running.take() else {
             return Ok(None);
         };
-        // What has been told by now is heard, so that a kill comes at the same point in each
-        // run; a signal gives no such order.
-        running.events.quiet().await;
+        if how == How::Kill {
+            // What has been told by now is heard first, so that a kill comes at the same point
+            // in each run. After a SIGTERM nanokimi tells all before it ends.
+            running.events.quiet().await;
+        }
         running.process.signal(match how {
             How::Term => Signal::TERM,
             How::Kill => Signal::KILL,

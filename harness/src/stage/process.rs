@@ -113,7 +113,10 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), StageError> {
-        // We have not waited for it yet, so the id is still its own.
+        if self.child.id().is_none() {
+            // It has ended, and its id may be another's by now.
+            return Ok(());
+        }
         kill_process(self.pid, signal).map_err(|error| StageError::Signal(error.into()))
     }
 

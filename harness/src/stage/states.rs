@@ -65,23 +65,44 @@ fn map_of(row: &Row<'_>, names: &[String]) -> Value {
     Value::Object(cells)
 }
 
+/// The text of a file; links are followed. Anything else is named, not opened: to read a
+/// FIFO is to wait for ever.
 fn content(path: &Path) -> Value {
+    match fs::metadata(path) {
+        Err(_missing) => Value::Null,
+        Ok(about) if about.is_file() => text(path),
+        Ok(about) if about.is_dir() => "[folder]".into(),
+        Ok(_) => "[special]".into(),
+    }
+}
+
+fn text(path: &Path) -> Value {
     fs::read(path).map_or(Value::Null, |bytes| {
         String::from_utf8_lossy(&bytes).into_owned().into()
     })
 }
 
-/// `[{path, text}]` in the order of paths.
+/// `[{path, kind, text}]` in the order of paths; only files have a text.
 fn files(root: &Path, glob: &str) -> Value {
     let parts: Vec<&str> = glob.split('/').collect();
     let mut found = Vec::new();
     gather(root, &parts, &mut found);
     found.sort();
-    let shown = |path: PathBuf| {
-        let relative = path.strip_prefix(root).map_or(path.as_path(), |path| path);
-        json!({ "path": relative, "text": content(&path) })
+    found.iter().map(|path| described(root, path)).collect()
+}
+
+fn described(root: &Path, path: &Path) -> Value {
+    let relative = path.strip_prefix(root).map_or(path, |path| path);
+    let kind = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_symlink() => "link",
+        Ok(about) if about.is_dir() => "folder",
+        Ok(about) if about.is_file() => {
+            return json!({ "path": relative, "kind": "file", "text": text(path) });
+        }
+        Ok(_) => "special",
+        Err(_gone) => "gone",
     };
-    found.into_iter().map(shown).collect()
+    json!({ "path": relative, "kind": kind })
 }
 
 /// `*` stands for any part of one name, `**` for any folders.
@@ -147,6 +168,22 @@ mod tests {
         check("**/*.json", &["a/b/y.json", "a/x.json"]);
         check("a/*", &["a/b", "a/x.json", "a/z.txt"]);
         check("none/*", &[]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_named_and_never_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let fifo = root.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", root.path().join("link")).unwrap();
+
+        let read = |name: &str| read_state(root.path(), &StateName::Files(name.into())).unwrap();
+
+        assert_eq!(read("fifo"), json!("[special]"));
+        assert_eq!(read("link"), json!("[special]"));
+        let listed = json!([{"path": "fifo", "kind": "special"}, {"path": "link", "kind": "link"}]);
+        assert_eq!(read("*"), listed);
     }
 
     #[test]
