@@ -288,6 +288,16 @@ impl EventLog {
         }
     }
 
+    /// Returns when the record is closed.
+    pub(crate) async fn closed(&self) {
+        let mut newest = self.newest.subscribe();
+        // `self` holds the sender, so the channel cannot close under us.
+        let (Ok(_) | Err(_)) = newest
+            .wait_for(|_number| self.lock().closed)
+            .await
+            .map(drop);
+    }
+
     /// The number of the newest event.
     #[must_use]
     pub(crate) fn newest(&self) -> u64 {
@@ -303,7 +313,8 @@ impl EventLog {
     fn after(&self, number: u64) -> Reading {
         let record = self.lock();
         let oldest = record.kept.front().map_or(1, |event| event.number);
-        let index = usize::try_from((number + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let index =
+            usize::try_from(number.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         match record.kept.get(index) {
             Some(event) => Reading::Event(Arc::clone(event)),
             None if record.closed => Reading::Closed,

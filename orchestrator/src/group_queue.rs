@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,24 @@ pub(crate) struct GroupQueue {
     arrivals: mpsc::Sender<(GroupFolder, Busy)>,
 }
 
+/// A place in the queue. Dropping it says that the group has something to do.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    // Options only because dropping gives both away.
+    place: Option<OwnedPermit<Said>>,
+    said: Option<Said>,
+}
+
+type Said = (GroupFolder, Busy);
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let (Some(place), Some(said)) = (self.place.take(), self.said.take()) {
+            place.send(said);
+        }
+    }
+}
+
 /// The queue's own end, to be served by one task.
 #[derive(Debug)]
 pub(crate) struct Arrivals(mpsc::Receiver<(GroupFolder, Busy)>);
@@ -35,6 +53,18 @@ impl GroupQueue {
     pub(crate) fn new() -> (Self, Arrivals) {
         let (arrivals, inbox) = mpsc::channel(ARRIVALS);
         (Self { arrivals }, Arrivals(inbox))
+    }
+
+    /// Takes a place in the queue for a group that is about to have something to do; none if the
+    /// queue has stopped. Take it before the work is stored: whoever stores it may be cut off.
+    pub(crate) async fn arriving(&self, group: GroupFolder, busy: Busy) -> Option<Arrival> {
+        match self.arrivals.clone().reserve_owned().await {
+            Ok(place) => Some(Arrival {
+                place: Some(place),
+                said: Some((group, busy)),
+            }),
+            Err(_stopped) => None,
+        }
     }
 
     /// Says that a group has something to do. Saying so twice is harmless, and so is saying it
@@ -102,7 +132,8 @@ pub(crate) struct Lanes {
     /// Groups with something to do, first come first served.
     /// Invariant: no group stands here twice.
     waiting: VecDeque<GroupFolder>,
-    /// Groups that failed, and when they try again. A new arrival does not wait for that.
+    /// Groups that failed, and when they try again. A new arrival waits for that, so that a
+    /// group that goes on talking does not use its attempts up at once.
     paused: BTreeMap<GroupFolder, Timestamp>,
 }
 
@@ -119,8 +150,7 @@ impl Lanes {
     }
 
     fn arrive(&mut self, group: GroupFolder) {
-        self.paused.remove(&group);
-        if !self.waiting.contains(&group) {
+        if !self.waiting.contains(&group) && !self.paused.contains_key(&group) {
             self.waiting.push_back(group);
         }
     }
@@ -132,9 +162,8 @@ impl Lanes {
             Next::Idle => {}
             Next::Again => self.arrive(group.clone()),
             Next::RetryAt(at) => {
-                if !self.waiting.contains(group) {
-                    self.paused.insert(group.clone(), at);
-                }
+                self.waiting.retain(|waiting| waiting != group);
+                self.paused.insert(group.clone(), at);
             }
         }
     }
@@ -151,6 +180,7 @@ impl Lanes {
             .map(|(group, _)| group.clone())
             .collect();
         for group in due {
+            self.paused.remove(&group);
             self.arrive(group);
         }
     }
@@ -242,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_arrival_does_not_wait_for_the_retry() {
-        check(1, "+1 !1 +1 -1 ~", "1 . 1 . .");
+    fn a_new_arrival_waits_for_the_retry_with_the_rest() {
+        check(1, "+1 !1 +1 ~ -1", "1 . . 1 .");
     }
 }

@@ -41,11 +41,12 @@ impl FromStr for ChatJid {
 
     fn from_str(text: &str) -> Result<Self, InvalidChatJid> {
         let digits = |user: &str| !user.is_empty() && user.bytes().all(|b| b.is_ascii_digit());
-        let known = match text.split_once('@') {
-            Some((user, "s.whatsapp.net" | "lid")) => digits(user),
+        let known = match (text.strip_prefix("http:"), text.split_once('@')) {
+            (Some(conversation), _) => is_conversation(conversation),
+            (None, Some((user, "s.whatsapp.net" | "lid"))) => digits(user),
             // Older group ids are `<creator>-<time>`.
-            Some((user, "g.us")) => user.split('-').all(digits),
-            _ => text.strip_prefix("http:").is_some_and(is_conversation),
+            (None, Some((user, "g.us"))) => user.split('-').all(digits),
+            (None, Some(_) | None) => false,
         };
         if known {
             Ok(Self(text.to_owned()))
@@ -277,6 +278,7 @@ mod tests {
             &[
                 "http:main",
                 "http:ada/trip",
+                "http:ada@g.us",
                 "12036@g.us",
                 "49151-1600@g.us",
                 "49151@s.whatsapp.net",

@@ -1,5 +1,6 @@
 //! One orchestrator per folder, held by a lock that the kernel frees however we end.
 
+use std::fs::TryLockError;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,11 +33,15 @@ fn open(root: &Path) -> io::Result<File> {
 /// Takes the folder, or says who has it.
 pub(crate) fn lock(root: &Path) -> Result<Instance, InstanceError> {
     let mut file = open(root)?;
-    if file.file().try_lock().is_err() {
-        return Err(InstanceError::Taken {
-            folder: root.to_owned(),
-            pid: holder(&mut file)?,
-        });
+    match file.file().try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(InstanceError::Taken {
+                folder: root.to_owned(),
+                pid: holder(&mut file)?,
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
     }
     file.file().set_len(0)?;
     file.rewind()?;
@@ -52,7 +57,8 @@ pub(crate) fn running(root: &Path) -> io::Result<Option<String>> {
     let mut file = open(root)?;
     match file.file().try_lock() {
         Ok(()) => Ok(None),
-        Err(_taken) => holder(&mut file).map(Some),
+        Err(TryLockError::WouldBlock) => holder(&mut file).map(Some),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

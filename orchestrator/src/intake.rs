@@ -54,14 +54,22 @@ impl Intake {
             text: new.content.clone(),
             triggered,
         };
+        // A client may hang up while its message is being stored, and this future ends with it:
+        // the place in the queue is used all the same.
+        let arrival = if triggered {
+            self.queue.arriving(group.folder.clone(), busy).await
+        } else {
+            None
+        };
         let Some(seq) = self.house.store.store_message(new, state).await? else {
             return Ok(Received::Duplicate);
         };
         self.house.events.tell(told);
-        if !triggered {
-            return Ok(Received::Waiting { seq });
-        }
-        self.queue.arrived(group.folder.clone(), busy).await;
-        Ok(Received::Queued { seq })
+        drop(arrival);
+        Ok(if triggered {
+            Received::Queued { seq }
+        } else {
+            Received::Waiting { seq }
+        })
     }
 }

@@ -41,6 +41,7 @@ mod run;
 pub use agent::{Guard, guard};
 pub use config::{Config, ConfigError};
 pub use run::{RunError, RunOptions, run};
+pub use store::StoreError;
 
 /// An error and its causes in one line: no error here repeats its cause.
 #[must_use]

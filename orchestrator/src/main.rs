@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use orchestrator::commands::{
     self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand,
 };
-use orchestrator::{Config, ConfigError, Guard, RunError, RunOptions, chain};
+use orchestrator::{Config, ConfigError, Guard, RunError, RunOptions, StoreError, chain};
 
 /// Runs chat agents for groups.
 #[derive(Parser)]
@@ -56,6 +56,8 @@ enum Command {
         parent: i32,
         #[arg(long)]
         grace_ms: u64,
+        #[arg(long)]
+        lock: PathBuf,
         #[arg(last = true, required = true)]
         agent: Vec<OsString>,
     },
@@ -102,7 +104,12 @@ impl Failure {
                 | RunError::Token(_)
                 | RunError::Home(_),
             )
-            | Self::Command(CommandError::NoInstallation(_)) => Exit::Folder,
+            | Self::Command(
+                CommandError::NoInstallation(_)
+                | CommandError::Store(
+                    StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Migrate { .. },
+                ),
+            ) => Exit::Folder,
             Self::Run(
                 RunError::NoSelf(_)
                 | RunError::Signals(_)
@@ -154,11 +161,13 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::AgentGuard {
             parent,
             grace_ms,
+            lock,
             agent,
         } => {
             let guard = Guard {
                 parent,
                 grace: Duration::from_millis(grace_ms),
+                lock,
                 command: agent,
             };
             return Ok(ExitCode::from(orchestrator::guard(guard).await?));

@@ -48,14 +48,12 @@ pub(crate) async fn serve(Woken(mut woken): Woken, house: House, channels: Chann
         house,
         channels,
         paused: BTreeMap::new(),
+        store_paused: None,
     };
     let mut awake = Some(sender.house.clock.busy(Work::Outbox));
     loop {
         sender.send_all().await;
-        let mut retry = sender
-            .house
-            .clock
-            .timer(sender.paused.values().min().copied());
+        let mut retry = sender.house.clock.timer(sender.next_try());
         drop(awake.take());
         tokio::select! {
             busy = woken.recv() => match busy {
@@ -73,12 +71,20 @@ struct Sender {
     channels: Channels,
     /// Chats whose oldest text failed, and when it is tried again.
     paused: BTreeMap<ChatJid, Timestamp>,
+    /// The store refused; when it is asked again.
+    store_paused: Option<Timestamp>,
 }
 
 impl Sender {
+    fn next_try(&self) -> Option<Timestamp> {
+        let chats = self.paused.values().copied();
+        chats.chain(self.store_paused).min()
+    }
+
     async fn send_all(&mut self) {
         let now = self.house.clock.now();
         self.paused.retain(|_, at| *at > now);
+        self.store_paused = None;
         loop {
             match self.send_heads().await {
                 Ok(0) => return,
@@ -88,6 +94,7 @@ impl Sender {
                         error = crate::chain(&error),
                         "the outbox cannot use the store"
                     );
+                    self.store_paused = Some(self.house.clock.after(LONGEST_RETRY));
                     return;
                 }
             }

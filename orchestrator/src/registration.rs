@@ -51,12 +51,19 @@ pub(crate) async fn of_conversation(house: &House, chat: ChatJid) -> Result<Grou
     let folder = free_folder(house, &name).await?;
     let new = NewGroup {
         folder,
-        chat,
+        chat: chat.clone(),
         name,
         trigger: TriggerRule::Always,
         is_main: false,
     };
-    register(house, new).await
+    match register(house, new).await {
+        // Two first messages at once: the other one was faster.
+        Err(StoreError::GroupConflict(conflict)) => {
+            let group = house.store.group_of_chat(chat).await?;
+            group.ok_or(StoreError::GroupConflict(conflict))
+        }
+        registered => registered,
+    }
 }
 
 /// The name itself where it can be a folder and is free, else one made from it.

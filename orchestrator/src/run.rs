@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, HomeError, prepare_credentials};
+use crate::agent::{Agent, Guards, HomeError, prepare_credentials};
 use crate::channel::{Channel, Channels};
 use crate::clock::Clock;
 use crate::clock_hand::{self, ClockHand};
@@ -75,7 +75,7 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
-    #[error("our own executable cannot be found, and it guards the agents")]
+    #[error("agents cannot be guarded: our own executable or the right to inherit is missing")]
     NoSelf(#[source] io::Error),
     #[error("signals cannot be listened for")]
     Signals(#[source] io::Error),
@@ -112,9 +112,9 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     registration::ensure_main(&house).await?;
     let grace = house.config.shutdown_grace;
     let running = start(house, listener, token).await?;
-    announce(address).map_err(RunError::Notify)?;
-
+    // Whoever is told that we are ready may tell us to stop.
     let (told, hurried) = signals().map_err(RunError::Signals)?;
+    announce(address).map_err(RunError::Notify)?;
     let ended = running.until(told, hurried, grace).await;
     tracing::info!("stopped");
     ended.map_err(RunError::Fault)
@@ -181,7 +181,8 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
     running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));
 
     let guard = std::env::current_exe().map_err(RunError::NoSelf)?;
-    let agent = Agent::new(house.clone(), ipc.clone(), guard);
+    let guards = Guards::new().map_err(RunError::NoSelf)?;
+    let agent = Agent::new(house.clone(), ipc.clone(), guard, guards);
     let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
     let lanes = Lanes::new(house.config.max_concurrent, waiting);
     running.add("group queue", |stop| {

@@ -17,12 +17,14 @@ pub(crate) enum ChangeError {
     Schedule(#[from] ScheduleError),
 }
 
-#[must_use]
-pub(crate) fn pause() -> TaskUpdate {
-    TaskUpdate {
+pub(crate) fn pause(task: &Task) -> Result<TaskUpdate, ChangeError> {
+    if task.status == TaskStatus::Completed {
+        return Err(ChangeError::Completed);
+    }
+    Ok(TaskUpdate {
         status: Some(TaskStatus::Paused),
         ..TaskUpdate::default()
-    }
+    })
 }
 
 /// A resumed task goes on at its next instant from now; what it missed while paused is past.

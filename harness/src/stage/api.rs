@@ -41,13 +41,10 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Moved {
     pub(crate) now: Timestamp,
-    #[serde(default)]
     pub(crate) settled: bool,
-    #[serde(default)]
     pub(crate) busy: Vec<String>,
     /// The number of the last event by then.
-    #[serde(default)]
-    pub(crate) last_event: Option<u64>,
+    pub(crate) last_event: u64,
 }
 
 impl Api {

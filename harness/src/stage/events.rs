@@ -46,10 +46,7 @@ impl Events {
     }
 
     /// Returns when event `number` is in the journal.
-    pub(crate) async fn caught_up(&self, number: Option<u64>) {
-        let Some(number) = number else {
-            return self.quiet().await;
-        };
+    pub(crate) async fn caught_up(&self, number: u64) {
         let mut seen = self.seen.clone();
         // If the stream has ended, what is missing will not come any more.
         drop(timeout(PATIENCE, seen.wait_for(|seen| *seen >= number)).await);

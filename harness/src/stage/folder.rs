@@ -86,7 +86,6 @@ fn settings(file: &ScenarioFile, binaries: &Binaries, mock_url: &str) -> Map<Str
     let mut set = |key: &str, value: &str| settings.insert(key.to_owned(), value.into());
     set("time_zone", zone);
     set("http_listen", "127.0.0.1:0");
-    set("ipc_scan_interval", "250ms");
     set("agent_runtime", "host");
     set("agent_runner", &binaries.agent_runner.to_string_lossy());
     set("llm_base_url", &format!("{mock_url}/api/v1"));

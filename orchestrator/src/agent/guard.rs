@@ -6,9 +6,12 @@
 //! the orchestrator dies (even by `kill -9`), it ends every process below itself and goes.
 
 use std::ffi::OsString;
+use std::fs::TryLockError;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs_err::File;
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group,
     set_child_subreaper, set_parent_process_death_signal, wait,
@@ -23,8 +26,14 @@ pub struct Guard {
     pub parent: i32,
     /// How long the agent may take to end after it was asked to.
     pub grace: Duration,
+    /// Held as long as anything of the agent is alive, so that its successor waits for that.
+    pub lock: PathBuf,
     pub command: Vec<OsString>,
 }
+
+/// How often a lock is looked at, and how long its holder may take to end.
+const LOOK: Duration = Duration::from_millis(10);
+const PREDECESSOR: Duration = Duration::from_secs(10);
 
 /// The exit code of a shell for a process that a signal ended.
 const SIGNALLED: i32 = 128;
@@ -39,6 +48,10 @@ pub async fn guard(guard: Guard) -> io::Result<u8> {
     if getppid().map(Pid::as_raw_pid) != Some(guard.parent) {
         return Ok(1);
     }
+    let _lock = tokio::select! {
+        lock = take_lock(&guard.lock) => lock?,
+        _ = told.recv() => return Ok(1),
+    };
     let Some((program, arguments)) = guard.command.split_first() else {
         return Err(io::Error::other("nothing to guard"));
     };
@@ -56,6 +69,30 @@ pub async fn guard(guard: Guard) -> io::Result<u8> {
         SIGNALLED + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)
     });
     Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// Waits until no earlier agent of the group is alive. The kernel frees the lock however its
+/// holder ends, but tells nobody, so we have to look.
+async fn take_lock(path: &Path) -> io::Result<File> {
+    let mut options = fs_err::OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    let mut looks = tokio::time::interval(LOOK);
+    let until = tokio::time::Instant::now() + PREDECESSOR;
+    while let Err(error) = file.file().try_lock() {
+        if let TryLockError::Error(error) = error {
+            return Err(error);
+        }
+        if tokio::time::Instant::now() > until {
+            let message = "an earlier agent of this group is still alive";
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+        }
+        looks.tick().await;
+    }
+    Ok(file)
 }
 
 async fn ask_to_end(agent: &mut Child, grace: Duration) -> io::Result<std::process::ExitStatus> {
@@ -86,7 +123,7 @@ fn end_all_below() -> io::Result<()> {
     }
 }
 
-fn ignore_gone(sent: rustix::io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_gone(sent: rustix::io::Result<()>) -> io::Result<()> {
     match sent {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
@@ -94,7 +131,7 @@ fn ignore_gone(sent: rustix::io::Result<()>) -> io::Result<()> {
 }
 
 /// The processes whose parent we are, from `/proc`.
-fn children() -> io::Result<Vec<Pid>> {
+pub(super) fn children() -> io::Result<Vec<Pid>> {
     let ours = getpid();
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc")? {

@@ -27,6 +27,8 @@ pub(super) struct Home {
     /// `$HOME`: its `.kimi` holds the sessions, one home per group.
     pub(super) home: PathBuf,
     pub(super) credentials: PathBuf,
+    /// Held by the guard of the group's agent.
+    pub(super) lock: PathBuf,
 }
 
 /// A folder or file that could not be made ready.
@@ -67,6 +69,7 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
+            lock: root.join("data/sessions").join(format!(".{folder}.lock")),
         })
     }
 

@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod guard;
+mod guards;
 mod home;
 mod lines;
 mod process;
@@ -11,6 +12,7 @@ mod prompt;
 mod run_log;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_protocol::AgentErrorKind;
@@ -21,6 +23,7 @@ use crate::ipc::IpcWatch;
 use crate::store::Claim;
 
 pub use guard::{Guard, guard};
+pub(crate) use guards::Guards;
 pub(crate) use home::{HomeError, prepare_credentials};
 pub(crate) use process::AgentProcess;
 
@@ -30,7 +33,8 @@ pub(crate) struct Agent {
     house: House,
     ipc: IpcWatch,
     /// Our own executable, which guards each agent.
-    guard: Arc<std::path::PathBuf>,
+    guard: Arc<PathBuf>,
+    guards: Guards,
 }
 
 /// How an agent ended.
@@ -86,11 +90,12 @@ impl fmt::Display for AgentFault {
 
 impl Agent {
     #[must_use]
-    pub(crate) fn new(house: House, ipc: IpcWatch, guard: std::path::PathBuf) -> Self {
+    pub(crate) fn new(house: House, ipc: IpcWatch, guard: PathBuf, guards: Guards) -> Self {
         Self {
             house,
             ipc,
             guard: Arc::new(guard),
+            guards,
         }
     }
 
@@ -111,7 +116,7 @@ impl Agent {
             group = %claim.group.folder, run = %claim.run, runtime = "host",
             "Spawning agent process"
         );
-        AgentProcess::spawn(&self.house, &self.guard, home, &input)
+        AgentProcess::spawn(&self.house, (&self.guard, &self.guards), home, &input)
             .map_err(|error| AgentFault::retryable(crate::chain(&error)))
     }
 }

@@ -3,6 +3,7 @@
 //! Time here is real time: a process does not care what the clock of schedules says.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::guards::Guards;
 use super::home::Home;
 use super::lines::{Line, Lines};
 use super::run_log::RunLog;
@@ -32,6 +34,8 @@ const QUOTED: usize = 200;
 #[derive(Debug)]
 pub(crate) struct AgentProcess {
     guard: Child,
+    pid: Pid,
+    guards: Guards,
     stdout: Lines<BufReader<ChildStdout>>,
     /// Feeds stdin; drains stderr and returns its last part.
     streams: JoinSet<String>,
@@ -42,7 +46,10 @@ pub(crate) struct AgentProcess {
     deadline: Instant,
     grace: Duration,
     stopping: bool,
+    /// It has had its time, or is not listened to any more.
     overdue: bool,
+    /// It has said that it is done.
+    finished: bool,
     started: Instant,
 }
 
@@ -62,7 +69,7 @@ pub(super) enum StartError {
 impl AgentProcess {
     pub(super) fn spawn(
         house: &House,
-        guard: &Path,
+        (guard, guards): (&Path, &Guards),
         home: Home,
         input: &AgentInput,
     ) -> Result<Self, StartError> {
@@ -75,6 +82,8 @@ impl AgentProcess {
             .arg("agent-guard")
             .args(["--parent".into(), std::process::id().to_string()])
             .args(["--grace-ms".into(), TO_END.as_millis().to_string()])
+            .arg("--lock")
+            .arg(&home.lock)
             .arg("--")
             .arg(&config.agent_runner)
             .env_clear()
@@ -84,9 +93,11 @@ impl AgentProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(StartError::Spawn)?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pid = pid.ok_or_else(|| StartError::Spawn(std::io::Error::other("it has ended")))?;
+        guards.started(pid);
         let text = serde_json::to_vec(input).map_err(StartError::Input)?;
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -101,6 +112,8 @@ impl AgentProcess {
         let started = Instant::now();
         Ok(Self {
             guard: child,
+            pid,
+            guards: guards.clone(),
             stdout: Lines::new(BufReader::new(stdout), config.agent_max_output),
             streams,
             log,
@@ -110,6 +123,7 @@ impl AgentProcess {
             grace: config.shutdown_grace.saturating_sub(TO_END + GUARD_TO_END),
             stopping: false,
             overdue: false,
+            finished: false,
             started,
         })
     }
@@ -151,7 +165,7 @@ impl AgentProcess {
         let event = serde_json::from_slice(bytes);
         match event {
             Ok(event) if !cut => {
-                if !self.stopping {
+                if !self.stopping && !self.finished {
                     self.deadline = Instant::now() + self.patience;
                 }
                 Some(event)
@@ -159,6 +173,18 @@ impl AgentProcess {
             // Noise is for the log alone.
             Ok(_) | Err(_) => None,
         }
+    }
+
+    /// The agent has said that it is done: it has a moment to end, and has succeeded even if it
+    /// does not.
+    pub(crate) fn has_finished(&mut self) {
+        self.finished = true;
+        self.deadline = self.deadline.min(Instant::now() + TO_END);
+    }
+
+    /// Does not listen any more; [`Self::end`] will not wait.
+    pub(crate) fn give_up(&mut self) {
+        self.overdue = true;
     }
 
     /// Ends the process if it has not ended, and says how it went.
@@ -170,6 +196,10 @@ impl AgentProcess {
                 return AgentEnd::Failed(AgentFault::retryable(message));
             }
         };
+        let was_killed = status.signal().is_some();
+        if let Err(error) = self.guards.ended(self.pid, was_killed) {
+            tracing::error!(group = %self.home.folder, %error, "what a killed guard left behind cannot be ended");
+        }
         let stderr = self.collect_stderr().await;
         self.log.line(&format!(
             "\nExit Code: {status}\nDuration: {} ms",
@@ -177,6 +207,9 @@ impl AgentProcess {
         ));
         if let Err(error) = self.home.settle() {
             tracing::warn!(group = %self.home.folder, %error, "BOOTSTRAP.md could not be settled");
+        }
+        if self.finished {
+            return AgentEnd::Done;
         }
         if self.overdue && self.stopping {
             return AgentEnd::Interrupted;
@@ -200,12 +233,8 @@ impl AgentProcess {
         {
             return status;
         }
-        let guard = self
-            .guard
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(guard) = guard
-            && let Err(error) = kill_process(guard, Signal::TERM)
+        if self.guard.id().is_some()
+            && let Err(error) = kill_process(self.pid, Signal::TERM)
         {
             self.log
                 .line(&format!("the guard cannot be told to stop: {error}"));

@@ -29,9 +29,19 @@ pub(super) fn input(house: &House, claim: &Claim, session: Option<&SessionId>) -
     }
 }
 
+/// How much of what called nobody is told: the newest.
+const CONTEXT: usize = 100;
+
 fn conversation(house: &House, messages: &[StoredMessage]) -> String {
-    let lines: String = messages
-        .iter()
+    let context = messages.iter().filter(|message| message.is_context).count();
+    let left_out = context.saturating_sub(CONTEXT);
+    let mut skipped = 0;
+    let told = messages.iter().filter(|message| {
+        let skip = message.is_context && skipped < left_out;
+        skipped += usize::from(skip);
+        !skip
+    });
+    let lines: String = told
         .map(|message| {
             format!(
                 "<message sender=\"{}\" time=\"{}\">{}</message>\n",
@@ -41,7 +51,11 @@ fn conversation(house: &House, messages: &[StoredMessage]) -> String {
             )
         })
         .collect();
-    format!("<messages>\n{lines}</messages>")
+    let omitted = match left_out {
+        0 => String::new(),
+        left_out => format!("<omitted messages=\"{left_out}\" />\n"),
+    };
+    format!("<messages>\n{omitted}{lines}</messages>")
 }
 
 /// An instant as people in the configured zone would write it, to the second.

@@ -43,7 +43,10 @@ pub async fn tasks(
             "no tasks are scheduled",
         ),
         TasksCommand::Pause { id } => {
-            change(&store, id, task_changes::pause(), "paused", out).await
+            let task = existing(&store, &id).await?;
+            let update = task_changes::pause(&task)
+                .map_err(|error| CommandError::Refused(crate::chain(&error)))?;
+            change(&store, id, update, "paused", out).await
         }
         TasksCommand::Resume { id } => {
             let task = existing(&store, &id).await?;

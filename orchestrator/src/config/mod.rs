@@ -130,7 +130,7 @@ impl Config {
             output,
         );
         let ipc_scan_interval = sources.read("ipc_scan_interval", DURATION, duration);
-        let shutdown_grace = sources.read("shutdown_grace", DURATION, duration);
+        let shutdown_grace = sources.read("shutdown_grace", "a duration of at least 4s", grace);
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
         let llm_model = sources.read_optional("llm_model", "a model's name", name);
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
@@ -169,6 +169,15 @@ impl Config {
     #[must_use]
     pub fn lines(&self) -> &[SettingLine] {
         &self.lines
+    }
+
+    /// A text without what must not stand in it.
+    #[must_use]
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let secrets = self.secrets();
+        secrets.iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "[secret]")
+        })
     }
 
     /// What must not stand in any log.
@@ -248,6 +257,11 @@ fn concurrent(text: &str) -> Option<usize> {
 
 fn output(text: &str) -> Option<usize> {
     parsed(text).filter(|bytes| *bytes >= 64 * 1024)
+}
+
+/// Ending an agent that does not want to takes three seconds of it.
+fn grace(text: &str) -> Option<Duration> {
+    duration(text).filter(|span| *span >= Duration::from_secs(4))
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::problem::Problem;
 use crate::events::{Event, EventReader, RunOutcome};
-use crate::ids::RunId;
+use crate::ids::{ChatJid, RunId};
 
 /// What a waiting client hears next.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) enum Heard {
 #[derive(Debug)]
 pub(super) struct Answer {
     reader: EventReader,
+    chat: ChatJid,
     /// Sequence number of the message.
     message: i64,
     run: Option<RunId>,
@@ -29,9 +30,10 @@ pub(super) struct Answer {
 
 impl Answer {
     /// `reader` must stand where it was before the message was taken in.
-    pub(super) fn new(reader: EventReader, message: i64) -> Self {
+    pub(super) fn new(reader: EventReader, chat: ChatJid, message: i64) -> Self {
         Self {
             reader,
+            chat,
             message,
             run: None,
             heard: 0,
@@ -61,12 +63,14 @@ impl Answer {
                 self.heard = 0;
                 None
             }
+            // The main group's agent may write to other chats meanwhile; that is not for here.
             Event::MessageSent {
+                chat,
                 run: Some(run),
                 text,
                 id,
                 ..
-            } if self.run.as_ref() == Some(run) => {
+            } if self.run.as_ref() == Some(run) && self.chat == *chat => {
                 // What an agent sends by IPC has an id of its own and is no output.
                 self.heard += u32::from(id.starts_with(run.as_str()));
                 Some(Heard::Text(text.clone()))

@@ -35,6 +35,8 @@ struct Settled {
     settled: bool,
     /// What was still at work.
     busy: Vec<&'static str>,
+    /// The number of the newest event: all that the move set off has been told up to here.
+    last_event: u64,
 }
 
 pub(super) async fn advance(State(api): State<Api>, body: Bytes) -> Result<Response, Problem> {
@@ -70,5 +72,6 @@ pub(super) async fn advance(State(api): State<Api>, body: Bytes) -> Result<Respo
         now: moved.now,
         settled: moved.busy.is_empty(),
         busy: moved.busy,
+        last_event: api.house.events.newest(),
     }))
 }

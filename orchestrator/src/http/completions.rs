@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -96,7 +97,12 @@ struct Heading {
     session: String,
 }
 
-pub(super) async fn complete(State(api): State<Api>, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn complete(
+    State(api): State<Api>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body =
+        body.map_err(|rejected| Problem::new(rejected.status(), "body", rejected.body_text()))?;
     if api.stop.is_cancelled() {
         return Err(Problem::stopping());
     }
@@ -116,7 +122,7 @@ pub(super) async fn complete(State(api): State<Api>, body: Bytes) -> Result<Resp
     };
     let reader = api.house.events.read_after(api.house.events.newest());
     let new = NewMessage {
-        chat,
+        chat: chat.clone(),
         id,
         sender: sender.clone(),
         sender_name: sender,
@@ -125,7 +131,7 @@ pub(super) async fn complete(State(api): State<Api>, body: Bytes) -> Result<Resp
     };
     match api.intake.receive(&group, new).await? {
         Received::Queued { seq } => {
-            let answer = Answer::new(reader, seq);
+            let answer = Answer::new(reader, chat, seq);
             if request.stream {
                 Ok(streamed(heading, answer))
             } else {

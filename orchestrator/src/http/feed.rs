@@ -22,7 +22,9 @@ pub(super) async fn events(
             .parse()
             .map_err(|_foreign| Problem::bad_request("`Last-Event-ID` is no number of ours"))?,
     };
-    let reader = api.house.events.read_after(after);
+    // A number from before our start means nothing here; the reader has missed all there is.
+    let known = after <= api.house.events.newest();
+    let reader = api.house.events.read_after(if known { after } else { 0 });
     let frames = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         // Every event is made of text and numbers, which always serialise.

@@ -12,13 +12,17 @@ mod problem;
 mod token;
 mod views;
 
+use std::future::IntoFuture;
 use std::io;
+use std::pin::pin;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock_hand::ClockHand;
@@ -30,6 +34,9 @@ pub(crate) use token::{Token, TokenError};
 
 /// No chat message is longer.
 const LARGEST_BODY: usize = 1024 * 1024;
+
+/// How long connections have to take what is left for them at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the routes share.
 #[derive(Clone, Debug)]
@@ -53,9 +60,16 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> io::Result<()> {
             tracing::debug!(%error, "a connection cannot be set to TCP_NODELAY");
         }
     });
-    axum::serve(listener, router(api))
+    let events = api.house.events.clone();
+    let served = axum::serve(listener, router(api))
         .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
+        .into_future();
+    let mut served = pin!(served);
+    tokio::select! {
+        served = &mut served => served,
+        // All that could be answered has been: who still sends or does not read is cut off.
+        () = events.closed() => timeout(LAST_WORDS, served).await.unwrap_or(Ok(())),
+    }
 }
 
 fn router(api: Api) -> Router {

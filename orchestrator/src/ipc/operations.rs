@@ -150,7 +150,7 @@ impl Operations {
         match task {
             IpcTask::ScheduleTask { .. } => self.schedule(order, task).await,
             IpcTask::PauseTask { task_id } => {
-                let change = |_: &Task| Ok(task_changes::pause());
+                let change = |task: &Task| task_changes::pause(task);
                 self.change_task(order, &task_id, TaskChange::Paused, change)
                     .await
             }

@@ -48,6 +48,10 @@ pub enum GroupConflict {
     ChatTaken { chat: ChatJid, folder: String },
     #[error("`{0}` is the main group already; there is only one")]
     MainTaken(String),
+    #[error(
+        "an agent of `{0}` is at work, or was when nanokimi was killed; wait for it, or start nanokimi once"
+    )]
+    Busy(String),
     #[error("the folder `main` is reserved for the main group")]
     MainReserved,
 }
@@ -97,9 +101,18 @@ impl Store {
         .await
     }
 
-    /// Forgets a group that has no history; says whether there was one to forget.
+    /// Forgets a group, its tasks and its session; says whether there was one to forget. Its
+    /// messages stay, and what was not answered waits for the group to come back.
     pub(crate) async fn remove_group(&self, folder: GroupFolder) -> Result<bool, StoreError> {
         self.call(move |tx| {
+            let live: bool = tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM runs WHERE group_folder = ?1 AND state = 'in_flight')",
+                [folder.as_str()],
+                |row| row.get(0),
+            )?;
+            if live {
+                return Err(GroupConflict::Busy(folder.to_string()).into());
+            }
             tx.execute("DELETE FROM sessions WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute("DELETE FROM tasks WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute(

@@ -51,6 +51,8 @@ pub(crate) struct StoredMessage {
     pub sender_name: String,
     pub content: String,
     pub sent_at: Timestamp,
+    /// It called nobody: it is told as context, and may be left out where there is too much.
+    pub is_context: bool,
 }
 
 /// One line of a conversation.
@@ -139,14 +141,16 @@ fn history_line(row: &Row<'_>) -> rusqlite::Result<HistoryLine> {
     })
 }
 
-/// Everything a claim on `chat` takes: the waiting context and the queued messages.
+/// Everything a claim on `chat` takes: the waiting context, the queued messages, and what was
+/// given up once, which gets one more chance.
 pub(super) fn open_messages(
     tx: &Transaction<'_>,
     chat: &str,
 ) -> Result<Vec<StoredMessage>, StoreError> {
     let mut rows = tx.prepare_cached(
-        "SELECT seq, sender_name, content, sent_at FROM messages
-         WHERE chat_jid = ?1 AND state IN ('waiting', 'queued') ORDER BY seq",
+        "SELECT seq, sender_name, content, sent_at, state = 'waiting' AS is_context FROM messages
+         WHERE chat_jid = ?1 AND (state IN ('waiting', 'queued') OR (state = 'failed' AND given_up = 1))
+         ORDER BY seq",
     )?;
     let messages = rows
         .query_map([chat], |row| {
@@ -155,6 +159,7 @@ pub(super) fn open_messages(
                 sender_name: row.get("sender_name")?,
                 content: row.get("content")?,
                 sent_at: parsed(row, "sent_at")?,
+                is_context: row.get("is_context")?,
             })
         })?
         .collect::<Result<_, _>>()?;

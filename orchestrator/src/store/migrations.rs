@@ -40,6 +40,8 @@ CREATE TABLE messages (
     sent_at TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('waiting','queued','in_flight','answered','failed')),
     attempts INTEGER NOT NULL DEFAULT 0,
+    -- How often it was given up; after the first time the next message takes it along.
+    given_up INTEGER NOT NULL DEFAULT 0,
     run_id TEXT REFERENCES runs(id),
     UNIQUE (chat_jid, id)
 ) STRICT;

@@ -77,6 +77,12 @@ fn settle_answered(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<
         params![run.as_str(), instant(now)],
     )?;
     tx.execute(
+        "INSERT INTO task_runs (task_id, run_id, due_at, ended_at, duration_ms, outcome)
+         SELECT task_id, id, due_at, ?2, 0, 'interrupted' FROM runs
+         WHERE id = ?1 AND task_id IN (SELECT id FROM tasks)",
+        params![run.as_str(), instant(now)],
+    )?;
+    tx.execute(
         "UPDATE tasks SET last_run = ?2,
                 last_result = 'interrupted after it had spoken',
                 status = CASE WHEN next_run IS NULL THEN 'completed' ELSE status END

@@ -221,7 +221,7 @@ fn claim_messages(
     )?;
     tx.execute(
         "UPDATE messages SET state = 'in_flight', run_id = ?2, attempts = ?3
-         WHERE chat_jid = ?1 AND state IN ('waiting', 'queued')",
+         WHERE chat_jid = ?1 AND (state IN ('waiting', 'queued') OR (state = 'failed' AND given_up = 1))",
         params![chat, run.as_str(), attempt],
     )?;
     Ok(Some(Claim {
@@ -312,14 +312,14 @@ fn give_back_messages(
         | Release::GiveUp { .. }
         | Release::Interrupted => None,
     };
-    let state = if given_up.is_some() {
-        "failed"
-    } else {
-        "answered"
+    let (state, given_up_once) = match given_up {
+        Some(_) => ("failed", 1),
+        None => ("answered", 0),
     };
     tx.execute(
-        "UPDATE messages SET state = ?2 WHERE run_id = ?1 AND state = 'in_flight'",
-        params![run, state],
+        "UPDATE messages SET state = ?2, given_up = given_up + ?3
+         WHERE run_id = ?1 AND state = 'in_flight'",
+        params![run, state, given_up_once],
     )?;
     if let Some(report) = given_up {
         let text = NewText {

@@ -179,6 +179,44 @@ async fn giving_up_is_said_in_the_chat() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_gets_one_more_chance_with_the_next_message() {
+    let house = house().await;
+    let give_up = || Release::GiveUp {
+        error: "boom".to_owned(),
+        report: "I could not answer".to_owned(),
+    };
+    house.write("m1", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    house.release(&claim, give_up()).await;
+    assert!(house.claim().await.is_none(), "not by itself");
+
+    house.write("m2", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    assert_eq!(texts(&claim), ["text of m1", "text of m2"]);
+    assert_eq!(claim.attempt, 1);
+    house.release(&claim, give_up()).await;
+
+    house.write("m3", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    assert_eq!(texts(&claim), ["text of m2", "text of m3"]);
+}
+
+#[tokio::test]
+async fn a_group_is_not_removed_under_its_agent_and_keeps_its_messages() {
+    let house = house().await;
+    house.write("m1", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    let busy = house.store.remove_group(folder("ada")).await;
+    assert!(matches!(
+        busy,
+        Err(StoreError::GroupConflict(GroupConflict::Busy(_)))
+    ));
+    house.release(&claim, retry()).await;
+    assert!(house.store.remove_group(folder("ada")).await.unwrap());
+    assert_eq!(house.messages().await, "1 queued");
+}
+
+#[tokio::test]
 async fn our_own_stop_does_not_count_as_an_attempt() {
     let house = house().await;
     house.write("m1", MessageState::Queued).await;
@@ -297,7 +335,8 @@ async fn a_task_paused_while_it_waits_for_its_turn_does_not_run() {
         .unwrap();
     let next = |_: &Task, _| Ok(Some(at("11:00:00")));
     house.store.claim_due(at("10:00:00"), next).await.unwrap();
-    let pause = crate::task_changes::pause();
+    let task = house.store.tasks(None).await.unwrap().remove(0);
+    let pause = crate::task_changes::pause(&task).unwrap();
     house
         .store
         .update_task("task-1".parse().unwrap(), pause)

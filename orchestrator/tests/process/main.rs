@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod agents;
 mod api;
+mod ends;
 mod stage;
 mod start;

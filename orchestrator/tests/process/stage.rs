@@ -6,10 +6,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Nothing here takes longer on a machine that works.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Stage {
     pub(crate) root: TempDir,
@@ -74,6 +75,12 @@ impl Stage {
         assert!(said.contains(says), "{said}");
     }
 
+    /// Tells a running orchestrator to stop, so that requests that wait for it end.
+    pub(crate) fn stop(&self, running: &Running) {
+        let pid = Pid::from_raw(running.process.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let socket = self.root.path().join("notify");
         let (Ok(()) | Err(_)) = fs_err::remove_file(&socket);
@@ -123,6 +130,38 @@ impl Running {
         // It may have answered, and hung up, before it has read a body it does not want.
         let (Ok(()) | Err(_)) = connection.write_all(body.as_bytes());
         read_answer(&mut connection)
+    }
+
+    /// Sends a request and does not wait for the answer; hangs up when the connection is dropped.
+    #[must_use]
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        let mut connection = self.send_half(&head);
+        connection.write_all(body.as_bytes()).unwrap();
+        connection
+    }
+
+    /// Sends some bytes; the connection lives as long as what is returned.
+    pub(crate) fn send_half(&self, bytes: &str) -> TcpStream {
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection.write_all(bytes.as_bytes()).unwrap();
+        connection
+    }
+
+    /// The exit code, when it comes.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
+    /// Kills the process, and it alone.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// The first bytes of a stream that does not end, until `wanted` is among them.

@@ -1,0 +1,233 @@
+//! One turn of a group: claim what stands in the store, run the agent, keep what it says,
+//! give the claim back.
+//!
+//! It neither decides when a group runs (the queue does) nor how an agent is run (`agent` does).
+
+mod hearing;
+
+use std::time::Duration;
+
+use agent_protocol::AgentErrorKind;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, AgentEnd, AgentFault};
+use crate::clock::{Clock, Work};
+use crate::events::{Event, RunOutcome};
+use crate::house::House;
+use crate::ids::GroupFolder;
+use crate::ipc::IpcWatch;
+use crate::outbox::Outbox;
+use crate::store::{Claim, Release, Released, Unit};
+
+use hearing::Ran;
+
+/// A batch of messages is tried once, and again this often.
+const RETRIES: u32 = 5;
+/// Before the first retry; doubled for each one after.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// When the store itself refuses, e.g. because the disk is full.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// Takes turns; one handle serves all groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    house: House,
+    agent: Agent,
+    outbox: Outbox,
+    ipc: IpcWatch,
+}
+
+/// What a group does after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It had nothing to do.
+    Idle,
+    /// It may have more to do.
+    Again,
+    /// It failed, and what it had to do stands in the store again.
+    RetryAt(Timestamp),
+}
+
+impl Turns {
+    #[must_use]
+    pub(crate) fn new(house: House, agent: Agent, outbox: Outbox, ipc: IpcWatch) -> Self {
+        Self {
+            house,
+            agent,
+            outbox,
+            ipc,
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.house.clock
+    }
+
+    /// Takes one unit of work of the group, if it has one.
+    pub(crate) async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
+        let now = self.house.clock.now();
+        let claim = match self.house.store.claim(folder.clone(), now).await {
+            Ok(Some(claim)) => claim,
+            Ok(None) => return Next::Idle,
+            Err(error) => {
+                tracing::error!(group = %folder, error = crate::chain(&error), "no work can be claimed");
+                return Next::RetryAt(self.house.clock.after(STORE_RETRY));
+            }
+        };
+        self.house.events.tell(started(&claim));
+        let ran = self.run_healing(&claim, &stop).await;
+        // What the agent dropped into its IPC folder before it ended is part of this turn.
+        self.ipc.drain(folder).await;
+        self.end(claim, ran, &stop).await
+    }
+
+    /// Runs the agent, and once more in a fresh session if the old one is dead.
+    async fn run_healing(&self, claim: &Claim, stop: &CancellationToken) -> Ran {
+        let ran = self.run(claim, claim.session.as_ref(), stop).await;
+        let dead = match (&claim.session, &ran.end) {
+            (Some(session), AgentEnd::Failed(fault))
+                if fault.kind == Some(AgentErrorKind::SessionNotFound) =>
+            {
+                session
+            }
+            (None | Some(_), AgentEnd::Done | AgentEnd::Failed(_) | AgentEnd::Interrupted) => {
+                return ran;
+            }
+        };
+        let group = &claim.group.folder;
+        tracing::warn!(%group, session_id = %dead, "the session is gone; starting a fresh one");
+        let dropped = self.house.store.drop_session(group.clone(), dead.clone());
+        if let Err(error) = dropped.await {
+            tracing::error!(%group, error = crate::chain(&error), "the dead session cannot be forgotten");
+            return ran;
+        }
+        self.house.events.tell(Event::SessionDropped {
+            group: group.clone(),
+            session: dead.clone(),
+            reason: "the agent could not find it".to_owned(),
+        });
+        self.run(claim, None, stop).await
+    }
+
+    async fn end(&self, claim: Claim, ran: Ran, stop: &CancellationToken) -> Next {
+        let busy = self.house.clock.busy(Work::Outbox);
+        let release = release_for(&claim, &ran, stop.is_cancelled());
+        let Some(released) = self.release(&claim, &release, stop).await else {
+            return Next::Idle;
+        };
+        let retry_at = released.requeued.then(|| {
+            let doubled = 2u32.pow(claim.attempt.saturating_sub(1).min(10));
+            self.house.clock.after(FIRST_RETRY * doubled)
+        });
+        let retry_at = retry_at.filter(|_| matches!(release, Release::Retry { .. }));
+        self.tell_end(&claim, &ran, &released, retry_at);
+        if let (Release::GiveUp { error, .. }, Unit::Messages(_)) = (&release, &claim.unit)
+            && released.outputs == 0
+        {
+            self.house.events.tell(Event::MessageFailed {
+                chat: claim.group.chat.clone(),
+                group: claim.group.folder.clone(),
+                reason: error.clone(),
+            });
+        }
+        self.outbox.wake(busy).await;
+        match (retry_at, released.outcome) {
+            (Some(at), _) => Next::RetryAt(at),
+            (None, RunOutcome::Interrupted) => Next::Idle,
+            (None, RunOutcome::Answered | RunOutcome::Silent | RunOutcome::Failed) => Next::Again,
+        }
+    }
+
+    /// Gives the claim back, again and again while the store refuses: until then nobody else
+    /// may have it. None if we are stopping; the next start finds the claim and gives it back.
+    async fn release(
+        &self,
+        claim: &Claim,
+        release: &Release,
+        stop: &CancellationToken,
+    ) -> Option<Released> {
+        loop {
+            let now = self.house.clock.now();
+            let store = &self.house.store;
+            match store.release(claim.clone(), release.clone(), now).await {
+                Ok(released) => return Some(released),
+                Err(error) => {
+                    tracing::error!(group = %claim.group.folder, error = crate::chain(&error), "the run cannot be ended in the store; trying again");
+                }
+            }
+            // A disk does not look at our clock: real time.
+            let again = tokio::time::Instant::now() + STORE_RETRY;
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
+    fn tell_end(&self, claim: &Claim, ran: &Ran, released: &Released, retry_at: Option<Timestamp>) {
+        let fault = match &ran.end {
+            AgentEnd::Failed(fault) => Some(fault),
+            AgentEnd::Done | AgentEnd::Interrupted => None,
+        };
+        let group = &claim.group.folder;
+        if let Some(fault) = fault {
+            let retry_at = retry_at.map(|at| at.to_string()).unwrap_or_default();
+            tracing::warn!(%group, run = %claim.run, attempt = claim.attempt, retry_at, "agent run failed: {fault}");
+        }
+        if released.session_stored
+            && let Some(session) = &ran.session
+        {
+            self.house.events.tell(Event::SessionStored {
+                group: group.clone(),
+                session: session.clone(),
+            });
+        }
+        self.house.events.tell(Event::RunEnded {
+            run: claim.run.clone(),
+            group: group.clone(),
+            outcome: released.outcome,
+            outputs: released.outputs,
+            error: fault.and_then(AgentFault::kind_word),
+            message: fault.map(|fault| fault.message.clone()),
+            retry_at,
+        });
+    }
+}
+
+fn started(claim: &Claim) -> Event {
+    let (task, messages) = match &claim.unit {
+        Unit::Messages(messages) => (None, messages.iter().map(|message| message.seq).collect()),
+        Unit::Task(task) => (Some(task.id.clone()), Vec::new()),
+    };
+    Event::RunStarted {
+        run: claim.run.clone(),
+        group: claim.group.folder.clone(),
+        chat: claim.group.chat.clone(),
+        kind: claim.kind(),
+        task,
+        attempt: claim.attempt,
+        session: claim.session.clone(),
+        messages,
+    }
+}
+
+fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
+    match &ran.end {
+        AgentEnd::Done => Release::Done {
+            session: ran.session.clone(),
+        },
+        AgentEnd::Interrupted => Release::Interrupted,
+        // Our own stop makes agents fail in many ways; none of them is the agent's fault.
+        AgentEnd::Failed(_) if stopping => Release::Interrupted,
+        AgentEnd::Failed(fault) if fault.retryable && claim.attempt <= RETRIES => Release::Retry {
+            error: fault.to_string(),
+        },
+        AgentEnd::Failed(fault) => Release::GiveUp {
+            error: fault.to_string(),
+            report: format!(
+                "I could not answer: {fault}. Your message is kept; write again to have me try again."
+            ),
+        },
+    }
+}

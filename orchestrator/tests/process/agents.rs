@@ -1,0 +1,121 @@
+//! Agents that are not ours: shell scripts that say strange things.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::stage::{Running, Stage};
+
+pub(crate) const RESULT: &str = r#"{"type":"result","newSessionId":"s-1"}"#;
+
+/// An installation whose agent is this script.
+pub(crate) fn installation(script: &str) -> Stage {
+    let stage = Stage::new();
+    stage.write("agent", &format!("#!/bin/bash\n{script}\n"));
+    let agent = stage.root.path().join("agent");
+    fs_err::set_permissions(agent, PermissionsExt::from_mode(0o755)).unwrap();
+    stage.write(
+        "nanokimi.toml",
+        "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\nagent_max_output = 65536\n",
+    );
+    stage.write(".env", "MOONSHOT_API_KEY=sk-very-secret\n");
+    stage
+}
+
+pub(crate) fn ask(nanokimi: &Running) -> crate::stage::Answer {
+    let message = r#"{"session_id":"ada","messages":[{"role":"user","content":"x"}]}"#;
+    nanokimi.ask("POST", "/v1/chat/completions", message)
+}
+
+#[test]
+fn noise_and_broken_lines_around_the_events_do_no_harm() {
+    let stage = installation(&format!(
+        "cat > /dev/null
+echo 'Downloading something...'
+echo '{{\"type\":\"text\"'
+printf '\\xff\\xfe\\n'
+head -c 300000 /dev/zero | tr '\\0' 'x'; echo
+echo '{{\"type\":\"text\",\"text\":\"é, and done\"}}'
+echo 'null'
+printf '%s' '{RESULT}'"
+    ));
+    let answer = ask(&stage.start(&[]));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains("é, and done"), "{answer:?}");
+}
+
+#[test]
+fn an_agent_that_does_not_read_and_one_that_reads_late_are_both_answered() {
+    for reading in [
+        "exec < /dev/null",
+        "read -t 0.1 nothing < /dev/zero; cat > /dev/null",
+    ] {
+        let text = r#"{"type":"text","text":"hi"}"#;
+        let stage = installation(&format!("{reading}\necho '{text}'\necho '{RESULT}'"));
+        assert_eq!(ask(&stage.start(&[])).status, 200, "{reading}");
+    }
+}
+
+#[test]
+fn an_agent_without_a_result_has_failed_whatever_its_exit_code() {
+    let stage = installation("cat > /dev/null; echo all is well; exit 0");
+    let nanokimi = stage.start(&[]);
+    std::thread::scope(|scope| {
+        // It waits for the retries; the test does not.
+        scope.spawn(|| ask(&nanokimi));
+        let seen = nanokimi.read_until("/v1/events", "", "run.ended");
+        assert!(seen.contains("the agent ended without a result"), "{seen}");
+        assert!(seen.contains("\"outcome\":\"failed\""), "{seen}");
+        stage.stop(&nanokimi);
+    });
+}
+
+#[test]
+fn a_fault_that_another_try_will_not_mend_is_an_error_at_once() {
+    let event =
+        r#"{"type":"error","kind":"auth","message":"the key is refused","retryable":false}"#;
+    let stage = installation(&format!("cat > /dev/null; echo '{event}'; exit 1"));
+    let answer = ask(&stage.start(&[]));
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(answer.body.contains("\"code\":\"auth\""), "{answer:?}");
+    assert!(answer.body.contains("the key is refused"), "{answer:?}");
+}
+
+#[test]
+fn what_an_agent_leaves_running_ends_with_it() {
+    let stage = installation(&format!(
+        "cat > /dev/null
+(setsid sleep 4242 &) ; sleep 4243 &
+echo '{{\"type\":\"text\",\"text\":\"bye\"}}'; echo '{RESULT}'"
+    ));
+    assert_eq!(ask(&stage.start(&[])).status, 200);
+    for entry in fs_err::read_dir("/proc").unwrap() {
+        // What is no process, or is gone by now, has no command line.
+        let Ok(command) = fs_err::read(entry.unwrap().path().join("cmdline")) else {
+            continue;
+        };
+        let command = String::from_utf8_lossy(&command);
+        assert!(!command.contains("sleep\u{0}424"), "{command}");
+    }
+}
+
+#[test]
+fn a_secret_that_an_agent_prints_stands_in_no_log() {
+    let stage = installation(&format!(
+        "cat > /dev/null
+cat \"$NANOKIMI_CREDENTIALS\" >&2; cat \"$NANOKIMI_CREDENTIALS\"; env
+echo '{{\"type\":\"text\",\"text\":\"ok\"}}'; echo '{RESULT}'"
+    ));
+    assert_eq!(ask(&stage.start(&[])).status, 200);
+    let mut logs = vec![stage.root.path().join("logs/nanokimi.log")];
+    for entry in fs_err::read_dir(stage.root.path().join("groups/ada/logs")).unwrap() {
+        logs.push(entry.unwrap().path());
+    }
+    assert_eq!(logs.len(), 2);
+    for log in logs {
+        let text = fs_err::read_to_string(&log).unwrap();
+        assert!(
+            !text.contains("sk-very-secret"),
+            "{}: {text}",
+            log.display()
+        );
+    }
+}
