@@ -45,14 +45,8 @@ impl Binaries {
     /// The compiler's errors, or that there is no cargo.
     pub fn build(workspace: &Path, release: bool) -> Result<Self, BinariesError> {
         let mut cargo = Command::new("cargo");
-        cargo.args([
-            "build",
-            "--quiet",
-            "-p",
-            "orchestrator",
-            "-p",
-            "agent-runner",
-        ]);
+        // All of them, so that features are those of the whole workspace: what built us is shared.
+        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
         cargo.args(["--message-format", "json-render-diagnostics"]);
         if release {
             cargo.arg("--release");
