@@ -205,3 +205,24 @@ fn a_reader_with_a_number_of_another_life_hears_everything() {
         nanokimi.read_until("/v1/events", &headers, "group.registered");
     }
 }
+
+#[test]
+fn what_was_heard_before_a_kill_is_not_said_again_after_it() {
+    let text = r#"{"type":"text","text":"once"}"#;
+    let stage = installation(&format!("{STUBBORN}; echo '{text}'; sleep 5454"));
+    let mut first = stage.start(&[]);
+    let _asking = ask_without_waiting(&stage, &first);
+    first.read_until("/v1/events", "", "\"text\":\"once\"");
+    first.kill();
+
+    let second = stage.start(&[]);
+
+    let status = second.ask("GET", "/v1/status", "").body;
+    for count in [
+        "\"messages\":{\"answered\":1}",
+        "\"outbox\":{\"sent\":1}",
+        "\"runs\":{\"ended\":1}",
+    ] {
+        assert!(status.contains(count), "{status}");
+    }
+}
