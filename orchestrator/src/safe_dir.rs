@@ -1,7 +1,7 @@
 //! Folders that an agent can write to, handled so that nothing it plants there leads us out.
 //!
 //! Every step is taken from an open directory and never follows a symbolic link; what stands
-//! in the way of a folder of ours is removed, not followed.
+//! in the way of a file or folder of ours is removed or moved aside, not followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use fs_err::File;
 use rustix::fs::{
@@ -23,6 +24,17 @@ pub(crate) struct SafeDir {
     fd: OwnedFd,
     /// For messages only.
     path: PathBuf,
+}
+
+/// How much of a folder is looked at: its owner can put any number of entries into it.
+pub(crate) const LISTED: usize = 4096;
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(crate) struct PlainFile {
+    pub bytes: Vec<u8>,
+    /// By the machine's clock.
+    pub modified: SystemTime,
 }
 
 /// Why an entry of a folder is not read.
@@ -107,7 +119,9 @@ impl SafeDir {
         }
     }
 
-    /// The names in this folder, in the order of their bytes.
+    /// The names in this folder, in the order of their bytes. Of more than [`LISTED`] entries
+    /// those that the file system lists first are told, in order among themselves only: one
+    /// that is left out may come before them.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd).map_err(|e| at(&self.path, e))? {
@@ -116,13 +130,16 @@ impl SafeDir {
             if name != b"." && name != b".." {
                 names.push(OsString::from_vec(name.to_vec()));
             }
+            if names.len() == LISTED {
+                break;
+            }
         }
         names.sort();
         Ok(names)
     }
 
     /// Reads a plain file of at most `limit` bytes; none if it is gone.
-    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<Result<Vec<u8>, Unreadable>> {
+    pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<Result<PlainFile, Unreadable>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -148,7 +165,16 @@ impl SafeDir {
         let temporary = format!(".{name}.new");
         self.remove(OsStr::new(&temporary))?;
         self.create_new(&temporary)?.write_all(bytes)?;
-        renameat(&self.fd, &temporary, &self.fd, name).map_err(|e| at(&self.path.join(name), e))
+        let put = || renameat(&self.fd, &temporary, &self.fd, name);
+        match put() {
+            // A folder stands there.
+            Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {
+                self.move_aside(OsStr::new(name))?;
+                put()
+            }
+            done => done,
+        }
+        .map_err(|e| at(&self.path.join(name), e))
     }
 
     /// Whether a regular file of this name is here.
@@ -160,19 +186,44 @@ impl SafeDir {
         }
     }
 
-    /// Removes a file or a link; it may be missing.
+    /// Makes a name free, if it is not: a file or a link is removed, a folder moved aside.
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => self.move_aside(name),
             Err(error) => Err(at(&self.path.join(name), error)),
         }
     }
 
+    /// Gives an entry a hidden name of its own, since a folder may hold what somebody needs.
+    fn move_aside(&self, name: &OsStr) -> io::Result<()> {
+        let aside = format!(".aside-{}", uuid::Uuid::new_v4().simple());
+        renameat(&self.fd, name, &self.fd, &aside).map_err(|e| at(&self.path.join(name), e))
+    }
+
     /// Moves an entry, whatever it is, to another folder; says whether the new name was free.
+    /// One that is gone needs no moving.
     pub(crate) fn move_to(&self, name: &OsStr, folder: &Self, new: &OsStr) -> io::Result<bool> {
         match renameat_with(&self.fd, name, &folder.fd, new, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
+            // Not every file system can do both in one step.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                self.look_and_move_to(name, folder, new)
+            }
+            Err(error) => Err(at(&self.path.join(name), error)),
+        }
+    }
+
+    /// Moves in two steps, which is safe where only we put anything into `folder`.
+    fn look_and_move_to(&self, name: &OsStr, folder: &Self, new: &OsStr) -> io::Result<bool> {
+        match statat(&folder.fd, new, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_taken) => return Ok(false),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(at(&folder.path.join(new), error)),
+        }
+        match renameat(&self.fd, name, &folder.fd, new) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(error) => Err(at(&self.path.join(name), error)),
         }
     }
@@ -191,7 +242,7 @@ impl SafeDir {
     }
 }
 
-fn read_plain(fd: OwnedFd, path: PathBuf, limit: u64) -> Result<Vec<u8>, Unreadable> {
+fn read_plain(fd: OwnedFd, path: PathBuf, limit: u64) -> Result<PlainFile, Unreadable> {
     let stat = fstat(&fd).map_err(|error| Unreadable::Io(error.to_string()))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
@@ -210,13 +261,16 @@ fn read_plain(fd: OwnedFd, path: PathBuf, limit: u64) -> Result<Vec<u8>, Unreada
     if size > limit {
         return Err(Unreadable::TooLarge { size, limit });
     }
-    let mut bytes = Vec::new();
-    // It may grow while we read.
-    File::from_parts(fd.into(), path)
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Unreadable::Io(error.to_string()))?;
-    Ok(bytes)
+    let read = || -> io::Result<PlainFile> {
+        let file = File::from_parts(fd.into(), path);
+        let mut bytes = Vec::new();
+        // It may grow while we read.
+        (&file).take(limit).read_to_end(&mut bytes)?;
+        // After the bytes: half a file must not look older than its other half.
+        let modified = file.metadata()?.modified()?;
+        Ok(PlainFile { bytes, modified })
+    };
+    read().map_err(|error| Unreadable::Io(error.to_string()))
 }
 
 fn at(path: &Path, errno: Errno) -> io::Error {
@@ -257,5 +311,57 @@ mod tests {
 
         assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious");
         assert!(group.holds_file("BOOTSTRAP.md").unwrap());
+    }
+
+    #[test]
+    fn a_folder_in_the_way_of_a_file_is_moved_aside_with_what_it_holds() {
+        let root = tempfile::tempdir().unwrap();
+        let group = SafeDir::open(root.path()).unwrap();
+        for name in ["tasks.json/kept", ".tasks.json.new", "gone/kept"] {
+            fs_err::create_dir_all(root.path().join(name)).unwrap();
+        }
+
+        group.replace("tasks.json", b"[]").unwrap();
+        group.remove(OsStr::new("gone")).unwrap();
+
+        let names = group.names().unwrap();
+        let aside = |name: &OsString| name.as_encoded_bytes().starts_with(b".aside-");
+        assert_eq!(names.iter().filter(|name| aside(name)).count(), 3);
+        assert_eq!(names.iter().filter(|name| !aside(name)).count(), 1);
+        assert!(group.holds_file("tasks.json").unwrap());
+        let kept = |name: &OsString| root.path().join(name).join("kept").is_dir();
+        assert_eq!(names.iter().filter(|name| kept(name)).count(), 2);
+    }
+
+    #[test]
+    fn a_move_in_two_steps_replaces_nothing_either() {
+        let root = tempfile::tempdir().unwrap();
+        let group = SafeDir::open(root.path()).unwrap();
+        let errors = group.enter("errors").unwrap();
+        let to = |name: &str| {
+            fs_err::write(root.path().join("a"), "new").unwrap();
+            group.look_and_move_to("a".as_ref(), &errors, name.as_ref())
+        };
+        fs_err::write(root.path().join("errors/taken"), "old").unwrap();
+
+        assert!(!to("taken").unwrap());
+        assert!(to("free").unwrap());
+
+        let text = |name: &str| fs_err::read_to_string(root.path().join(name)).unwrap();
+        assert_eq!(
+            (text("errors/taken"), text("errors/free")),
+            ("old".into(), "new".into())
+        );
+    }
+
+    #[test]
+    fn of_a_crowded_folder_only_a_part_is_listed() {
+        let root = tempfile::tempdir().unwrap();
+        for n in 0..=LISTED {
+            fs_err::write(root.path().join(n.to_string()), "").unwrap();
+        }
+        let names = SafeDir::open(root.path()).unwrap().names().unwrap();
+        assert_eq!(names.len(), LISTED);
+        assert!(names.is_sorted());
     }
 }

@@ -57,4 +57,21 @@ mod tests {
         settle(&group).unwrap();
         assert!(!stands());
     }
+
+    #[test]
+    fn a_folder_of_its_name_is_in_nobodys_way() {
+        let root = tempfile::tempdir().unwrap();
+        let group = SafeDir::open(root.path()).unwrap();
+        fs_err::create_dir(root.path().join("BOOTSTRAP.md")).unwrap();
+        settle(&group).unwrap();
+        assert!(root.path().join("BOOTSTRAP.md").is_file());
+
+        for name in ["IDENTITY.md", "SOUL.md"] {
+            fs_err::write(root.path().join(name), "Kai").unwrap();
+        }
+        fs_err::remove_file(root.path().join("BOOTSTRAP.md")).unwrap();
+        fs_err::create_dir(root.path().join("BOOTSTRAP.md")).unwrap();
+        settle(&group).unwrap();
+        assert!(!root.path().join("BOOTSTRAP.md").exists());
+    }
 }

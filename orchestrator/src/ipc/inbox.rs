@@ -3,19 +3,23 @@
 //! An agent owns its folder there: it may be a link, hold pipes, devices and giants, or be
 //! gone. Whatever lies there, a pass ends, reads nothing outside, and skips nothing silently.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::safe_dir::{SafeDir, Unreadable};
+use crate::safe_dir::{LISTED, PlainFile, SafeDir, Unreadable};
 
 /// No command of an agent is longer.
 const LARGEST: u64 = 1024 * 1024;
 /// What one pass takes from one folder, so that one agent cannot keep the watcher to itself.
-const PER_PASS: usize = 200;
+pub(super) const PER_PASS: usize = 200;
 /// And what one pass keeps of it in memory, give or take one file.
 const BYTES_PER_PASS: usize = 2 * 1024 * 1024;
+/// How long a file may lie half-written: by the machine's clock, which dates files.
+const YOUNG: Duration = Duration::from_secs(2);
 /// No name of a file is longer.
 const LONGEST_NAME: usize = 255;
 
@@ -26,14 +30,14 @@ pub(crate) struct Inbox {
 }
 
 /// Which of the two folders a file lay in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DropKind {
     Messages,
     Tasks,
 }
 
 impl DropKind {
-    fn folder(self) -> &'static str {
+    pub(super) fn folder(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::Tasks => "tasks",
@@ -49,13 +53,24 @@ pub(crate) struct Drop {
     pub kind: DropKind,
     name: OsString,
     pub content: Result<Vec<u8>, Unreadable>,
+    /// Whoever writes it may not be done yet.
+    pub young: bool,
+}
+
+/// What one look at one folder found.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// Names in order, but those that stayed after an earlier look come last.
+    pub drops: Vec<Drop>,
+    /// There was more than one pass takes.
+    pub more: bool,
 }
 
 impl Drop {
     /// How it is called in logs and receipts, e.g. `tasks/1767603600000-a1.json`.
     #[must_use]
     pub(crate) fn shown(&self) -> String {
-        format!("{}/{}", self.kind.folder(), self.name.display())
+        shown(self.kind, &self.name)
     }
 }
 
@@ -75,21 +90,24 @@ impl Inbox {
         Ok(())
     }
 
-    /// One pass over these groups' folders: messages before tasks, names in order. Empty means
-    /// that there is nothing left.
-    pub(crate) fn scan(&self, folders: &[String]) -> io::Result<Vec<Drop>> {
-        let mut drops = Vec::new();
-        for folder in folders {
-            let Some(group) = self.ipc.enter_existing(folder)? else {
-                continue;
-            };
-            for kind in [DropKind::Messages, DropKind::Tasks] {
-                if let Some(dropped) = group.enter_existing(kind.folder())? {
-                    drops.extend(take(&dropped, folder, kind)?);
-                }
-            }
+    /// One pass over one folder of a group; `left` is what stayed there after earlier ones.
+    pub(crate) fn pass(
+        &self,
+        folder: &str,
+        kind: DropKind,
+        left: &BTreeSet<String>,
+    ) -> io::Result<Pass> {
+        let dropped = match self.ipc.enter_existing(folder)? {
+            Some(group) => group.enter_existing(kind.folder())?,
+            None => None,
+        };
+        match dropped {
+            Some(dropped) => take(&dropped, folder, kind, left),
+            None => Ok(Pass {
+                drops: Vec::new(),
+                more: false,
+            }),
         }
-        Ok(drops)
     }
 
     pub(crate) fn remove(&self, dropped: &Drop) -> io::Result<()> {
@@ -115,9 +133,12 @@ impl Inbox {
         }
     }
 
-    /// Leaves a file for the group's agent to read.
+    /// Leaves a file for the group's agent to read, if the group has a folder.
     pub(crate) fn write_snapshot(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.ipc.enter(folder)?.replace(name, bytes)
+        match self.ipc.enter_existing(folder)? {
+            Some(group) => group.replace(name, bytes),
+            None => Ok(()),
+        }
     }
 
     fn folder_of(&self, dropped: &Drop) -> io::Result<Option<SafeDir>> {
@@ -128,27 +149,62 @@ impl Inbox {
     }
 }
 
-fn take(dropped: &SafeDir, folder: &str, kind: DropKind) -> io::Result<Vec<Drop>> {
-    let names = dropped.names()?.into_iter().filter(|name| is_command(name));
-    let mut drops = Vec::new();
+fn take(
+    dropped: &SafeDir,
+    folder: &str,
+    kind: DropKind,
+    left: &BTreeSet<String>,
+) -> io::Result<Pass> {
+    let mut pass = Pass {
+        drops: Vec::new(),
+        more: false,
+    };
     let mut bytes = 0;
-    for name in names.take(PER_PASS) {
-        if bytes >= BYTES_PER_PASS {
+    for name in commands(dropped, kind, left)? {
+        if pass.drops.len() == PER_PASS || bytes >= BYTES_PER_PASS {
+            pass.more = true;
             break;
         }
         // Gone between the listing and now: its owner took it back.
         let Some(content) = dropped.read(&name, LARGEST) else {
             continue;
         };
+        // A date in the future says nothing about who is writing now.
+        let age = |file: &PlainFile| file.modified.elapsed();
+        let young = matches!(content.as_ref().map(age), Ok(Ok(age)) if age < YOUNG);
+        let content = content.map(|file| file.bytes);
         bytes += content.as_ref().map_or(0, Vec::len);
-        drops.push(Drop {
+        pass.drops.push(Drop {
             folder: folder.to_owned(),
             kind,
             name,
             content,
+            young,
         });
     }
-    Ok(drops)
+    Ok(pass)
+}
+
+/// The names of commands in the order in which they are taken.
+fn commands(
+    dropped: &SafeDir,
+    kind: DropKind,
+    left: &BTreeSet<String>,
+) -> io::Result<Vec<OsString>> {
+    let mut names = dropped.names()?;
+    let crowded = names.len() == LISTED;
+    names.retain(|name| is_command(name));
+    if crowded && names.is_empty() {
+        return Err(io::Error::other(format!(
+            "more than {LISTED} entries are no commands, and what is behind them is not seen; clear the folder"
+        )));
+    }
+    names.sort_by_key(|name| left.contains(&shown(kind, name)));
+    Ok(names)
+}
+
+fn shown(kind: DropKind, name: &OsStr) -> String {
+    format!("{}/{}", kind.folder(), name.display())
 }
 
 /// The name in `errors/`; of one that would be too long, the beginning is left out.
@@ -196,7 +252,12 @@ mod tests {
         }
 
         fn scan(&self) -> Vec<Drop> {
-            self.inbox.scan(&["g".to_owned()]).unwrap()
+            self.pass(&[]).drops
+        }
+
+        fn pass(&self, left: &[&str]) -> Pass {
+            let left = left.iter().map(|name| (*name).to_owned()).collect();
+            self.inbox.pass("g", DropKind::Messages, &left).unwrap()
         }
     }
 
@@ -349,6 +410,47 @@ mod tests {
             passes.push(drops.len());
         }
         assert_eq!(passes, [3; 10]);
+    }
+
+    #[test]
+    fn what_stayed_after_an_earlier_look_comes_last() {
+        let ipc = ipc();
+        for name in ["1.json", "2.json", "3.json"] {
+            fs_err::write(ipc.path(name), "{}").unwrap();
+        }
+        let drops = ipc.pass(&["messages/1.json", "messages/2.json"]).drops;
+        let names: Vec<String> = drops.iter().map(Drop::shown).collect();
+        assert_eq!(
+            names,
+            ["messages/3.json", "messages/1.json", "messages/2.json"]
+        );
+    }
+
+    #[test]
+    fn a_file_is_young_for_two_seconds_and_not_because_it_is_dated_ahead() {
+        let ipc = ipc();
+        let dated = |seconds: i64| {
+            let at = std::time::SystemTime::now();
+            let span = Duration::from_secs(seconds.unsigned_abs());
+            let at = if seconds < 0 { at - span } else { at + span };
+            let file = fs_err::File::create(ipc.path("x.json")).unwrap();
+            file.file().set_modified(at).unwrap();
+            ipc.scan()[0].young
+        };
+        assert_eq!([dated(0), dated(-3), dated(3600)], [true, false, false]);
+    }
+
+    #[test]
+    fn a_folder_full_of_other_things_is_an_error_and_not_an_empty_one() {
+        let ipc = ipc();
+        for n in 0..LISTED {
+            fs_err::write(ipc.path(n.to_string()), "").unwrap();
+        }
+        let pass = ipc
+            .inbox
+            .pass("g", DropKind::Messages, &BTreeSet::new())
+            .unwrap_err();
+        assert!(pass.to_string().contains("clear the folder"), "{pass}");
     }
 
     #[test]

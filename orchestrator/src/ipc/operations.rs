@@ -1,6 +1,4 @@
-//! What each file asks for, and doing it.
-//!
-//! Every file ends deleted (done, or refused) or in `data/ipc/errors/` (not understood).
+//! What each file asks for, and doing it, in one transaction with the receipt for the file.
 
 use agent_protocol::{ContextMode, IpcMessage, IpcTask};
 use serde::de::DeserializeOwned;
@@ -16,25 +14,36 @@ use crate::schedule::Schedule;
 use crate::store::{Group, NewTask, Receipt, StoreError, Task, TaskUpdate};
 use crate::task_changes::{self, ChangeError};
 
-/// Handles dropped files.
+/// Does what files ask for.
 #[derive(Debug)]
 pub(super) struct Operations {
     desk: IpcDesk,
 }
 
 /// What became of a file.
-enum Handled {
-    Done,
+pub(super) enum Handled {
+    /// Done, and its receipt is in the store.
+    Done(News),
     /// Understood, and not allowed or not possible.
     Refused(String),
     /// Not understood.
     Malformed(String),
+    /// It stops in the middle, and whoever writes it may go on.
+    NotYet,
+}
+
+/// What agents do not know yet.
+pub(super) enum News {
+    Nothing,
+    /// A task of this group has changed.
+    Tasks(GroupFolder),
+    Groups,
 }
 
 /// A file that was understood, with everything handling it needs.
-struct Order<'a> {
-    sender: &'a Group,
-    receipt: Receipt,
+pub(super) struct Order<'a> {
+    pub(super) sender: &'a Group,
+    pub(super) receipt: Receipt,
 }
 
 type Outcome = Result<Handled, StoreError>;
@@ -48,55 +57,8 @@ impl Operations {
         &self.desk
     }
 
-    /// Handles a pass of files; says whether it got anywhere, so that a file that can neither
-    /// be handled nor moved does not keep the watcher busy for ever.
-    pub(super) async fn handle(&self, drops: Vec<Drop>) -> bool {
-        let mut moved = false;
-        for dropped in drops {
-            match self.handle_one(&dropped).await {
-                Ok(gone) => moved |= gone,
-                Err(error) => {
-                    tracing::error!(
-                        group = dropped.folder, file = %dropped.shown(),
-                        error = crate::chain(&error),
-                        "the file stays until the store works again"
-                    );
-                }
-            }
-        }
-        moved
-    }
-
-    /// Handles one file; says whether it is gone.
-    async fn handle_one(&self, dropped: &Drop) -> Result<bool, StoreError> {
-        let Ok(folder) = dropped.folder.parse::<GroupFolder>() else {
-            return Ok(false);
-        };
-        let store = &self.desk.house.store;
-        let Some(sender) = store.group_of_folder(folder.clone()).await? else {
-            return Ok(false);
-        };
-        let receipt = Receipt {
-            group: folder,
-            file: dropped.shown(),
-        };
-        if store.has_receipt(receipt.clone()).await? {
-            // Done before, by us or the process before us, and still here: only remove it.
-            return self.remove(dropped, receipt).await;
-        }
-        let order = Order {
-            sender: &sender,
-            receipt: receipt.clone(),
-        };
-        let (operation, handled) = self.carry_out(dropped, &order).await?;
-        self.tell(dropped, operation, &handled);
-        match handled {
-            Handled::Done | Handled::Refused(_) => self.remove(dropped, receipt).await,
-            Handled::Malformed(_) => Ok(self.quarantine(dropped)),
-        }
-    }
-
-    async fn carry_out(
+    /// Does what a file asks for; says what that is called, and what became of it.
+    pub(super) async fn carry_out(
         &self,
         dropped: &Drop,
         order: &Order<'_>,
@@ -108,15 +70,15 @@ impl Operations {
             }
         };
         match dropped.kind {
-            DropKind::Messages => match read::<IpcMessage>(bytes) {
+            DropKind::Messages => match read::<IpcMessage>(bytes, dropped.young) {
                 Ok(IpcMessage::Message { chat_jid, text, .. }) => {
                     Ok(("message", self.say(order, &chat_jid, text).await?))
                 }
-                Err(malformed) => Ok(("message", malformed)),
+                Err(unread) => Ok(("message", unread)),
             },
-            DropKind::Tasks => match read::<IpcTask>(bytes) {
+            DropKind::Tasks => match read::<IpcTask>(bytes, dropped.young) {
                 Ok(task) => Ok((operation_name(&task), self.change(order, task).await?)),
-                Err(malformed) => Ok(("task", malformed)),
+                Err(unread) => Ok(("task", unread)),
             },
         }
     }
@@ -141,7 +103,7 @@ impl Operations {
         let (receipt, now) = (order.receipt.clone(), house.clock.now());
         house.store.queue_ipc_text(receipt, chat, text, now).await?;
         self.desk.outbox.wake(busy).await;
-        Ok(Handled::Done)
+        Ok(Handled::Done(News::Nothing))
     }
 
     async fn change(&self, order: &Order<'_>, task: IpcTask) -> Outcome {
@@ -173,8 +135,7 @@ impl Operations {
             IpcTask::CancelTask { task_id } => self.cancel(order, &task_id).await,
             IpcTask::RegisterGroup { .. } => self.register(order, task).await,
             IpcTask::RefreshGroups {} => match may(order.sender, Asked::Groups) {
-                // The list is read from the store whenever it is published.
-                Ok(()) => Ok(Handled::Done),
+                Ok(()) => self.news_of_groups(order).await,
                 Err(reason) => Ok(Handled::Refused(reason.to_owned())),
             },
         }
@@ -223,9 +184,9 @@ impl Operations {
         if !house.store.create_task(new, receipt, now).await? {
             return Ok(Handled::Refused(format!("there is a task `{id}` already")));
         }
-        self.task_changed(TaskChange::Created, id, target.folder, Some(first))
-            .await;
-        Ok(Handled::Done)
+        Ok(self
+            .task_changed(TaskChange::Created, id, target.folder, Some(first))
+            .await)
     }
 
     /// The group a task is for: the sender's own unless it names another.
@@ -272,14 +233,19 @@ impl Operations {
             Err(error) => return Ok(error.into()),
         };
         let next_run = update.next_run.or(task.next_run);
-        self.desk
-            .house
+        let house = &self.desk.house;
+        let (receipt, now) = (order.receipt.clone(), house.clock.now());
+        let id = task.id.clone();
+        if !house
             .store
-            .update_task(task.id.clone(), update)
-            .await?;
-        self.task_changed(change, task.id, task.group, next_run)
-            .await;
-        Ok(Handled::Done)
+            .update_task_for(receipt, id, update, now)
+            .await?
+        {
+            return Ok(no_such_task());
+        }
+        Ok(self
+            .task_changed(change, task.id, task.group, next_run)
+            .await)
     }
 
     async fn cancel(&self, order: &Order<'_>, id: &str) -> Outcome {
@@ -287,10 +253,15 @@ impl Operations {
             Ok(task) => task,
             Err(refused) => return Ok(refused),
         };
-        self.desk.house.store.cancel_task(task.id.clone()).await?;
-        self.task_changed(TaskChange::Cancelled, task.id, task.group, None)
-            .await;
-        Ok(Handled::Done)
+        let house = &self.desk.house;
+        let (receipt, now) = (order.receipt.clone(), house.clock.now());
+        let id = task.id.clone();
+        if !house.store.cancel_task_for(receipt, id, now).await? {
+            return Ok(no_such_task());
+        }
+        Ok(self
+            .task_changed(TaskChange::Cancelled, task.id, task.group, None)
+            .await)
     }
 
     async fn permitted_task(
@@ -303,7 +274,7 @@ impl Operations {
             Err(error) => return Ok(Err(Handled::Malformed(crate::chain(&error)))),
         };
         let Some(task) = self.desk.house.store.task(id).await? else {
-            return Ok(Err(Handled::Refused("there is no such task".to_owned())));
+            return Ok(Err(no_such_task()));
         };
         Ok(match may(order.sender, Asked::Change(&task)) {
             Ok(()) => Ok(task),
@@ -317,7 +288,8 @@ impl Operations {
         }
         match registration::from_agent(task) {
             Ok(new) => match registration::register(&self.desk.house, new).await {
-                Ok(_group) => Ok(Handled::Done),
+                // Registering twice is registering once, so the receipt may come after.
+                Ok(_group) => self.news_of_groups(order).await,
                 Err(StoreError::GroupConflict(conflict)) => {
                     Ok(Handled::Refused(conflict.to_string()))
                 }
@@ -327,71 +299,30 @@ impl Operations {
         }
     }
 
+    async fn news_of_groups(&self, order: &Order<'_>) -> Outcome {
+        let house = &self.desk.house;
+        let (receipt, now) = (order.receipt.clone(), house.clock.now());
+        house.store.keep_receipt(receipt, now).await?;
+        Ok(Handled::Done(News::Groups))
+    }
+
     async fn task_changed(
         &self,
         change: TaskChange,
         task: TaskId,
         group: GroupFolder,
         next_run: Option<jiff::Timestamp>,
-    ) {
+    ) -> Handled {
         let house = &self.desk.house;
         let busy = house.clock.busy(Work::Scheduler);
         house.events.tell(Event::TaskChanged {
             change,
             task,
-            group,
+            group: group.clone(),
             next_run,
         });
         self.desk.scheduler.tasks_changed(busy).await;
-    }
-
-    async fn remove(&self, dropped: &Drop, receipt: Receipt) -> Result<bool, StoreError> {
-        if let Err(error) = self.desk.inbox.remove(dropped) {
-            // The receipt stays, so the file is not handled again.
-            tracing::warn!(group = dropped.folder, file = %dropped.shown(), %error, "a handled IPC file cannot be removed");
-            return Ok(false);
-        }
-        self.desk.house.store.drop_receipt(receipt).await?;
-        Ok(true)
-    }
-
-    fn quarantine(&self, dropped: &Drop) -> bool {
-        match self.desk.inbox.quarantine(dropped) {
-            Ok(_moved_to) => true,
-            Err(error) => {
-                tracing::error!(group = dropped.folder, file = %dropped.shown(), %error, "a malformed IPC file cannot be moved to data/ipc/errors");
-                false
-            }
-        }
-    }
-
-    fn tell(&self, dropped: &Drop, operation: &'static str, handled: &Handled) {
-        let (group, file) = (dropped.folder.clone(), dropped.shown());
-        let event = match handled {
-            Handled::Done => Event::IpcDone {
-                group,
-                file,
-                operation,
-            },
-            Handled::Refused(reason) => {
-                tracing::warn!(group, file, operation, "IPC refused: {reason}");
-                Event::IpcRefused {
-                    group,
-                    file,
-                    operation,
-                    reason: reason.clone(),
-                }
-            }
-            Handled::Malformed(reason) => {
-                tracing::warn!(group, file, "IPC file moved to data/ipc/errors: {reason}");
-                Event::IpcQuarantined {
-                    group,
-                    file,
-                    reason: reason.clone(),
-                }
-            }
-        };
-        self.desk.house.events.tell(event);
+        Handled::Done(News::Tasks(group))
     }
 }
 
@@ -404,8 +335,18 @@ impl From<ChangeError> for Handled {
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Handled> {
-    serde_json::from_slice(bytes).map_err(|error| Handled::Malformed(error.to_string()))
+fn no_such_task() -> Handled {
+    Handled::Refused("there is no such task".to_owned())
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], young: bool) -> Result<T, Handled> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        if young && error.is_eof() {
+            Handled::NotYet
+        } else {
+            Handled::Malformed(error.to_string())
+        }
+    })
 }
 
 fn operation_name(task: &IpcTask) -> &'static str {

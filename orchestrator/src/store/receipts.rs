@@ -7,8 +7,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::groups::touch_chat;
 use super::outbox::{NewText, insert_text};
 use super::rows::{instant, parsed};
+use super::tasks::{TaskUpdate, forget, write_update};
 use super::{Store, StoreError};
-use crate::ids::{ChatJid, GroupFolder, RunId};
+use crate::ids::{ChatJid, GroupFolder, RunId, TaskId};
 
 /// A file as its receipt names it: the folder it lay in, then `messages/…` or `tasks/…`.
 #[derive(Clone, Debug)]
@@ -39,6 +40,45 @@ impl Store {
                 params![receipt.group.as_str(), receipt.file],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Notes that a file is handled which changes nothing here: refused, or without effect. A
+    /// second receipt for a file is the first.
+    pub(crate) async fn keep_receipt(
+        &self,
+        receipt: Receipt,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| give_receipt(tx, &receipt, now)).await
+    }
+
+    /// Changes a task as a file asks; says whether there was one.
+    pub(crate) async fn update_task_for(
+        &self,
+        receipt: Receipt,
+        id: TaskId,
+        update: TaskUpdate,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            give_receipt(tx, &receipt, now)?;
+            write_update(tx, &id, update)
+        })
+        .await
+    }
+
+    /// Forgets a task as a file asks; says whether there was one.
+    pub(crate) async fn cancel_task_for(
+        &self,
+        receipt: Receipt,
+        id: TaskId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            give_receipt(tx, &receipt, now)?;
+            forget(tx, &id)
         })
         .await
     }
@@ -81,7 +121,8 @@ pub(super) fn give_receipt(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO ipc_receipts (group_folder, file, handled_at) VALUES (?1, ?2, ?3)",
+        "INSERT INTO ipc_receipts (group_folder, file, handled_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO NOTHING",
         params![receipt.group.as_str(), receipt.file, instant(now)],
     )?;
     Ok(())

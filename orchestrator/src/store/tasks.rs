@@ -144,35 +144,12 @@ impl Store {
         id: TaskId,
         update: TaskUpdate,
     ) -> Result<bool, StoreError> {
-        self.call(move |tx| {
-            let (kind, value) = update.schedule.map_or((None, None), |(kind, value)| {
-                (Some(kind.word()), Some(value))
-            });
-            let changed = tx.execute(
-                "UPDATE tasks SET prompt = coalesce(?2, prompt),
-                        schedule_type = coalesce(?3, schedule_type),
-                        schedule_value = coalesce(?4, schedule_value),
-                        status = coalesce(?5, status),
-                        next_run = coalesce(?6, next_run)
-                 WHERE id = ?1",
-                params![
-                    id.as_str(),
-                    update.prompt,
-                    kind,
-                    value,
-                    update.status.map(TaskStatus::word),
-                    update.next_run.map(instant)
-                ],
-            )?;
-            Ok(changed > 0)
-        })
-        .await
+        self.call(move |tx| write_update(tx, &id, update)).await
     }
 
     /// Forgets a task and its run log; says whether there was one.
     pub(crate) async fn cancel_task(&self, id: TaskId) -> Result<bool, StoreError> {
-        self.call(move |tx| Ok(tx.execute("DELETE FROM tasks WHERE id = ?1", [id.as_str()])? > 0))
-            .await
+        self.call(move |tx| forget(tx, &id)).await
     }
 
     /// When the next active task is due.
@@ -209,6 +186,37 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn write_update(
+    tx: &Transaction<'_>,
+    id: &TaskId,
+    update: TaskUpdate,
+) -> Result<bool, StoreError> {
+    let (kind, value) = update.schedule.map_or((None, None), |(kind, value)| {
+        (Some(kind.word()), Some(value))
+    });
+    let changed = tx.execute(
+        "UPDATE tasks SET prompt = coalesce(?2, prompt),
+                schedule_type = coalesce(?3, schedule_type),
+                schedule_value = coalesce(?4, schedule_value),
+                status = coalesce(?5, status),
+                next_run = coalesce(?6, next_run)
+         WHERE id = ?1",
+        params![
+            id.as_str(),
+            update.prompt,
+            kind,
+            value,
+            update.status.map(TaskStatus::word),
+            update.next_run.map(instant)
+        ],
+    )?;
+    Ok(changed > 0)
+}
+
+pub(super) fn forget(tx: &Transaction<'_>, id: &TaskId) -> Result<bool, StoreError> {
+    Ok(tx.execute("DELETE FROM tasks WHERE id = ?1", [id.as_str()])? > 0)
 }
 
 fn queue_due(
