@@ -63,6 +63,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `PATH` for agents.
     pub search_path: OsString,
+    /// All that are given, also those that are not in use.
+    secrets: Vec<Secret>,
     lines: Vec<SettingLine>,
 }
 
@@ -161,6 +163,7 @@ impl Config {
             ipc_scan_interval: ipc_scan_interval?,
             shutdown_grace: shutdown_grace?,
             search_path,
+            secrets: sources.secrets().into_iter().map(Secret).collect(),
             lines,
         })
     }
@@ -183,10 +186,8 @@ impl Config {
     /// What must not stand in any log.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        self.llm_key
-            .iter()
-            .map(|key| key.value.expose().to_owned())
-            .collect()
+        let secrets = self.secrets.iter();
+        secrets.map(|secret| secret.expose().to_owned()).collect()
     }
 }
 

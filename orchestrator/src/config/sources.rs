@@ -190,6 +190,15 @@ impl Sources {
     }
 
     /// Every setting; `resolved` are those whose value stands for another one.
+    /// Every secret that is given, in use or not.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let secret = SETTINGS.iter().filter(|setting| setting.secret);
+        secret
+            .filter_map(|setting| self.given.get(setting.key))
+            .map(|(value, _)| value.clone())
+            .collect()
+    }
+
     pub(super) fn lines(&self, resolved: &[(&str, String)]) -> Vec<SettingLine> {
         SETTINGS
             .iter()

@@ -16,7 +16,10 @@ pub(crate) fn installation(script: &str) -> Stage {
         "nanokimi.toml",
         "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\nagent_max_output = 65536\n",
     );
-    stage.write(".env", "MOONSHOT_API_KEY=sk-very-secret\n");
+    stage.write(
+        ".env",
+        "OPENROUTER_API_KEY=sk-in-use\nMOONSHOT_API_KEY=sk-very-secret\n",
+    );
     stage
 }
 
@@ -101,7 +104,7 @@ echo '{{\"type\":\"text\",\"text\":\"bye\"}}'; echo '{RESULT}'"
 fn a_secret_that_an_agent_prints_stands_in_no_log() {
     let stage = installation(&format!(
         "cat > /dev/null
-cat \"$NANOKIMI_CREDENTIALS\" >&2; cat \"$NANOKIMI_CREDENTIALS\"; env
+cat \"$NANOKIMI_CREDENTIALS\" ../../.env >&2; cat \"$NANOKIMI_CREDENTIALS\" ../../.env; env
 echo '{{\"type\":\"text\",\"text\":\"ok\"}}'; echo '{RESULT}'"
     ));
     assert_eq!(ask(&stage.start(&[])).status, 200);
@@ -113,7 +116,7 @@ echo '{{\"type\":\"text\",\"text\":\"ok\"}}'; echo '{RESULT}'"
     for log in logs {
         let text = fs_err::read_to_string(&log).unwrap();
         assert!(
-            !text.contains("sk-very-secret"),
+            !text.contains("sk-very-secret") && !text.contains("sk-in-use"),
             "{}: {text}",
             log.display()
         );

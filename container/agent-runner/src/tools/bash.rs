@@ -167,14 +167,14 @@ async fn follow(
     report: &mut BufReader<ChildStderr>,
     seen: &mut Excerpt,
 ) -> Result<CommandEnd, LeashError> {
-    let mut line = String::new();
+    // One reading of the line for the whole wait: begun anew, it would lose what it had.
+    let mut lines = report.lines();
     let mut piece = vec![0; 16 * 1024];
     let mut open = true;
     loop {
         tokio::select! {
-            read = report.read_line(&mut line) => {
-                read?;
-                return Ok(line.trim_end().parse()?);
+            line = lines.next_line() => {
+                return Ok(line?.unwrap_or_default().parse()?);
             }
             read = output.read(&mut piece), if open => {
                 let length = read?;

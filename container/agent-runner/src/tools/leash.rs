@@ -146,7 +146,7 @@ fn end_of(status: WaitStatus) -> CommandEnd {
 
 fn report(end: &CommandEnd) {
     // An agent that is gone needs no report.
-    let (Ok(()) | Err(_)) = writeln!(io::stderr().lock(), "{end}");
+    let (Ok(()) | Err(_)) = io::stderr().write_all(format!("{end}\n").as_bytes());
 }
 
 /// Kills the command's group and every descendant. What is gone already needs no killing, so
