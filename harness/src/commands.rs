@@ -34,6 +34,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CommandError {
     #[error("no scenario is called `{0}`, and there is no such file; `harness list` shows all")]
     Unknown(String),
+    #[error("there is no scenario below `{0}`; `--scenarios` names their folder")]
+    Nothing(String),
     #[error("no scenario has the tag `{0}`; `harness list --json` shows all tags")]
     NoSuchTag(String),
     #[error("the scenarios cannot be listed")]
@@ -47,7 +49,9 @@ pub(crate) enum CommandError {
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown(_) | Self::NoSuchTag(_) | Self::Unlisted(_) => Exit::Wrong,
+            Self::Unknown(_) | Self::Nothing(_) | Self::NoSuchTag(_) | Self::Unlisted(_) => {
+                Exit::Wrong
+            }
             Self::Binaries(_) | Self::Output(_) => Exit::Broke,
         }
     }
@@ -79,7 +83,7 @@ struct Tally {
 
 /// Plays the chosen scenarios, several at a time.
 pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
-    let files = chosen(&options.folder, &options.which)?;
+    let files = some_chosen(&options.folder, &options.which)?;
     let (scenarios, wrong) = read_all(&files, &mut io::stdout().lock())?;
     let wanted = |scenario: &Scenario| match &options.tag {
         Some(tag) => scenario.tags().contains(tag),
@@ -244,7 +248,7 @@ pub(crate) fn lint(
     which: &[String],
     out: &mut dyn Write,
 ) -> Result<Exit, CommandError> {
-    let files = chosen(folder, which)?;
+    let files = some_chosen(folder, which)?;
     let (_, wrong) = read_all(&files, out)?;
     match wrong {
         0 => writeln!(out, "{} scenario files, no mistakes", files.len())?,
@@ -257,6 +261,18 @@ pub(crate) fn lint(
     Ok(if wrong > 0 { Exit::Wrong } else { Exit::Passed })
 }
 
+/// The files that are named, or all; none would pass for all is well.
+fn some_chosen(folder: &Path, which: &[String]) -> Result<Vec<Listed>, CommandError> {
+    let files = chosen(folder, which)?;
+    if files.is_empty() {
+        let below = which
+            .first()
+            .map_or_else(|| folder.display().to_string(), Clone::clone);
+        return Err(CommandError::Nothing(below));
+    }
+    Ok(files)
+}
+
 /// The files that are named, or all.
 fn chosen(folder: &Path, which: &[String]) -> Result<Vec<Listed>, CommandError> {
     if which.is_empty() {
@@ -265,6 +281,9 @@ fn chosen(folder: &Path, which: &[String]) -> Result<Vec<Listed>, CommandError> 
     let mut chosen = Vec::new();
     for wanted in which {
         let found = named(folder, wanted)?;
+        if found.is_empty() && Path::new(wanted).is_dir() {
+            return Err(CommandError::Nothing(wanted.clone()));
+        }
         if found.is_empty() {
             return Err(CommandError::Unknown(wanted.clone()));
         }
@@ -294,4 +313,22 @@ fn named(folder: &Path, wanted: &str) -> Result<Vec<Listed>, CommandError> {
         .into_iter()
         .filter(|one| one.name.contains(&part))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_scenarios_is_not_all_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().display().to_string();
+        for which in [vec![], vec![empty.clone()]] {
+            let error = lint(folder.path(), &which, &mut Vec::new()).unwrap_err();
+            assert_eq!(error.exit(), Exit::Wrong);
+            let told =
+                format!("there is no scenario below `{empty}`; `--scenarios` names their folder");
+            assert_eq!(error.to_string(), told);
+        }
+    }
 }

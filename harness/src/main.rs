@@ -5,6 +5,7 @@
 
 mod commands;
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ struct Run {
     /// Keep nanokimi's folder also of scenarios that passed.
     #[arg(long)]
     keep: bool,
-    /// Take snapshots that are new or different.
+    /// Take snapshots that are new or different, as with `INSTA_UPDATE=always`.
     #[arg(long)]
     update: bool,
     /// What the mocks make ids of.
@@ -103,17 +104,15 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
         Command::Run(run) => {
             // The lock would keep other threads from writing their reports.
             drop(out);
+            let insta_update = std::env::var_os("INSTA_UPDATE");
+            let is_ci = std::env::var_os("CI").is_some();
             let options = RunOptions {
                 folder,
                 which: run.which,
                 tag: run.tag,
                 jobs: run.jobs,
                 keep: run.keep,
-                snapshots: if run.update {
-                    Snapshots::Take
-                } else {
-                    Snapshots::Propose
-                },
+                snapshots: snapshots(run.update, insta_update.as_deref(), is_ci),
                 seed: run.seed,
                 traces: run.traces,
                 nanokimi: run.nanokimi,
@@ -139,6 +138,18 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
     }
 }
 
+/// As `insta` would; what is asked for on the command line comes first.
+fn snapshots(update: bool, insta_update: Option<&OsStr>, is_ci: bool) -> Snapshots {
+    match insta_update.map(OsStr::as_encoded_bytes) {
+        _ if update => Snapshots::Take,
+        Some(b"always") => Snapshots::Take,
+        Some(b"no") => Snapshots::Compare,
+        Some(b"new") => Snapshots::Propose,
+        Some(_) | None if is_ci => Snapshots::Compare,
+        Some(_) | None => Snapshots::Propose,
+    }
+}
+
 /// All that nanokimi sees of our environment.
 fn environment() -> Vec<(String, String)> {
     ["PATH", "LANG"]
@@ -154,4 +165,25 @@ fn told(error: &str, exit: Exit) -> ExitCode {
     // Without a stderr the exit code has to do.
     let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "error: {error}");
     exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_taken_as_insta_would() {
+        for (update, insta_update, is_ci, expected) in [
+            (false, None, false, Snapshots::Propose),
+            (false, None, true, Snapshots::Compare),
+            (false, Some("always"), true, Snapshots::Take),
+            (false, Some("no"), false, Snapshots::Compare),
+            (false, Some("new"), true, Snapshots::Propose),
+            (false, Some("auto"), true, Snapshots::Compare),
+            (true, Some("no"), true, Snapshots::Take),
+        ] {
+            let found = snapshots(update, insta_update.map(OsStr::new), is_ci);
+            assert_eq!(found, expected, "{update} {insta_update:?} {is_ci}");
+        }
+    }
 }

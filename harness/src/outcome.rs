@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use mock_server::Entry;
 use mock_server::yaml::Source;
+use mock_server::{Entry, Journal};
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::final_word;
 use crate::play::{Play, Snapshots};
 use crate::record::{Redactor, canonical_journal};
-use crate::scenario::{Lapse, Scenario};
-use crate::stage::{Ended, Leak, Means, Stage, StageError, Struck};
+use crate::scenario::Scenario;
+use crate::stage::{Closed, Ended, Leak, Means, Stage, StageError};
 
 /// How a scenario went.
 #[derive(Debug)]
@@ -43,6 +42,24 @@ pub enum Verdict {
     /// First cause first.
     Failed(Vec<Failure>),
     Broke(String),
+}
+
+impl Verdict {
+    /// Without the secrets that the journal hides: reports are uploaded by CI, too.
+    fn masked(self, journal: &Journal) -> Self {
+        let mask = |text: String| journal.masked(&text);
+        let masked = |failure: Failure| Failure {
+            headline: mask(failure.headline),
+            notes: failure.notes.into_iter().map(mask).collect(),
+            help: failure.help.map(mask),
+            ..failure
+        };
+        match self {
+            Self::Passed => Self::Passed,
+            Self::Failed(failures) => Self::Failed(failures.into_iter().map(masked).collect()),
+            Self::Broke(error) => Self::Broke(mask(error)),
+        }
+    }
 }
 
 /// How scenarios are played.
@@ -92,13 +109,8 @@ impl Performance {
         };
         let mut play = Play::new(scenario, stage, self.snapshots);
         let mut found = Found::default();
-        let limit = scenario.timeout();
-        match timeout(limit, play.perform()).await {
-            Ok(troubles) => troubles.into_iter().for_each(|trouble| found.add(trouble)),
-            Err(_elapsed) => {
-                let lapse = Lapse::new(limit);
-                found.add(Failure::new(format!("the scenario took longer than {lapse}")).into());
-            }
+        for trouble in play.perform(scenario.timeout()).await {
+            found.add(trouble);
         }
         self.conclude(scenario, play, found, began).await
     }
@@ -113,34 +125,23 @@ impl Performance {
     ) -> Outcome {
         if found.is_nothing() && play.stage.api().is_some() {
             // Only a nanokimi at rest can be judged; one that cannot rest has failed.
-            if let Err(trouble) = play.settle().await {
-                found.add(trouble);
-            }
-        }
-        match final_word(scenario, &play.stage) {
-            Ok(failures) => failures
-                .into_iter()
-                .for_each(|failure| found.add(failure.into())),
-            Err(error) => found.add(error.into()),
+            let rested = play.rest().await;
+            rested.into_iter().for_each(|trouble| found.add(trouble));
         }
         let clock = play.stage.journal().now();
         let journal = play.stage.journal().clone();
         let root = play.stage.root().to_owned();
+        let played = journal.entries();
+        // How it ends is judged as well, so it is ended before the last word.
+        judge_end(scenario, &mut play.stage, &mut found).await;
         let failed = !found.is_nothing();
         let keep = match self.keep {
             Keep::All => true,
             Keep::Failed => failed,
             Keep::None => false,
         };
-        let running = play.stage.api().is_some();
-        let played = journal.entries();
         let kept = match play.stage.strike(keep).await {
-            Ok(struck) => {
-                left_over(&struck, running)
-                    .into_iter()
-                    .for_each(|failure| found.add(failure.into()));
-                struck.kept
-            }
+            Ok(kept) => kept,
             Err(error) => {
                 found.add(error.into());
                 None
@@ -159,7 +160,7 @@ impl Performance {
         Outcome {
             name: scenario.name(),
             took: began.elapsed(),
-            verdict: found.verdict(),
+            verdict: found.verdict().masked(&journal),
             clock,
             seed: self.seed,
             source: Arc::clone(&scenario.source),
@@ -261,9 +262,25 @@ impl Found {
     }
 }
 
-fn left_over(struck: &Struck, was_running: bool) -> Vec<Failure> {
+/// Ends nanokimi and looks at all that it left, also on its way out.
+async fn judge_end(scenario: &Scenario, stage: &mut Stage, found: &mut Found) {
+    let running = stage.api().is_some();
+    let closed = stage.close().await;
+    let judged = final_word(scenario, stage);
+    let left = closed.map(|closed| left_over(&closed, running));
+    for judged in [judged, left] {
+        match judged {
+            Ok(failures) => failures
+                .into_iter()
+                .for_each(|failure| found.add(failure.into())),
+            Err(error) => found.add(error.into()),
+        }
+    }
+}
+
+fn left_over(closed: &Closed, was_running: bool) -> Vec<Failure> {
     let mut failures = Vec::new();
-    match (struck.ended, was_running) {
+    match (closed.ended, was_running) {
         (Some(Ended::Code(0)), _) | (None, false) => {}
         (Some(ended), _) => {
             let headline = format!("nanokimi did not end well when the scenario was over: {ended}");
@@ -274,9 +291,23 @@ fn left_over(struck: &Struck, was_running: bool) -> Vec<Failure> {
             failures.push(Failure::new(headline));
         }
     }
-    for Leak { pid, command } in &struck.leaks {
+    for Leak { pid, command } in &closed.leaks {
         let headline = "a process of nanokimi outlived it";
         failures.push(Failure::new(headline).note(format!("{pid}: {command}")));
     }
     failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_tells_no_secret() {
+        let journal = Journal::open();
+        journal.hide("sk-1");
+        let failure = Failure::new("heard sk-1").note("sk-1").help("not sk-1");
+        let verdict = Verdict::Failed(vec![failure]).masked(&journal);
+        assert!(!format!("{verdict:?}").contains("sk-1"), "{verdict:?}");
+    }
 }

@@ -3,6 +3,7 @@
 //! Listing looks at file names only, and a test reads only its own file: nextest starts this
 //! program once for each test.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -219,10 +220,12 @@ fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
 
 /// As `insta` would.
 fn snapshots() -> Snapshots {
-    let given = environment(["INSTA_UPDATE", "CI"]);
-    match given.first() {
-        Some((name, value)) if name == "INSTA_UPDATE" && value == "always" => Snapshots::Take,
-        Some((name, value)) if name == "CI" || value == "no" => Snapshots::Compare,
+    let given: BTreeMap<_, _> = environment(["INSTA_UPDATE", "CI"]).into_iter().collect();
+    match given.get("INSTA_UPDATE").map(String::as_str) {
+        Some("always") => Snapshots::Take,
+        Some("no") => Snapshots::Compare,
+        Some("new") => Snapshots::Propose,
+        Some(_) | None if given.contains_key("CI") => Snapshots::Compare,
         Some(_) | None => Snapshots::Propose,
     }
 }

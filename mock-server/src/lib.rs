@@ -16,7 +16,7 @@ pub use journal::{Entry, Follower, Journal, MASK, WaitError};
 pub use listening::{ListenError, Listening};
 pub use llm::{
     Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
-    Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
+    Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
     ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
     UnknownGate, UnsaidTurn, Word,
 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mock_server::{MockServer, Unexpected};
+use mock_server::{MockServer, Owing, Unexpected};
 use serde_json::Value;
 
 use super::traces_left;
@@ -60,12 +60,22 @@ fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
         })
     };
     let told = |turn: mock_server::UnsaidTurn| {
-        let failure = Failure::new(format!("the turn `{}` was never said", turn.turn))
-            .note(format!(
-                "it was said {} times; nobody asked for it again",
-                turn.said
-            ))
-            .help("remove it, mark it `optional: true`, or find out why the model was not asked");
+        let (why, help) = match &turn.owing {
+            Owing::Unasked => (
+                format!("it was said {} times; nobody asked for it again", turn.said),
+                "remove it, mark it `optional: true`, or find out why the model was not asked",
+            ),
+            Owing::Held { gate } => (
+                format!("it is held at `{gate}`, which was never released"),
+                "release the gate, or mark the turn `optional: true` if its client is killed",
+            ),
+            Owing::Undelivered => (
+                "its client went away before the end".to_owned(),
+                "mark it `optional: true` if that is the story",
+            ),
+        };
+        let headline = format!("the turn `{}` was never said", turn.turn);
+        let failure = Failure::new(headline).note(why).help(help);
         match inline(&turn.turn) {
             Some((_, written)) => failure.at(written.span).label("left unsaid"),
             None => failure,

@@ -10,6 +10,9 @@ use crate::judge::compare;
 use crate::scenario::{Ask, Lapse};
 use crate::stage::{Answer, Api, Question};
 
+/// Tells what came back for a message, or why nothing did.
+type Told = oneshot::Receiver<Result<Answer, String>>;
+
 impl Play<'_> {
     /// Posts a message. With an expectation it waits for the answer; without, only until
     /// nanokimi has the message.
@@ -27,7 +30,7 @@ impl Play<'_> {
         let before = self.stage.journal().last();
         let told = self.post(api, question.clone());
         if ask.answer.is_none() && ask.status.is_none() {
-            return self.taken_in(&question, before, ask.within).await;
+            return self.taken_in(&question, before, ask.within, told).await;
         }
         let patience = ask.within.map_or(PATIENCE, Lapse::length);
         match timeout(patience, told).await {
@@ -50,7 +53,7 @@ impl Play<'_> {
     }
 
     /// Posts in the background; what comes back is written down, and told.
-    fn post(&mut self, api: Api, question: Question) -> oneshot::Receiver<Result<Answer, String>> {
+    fn post(&mut self, api: Api, question: Question) -> Told {
         let asked = [
             ("chat", question.chat.clone().into()),
             ("from", question.from.clone().into()),
@@ -83,26 +86,35 @@ impl Play<'_> {
         question: &Question,
         before: u64,
         within: Option<Lapse>,
+        told: Told,
     ) -> Result<(), Trouble> {
         let chat = format!("http:{}", question.chat);
         let patience = within.map_or(PATIENCE, Lapse::length);
-        let found =
-            self.stage
-                .journal()
-                .wait_for("the message to be taken in", patience, |entry| {
-                    let ours = match &*entry.event {
-                        "message.received" => entry.text("chat") == Some(&chat),
-                        "ask.answered" => entry.text("chat") == Some(&question.chat),
-                        _ => false,
-                    };
-                    (ours && entry.seq > before).then_some(())
-                });
-        if found.await.is_ok() {
-            return Ok(());
-        }
-        let lapse = Lapse::new(patience);
-        let headline = format!("nanokimi did not take the message in within {lapse}");
-        Err(self.with_death(Failure::new(headline)).await?.into())
+        let journal = self.stage.journal().clone();
+        let received = journal.wait_for("the message to be taken in", patience, |entry| {
+            let ours = entry.event == "message.received" && entry.text("chat") == Some(&chat);
+            (ours && entry.seq > before).then_some(())
+        });
+        let failure = tokio::select! {
+            biased;
+            received = received => match received {
+                Ok(()) => return Ok(()),
+                Err(_late) => {
+                    let lapse = Lapse::new(patience);
+                    Failure::new(format!("nanokimi did not take the message in within {lapse}"))
+                }
+            },
+            // The sender goes only with its request, which is ours.
+            Ok(answer) = told => match answer {
+                Ok(answer) if answer.status < 400 => return Ok(()),
+                Ok(answer) => Failure::new("nanokimi did not take the message in")
+                    .note(format!("it answers with status {}", answer.status))
+                    .note(format!("it says: {}", first_line(&answer.text)))
+                    .help("if this belongs to the story, add the `status` to the step"),
+                Err(error) => Failure::new("the request broke off").note(error),
+            },
+        };
+        Err(self.with_death(failure).await?.into())
     }
 
     fn answered(&mut self, ask: &Ask, answer: Answer) -> Result<(), Trouble> {

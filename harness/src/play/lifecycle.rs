@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mock_server::yaml::{At, Span};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Play;
+use super::{PATIENCE, Play};
 use crate::failure::{Failure, Trouble};
 use crate::judge::compare;
 use crate::scenario::{How, Lapse, Matcher, Run, Start, Stop};
@@ -46,9 +46,14 @@ impl Play<'_> {
             return Err(Failure::new("nanokimi is already running").into());
         }
         let patience = start.within.map_or(START, Lapse::length);
+        self.floor = self.stage.journal().last();
         let started = self.stage.start(patience).await?;
         match (started, &start.exit) {
-            (Started::Ready, None) => self.register_chats().await,
+            (Started::Ready, None) => {
+                let patience = start.within.map_or(PATIENCE, Lapse::length);
+                self.expect_said(start.stderr.as_ref(), patience).await?;
+                self.register_chats().await
+            }
             (Started::Ready, Some(exit)) => {
                 let headline = format!("nanokimi started, but was to refuse with {}", exit.value);
                 Err(Failure::new(headline).at(exit.span).into())
@@ -80,6 +85,8 @@ impl Play<'_> {
     }
 
     pub(super) async fn stop(&mut self, stop: &Stop) -> Result<(), Trouble> {
+        // What nanokimi tells while it stops may still be expected.
+        self.floor = self.stage.journal().last();
         let patience = stop.within.map_or(STOP, Lapse::length);
         let span = stop.exit.as_ref().map(|exit| exit.span);
         let ended = self.end(stop.how, patience).await?;
@@ -131,6 +138,21 @@ impl Play<'_> {
         expect_exit(printed.ended, exit, &said)?;
         self.expect_text("stdout", run.stdout.as_ref(), &printed.stdout)?;
         self.expect_text("stderr", run.stderr.as_ref(), &printed.stderr)
+    }
+
+    /// Waits for what nanokimi, which runs, writes to its stderr.
+    async fn expect_said(
+        &mut self,
+        wanted: Option<&At<Matcher>>,
+        patience: Duration,
+    ) -> Result<(), Trouble> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let said = self.expect_text("stderr", wanted, &self.stage.stderr());
+            if said.is_ok() || timeout_at(deadline, self.stage.says_more()).await.is_err() {
+                return said;
+            }
+        }
     }
 
     fn expect_text(

@@ -4,6 +4,7 @@
 //! shown is the business of `report`.
 
 mod asking;
+mod counting;
 mod dropping;
 mod lifecycle;
 mod snapshots;
@@ -13,14 +14,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use mock_server::yaml::At;
+use mock_server::yaml::{At, Span};
+use mock_server::{Owing, UnsaidTurn};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::failure::{Failure, Trouble};
 use crate::judge::unexpected;
 use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
 use crate::stage::{Moved, Stage, StageError};
 
+use counting::Counted;
 pub use snapshots::Snapshots;
 
 /// How long an expectation waits, in real time, if the step does not say.
@@ -39,6 +43,13 @@ pub(crate) struct Play<'a> {
     taken: usize,
     drops: usize,
     registered: bool,
+    /// The step that is being played.
+    current: Option<Span>,
+    /// Entries up to this one were written before nanokimi was stopped or started last; they
+    /// meet no expectation any more.
+    floor: u64,
+    /// Numbers that were met, and must still be right when the next thing is set going.
+    counted: Vec<Counted<'a>>,
 }
 
 impl<'a> Play<'a> {
@@ -52,22 +63,50 @@ impl<'a> Play<'a> {
             taken: 0,
             drops: 0,
             registered: false,
+            current: None,
+            floor: 0,
+            counted: Vec::new(),
         }
     }
 
-    /// Plays all steps up to the first that fails, then `finally`.
-    pub(crate) async fn perform(&mut self) -> Vec<Trouble> {
+    /// Plays all steps up to the first that fails, then `finally`; each of both may take as
+    /// long as `limit`.
+    pub(crate) async fn perform(&mut self, limit: Duration) -> Vec<Trouble> {
         let mut troubles = Vec::new();
-        if let Err(trouble) = self.perform_steps().await {
+        let played = match timeout(limit, self.perform_steps()).await {
+            Ok(played) => played,
+            Err(_elapsed) => Err(self.too_long("the scenario", limit)),
+        };
+        if let Err(trouble) = played {
+            // What was counted before then need not be right any more.
+            self.counted.clear();
             troubles.extend(self.first_cause(&trouble));
             troubles.push(trouble);
         }
+        if timeout(limit, self.perform_finally(&mut troubles))
+            .await
+            .is_err()
+        {
+            troubles.push(self.too_long("`finally`", limit));
+        }
+        troubles
+    }
+
+    async fn perform_finally(&mut self, troubles: &mut Vec<Trouble>) {
         for step in &self.scenario.file.finally {
             if let Err(trouble) = self.step(step).await {
                 troubles.push(trouble);
             }
         }
-        troubles
+    }
+
+    fn too_long(&self, what: &str, limit: Duration) -> Trouble {
+        let lapse = Lapse::new(limit);
+        let failure = Failure::new(format!("{what} took longer than {lapse}"));
+        match self.current {
+            Some(step) => failure.at(step).label("it was here then").into(),
+            None => failure.note("it was still at the start then").into(),
+        }
     }
 
     /// What a mock did not expect comes before what then did not happen, and is told at
@@ -119,7 +158,13 @@ impl<'a> Play<'a> {
         lifecycle.next().unwrap_or(true)
     }
 
-    async fn step(&mut self, step: &At<Step>) -> Result<(), Trouble> {
+    async fn step(&mut self, step: &'a At<Step>) -> Result<(), Trouble> {
+        self.current = Some(step.span);
+        if counting::acts(&step.value)
+            && let Some(overrun) = self.recount().into_iter().next()
+        {
+            return Err(overrun);
+        }
         let played = match &step.value {
             Step::Ask(ask) => self.ask(ask).await,
             Step::Hear(hear) => self.hear(hear).await,
@@ -176,6 +221,29 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
+    /// Comes to rest for good: nothing is held any more, and every number is still right. A gate
+    /// that has to be opened for that was forgotten, unless its turn may stay unsaid.
+    pub(crate) async fn rest(&mut self) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        loop {
+            if let Err(trouble) = self.settle().await {
+                troubles.push(trouble);
+                return troubles;
+            }
+            troubles.extend(self.recount());
+            let llm = self.stage.mock().llm();
+            let held = llm.waiting();
+            if held.is_empty() || !troubles.is_empty() {
+                return troubles;
+            }
+            troubles.extend(llm.unsaid().iter().filter_map(forgotten));
+            for gate in &held {
+                // Who waits at a gate has named it.
+                let (Ok(_) | Err(_)) = llm.release(gate);
+            }
+        }
+    }
+
     pub(crate) async fn settle(&mut self) -> Result<Moved, Trouble> {
         self.moved(&json!({ "advance": "0s" })).await
     }
@@ -201,6 +269,16 @@ impl<'a> Play<'a> {
             .help("a turn that is held must be released first");
         Err(failure.into())
     }
+}
+
+/// A turn that was held at a gate which no step released.
+fn forgotten(turn: &UnsaidTurn) -> Option<Trouble> {
+    let Owing::Held { gate } = &turn.owing else {
+        return None;
+    };
+    let headline = format!("the turn `{}` was held and never released", turn.turn);
+    let help = format!("write the step `release: {gate}`, or make the turn `optional`");
+    Some(Failure::new(headline).help(help).into())
 }
 
 /// A length of time as the clock's route reads it; it knows no days.

@@ -47,6 +47,7 @@ impl Play<'_> {
         }
         let text = serde_yaml::to_string(&shown)
             .map_err(|error| StageError::Store(format!("a snapshot cannot be written: {error}")))?;
+        let text = self.stage.journal().masked(&text);
         let file = SnapshotFile::of(&self.scenario.path, &self.snapshot_name());
         file.compare(&text, self.snapshots)
     }
@@ -88,12 +89,16 @@ impl SnapshotFile {
         };
         let kept = kept.as_deref().map(body);
         if kept.is_some_and(|kept| kept.trim_end() == text.trim_end()) {
-            return Ok(());
+            // What was proposed before is of no use any more.
+            return self.forget_proposal();
         }
         let written = match snapshots {
-            Snapshots::Take => return Ok(self.write(&self.path, text)?),
+            Snapshots::Take => {
+                self.write(&self.path, text)?;
+                return self.forget_proposal();
+            }
             Snapshots::Propose => {
-                self.write(&self.path.with_extension("snap.new"), text)?;
+                self.write(&self.proposal(), text)?;
                 "review it with `cargo insta review`, or take it with INSTA_UPDATE=always"
             }
             Snapshots::Compare => "run it without CI=1 or INSTA_UPDATE=no to get one for review",
@@ -105,6 +110,18 @@ impl SnapshotFile {
             }
         };
         Err(failure.help(written).into())
+    }
+
+    fn proposal(&self) -> PathBuf {
+        self.path.with_extension("snap.new")
+    }
+
+    fn forget_proposal(&self) -> Result<(), Trouble> {
+        match fs_err::remove_file(self.proposal()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StageError::Folder(error).into()),
+        }
     }
 
     fn write(&self, path: &Path, text: &str) -> Result<(), StageError> {
@@ -163,6 +180,7 @@ mod tests {
         check(&file, "a: 1\n", Snapshots::Propose, missing);
         assert!(folder.path().join("x@1.snap.new").exists());
         check(&file, "a: 1\n", Snapshots::Take, "same");
+        assert!(!folder.path().join("x@1.snap.new").exists());
         check(&file, "a: 1\n", Snapshots::Compare, "same");
         check(
             &file,

@@ -21,14 +21,15 @@ const FIRST_LOOK: Duration = Duration::from_millis(25);
 const LATEST_LOOK: Duration = Duration::from_millis(500);
 
 /// Entries of the journal that are waited for.
-struct Wanted<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
     event: &'a str,
     /// The chat it must be in.
     chat: Option<String>,
     /// What one field, or all fields together, must look like.
     field: Option<&'static str>,
     matcher: Option<&'a At<Matcher>>,
-    count: Option<&'a At<Matcher>>,
+    pub(super) count: Option<&'a At<Matcher>>,
     patience: Duration,
 }
 
@@ -62,7 +63,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// What the wait is for, in words.
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         let what = match &self.chat {
             Some(chat) => format!("a message in {chat}"),
             None => format!("`{}`", self.event),
@@ -75,7 +76,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// `None` if the entry is of another kind.
-    fn compare(&self, entry: &Entry, names: &Names) -> Result<Option<Comparison>, Trouble> {
+    pub(super) fn compare(
+        &self,
+        entry: &Entry,
+        names: &Names,
+    ) -> Result<Option<Comparison>, Trouble> {
         let elsewhere = self
             .chat
             .as_deref()
@@ -109,13 +114,13 @@ struct Sightings {
     captures: Vec<(String, Value)>,
 }
 
-impl Play<'_> {
-    pub(super) async fn hear(&mut self, hear: &Hear) -> Result<(), Trouble> {
+impl<'a> Play<'a> {
+    pub(super) async fn hear(&mut self, hear: &'a Hear) -> Result<(), Trouble> {
         let wanted = Wanted::heard(hear, &self.names())?;
         self.await_entries(&wanted).await
     }
 
-    pub(super) async fn expect(&mut self, expect: &Expect) -> Result<(), Trouble> {
+    pub(super) async fn expect(&mut self, expect: &'a Expect) -> Result<(), Trouble> {
         let patience = expect.within.map_or(PATIENCE, Lapse::length);
         match &expect.sought {
             Sought::Event { event, fields } => {
@@ -131,7 +136,7 @@ impl Play<'_> {
         }
     }
 
-    async fn await_entries(&mut self, wanted: &Wanted<'_>) -> Result<(), Trouble> {
+    async fn await_entries(&mut self, wanted: &Wanted<'a>) -> Result<(), Trouble> {
         let started = Instant::now();
         let deadline = started + wanted.patience;
         let mut seen = Sightings::default();
@@ -142,7 +147,8 @@ impl Play<'_> {
                 return Ok(());
             }
         } else {
-            after = self.matched.get(&wanted.kind()).copied().unwrap_or(0);
+            let matched = self.matched.get(&wanted.kind()).copied();
+            after = matched.map_or(self.floor, |matched| matched.max(self.floor));
             seen.too_early = self.used_up(wanted, after)?;
         }
         let mut follower = self.stage.journal().follow_after(after);
@@ -168,7 +174,7 @@ impl Play<'_> {
     /// Counts all entries up to `last`; says whether that is the number that is wanted.
     fn counted(
         &mut self,
-        wanted: &Wanted<'_>,
+        wanted: &Wanted<'a>,
         last: u64,
         seen: &mut Sightings,
     ) -> Result<bool, Trouble> {
@@ -237,7 +243,8 @@ impl Play<'_> {
         Ok(compare(count, Some(&json!(seen.matches)), &self.names())?.matches())
     }
 
-    fn met(&mut self, wanted: &Wanted<'_>, seen: Sightings) -> Result<(), Trouble> {
+    fn met(&mut self, wanted: &Wanted<'a>, seen: Sightings) -> Result<(), Trouble> {
+        self.keep_count(wanted);
         self.captures.extend(seen.captures);
         let last = self.matched.entry(wanted.kind()).or_default();
         *last = seen.last_match.max(*last);
@@ -265,7 +272,8 @@ impl Play<'_> {
         };
         let failure = match seen.too_early {
             Some(seq) => failure.note(format!(
-                "#{seq} matches, but an earlier step has been met by it or a later one"
+                "#{seq} matches, but it came before nanokimi was stopped, or an earlier step has \
+                 been met by it or a later one"
             )),
             None => failure,
         };

@@ -60,7 +60,7 @@ fn also_of(further: &[Failure], source: &Source) -> Vec<String> {
             .map(|span| format!(" ({})", source.place(span)));
         cut(&format!(
             "also: {}{}",
-            failure.headline,
+            one_line(&failure.headline),
             place.as_deref().unwrap_or("")
         ))
     };
@@ -83,7 +83,7 @@ fn shorten(lines: &mut Vec<String>, space: usize) {
 }
 
 fn block_of(failure: &Failure, source: &Source) -> Vec<String> {
-    let mut lines = vec![format!("error: {}", failure.headline)];
+    let mut lines = vec![cut(&format!("error: {}", one_line(&failure.headline)))];
     if let Some(span) = failure.span {
         let excerpt = source.excerpt(span, &failure.label);
         lines.extend(excerpt.lines().map(str::to_owned));
@@ -129,6 +129,11 @@ fn timed(entry: &Arc<Entry>) -> String {
         .fields
         .retain(|name, _| !UNREAD.contains(&name.as_str()));
     format!("+{:.3}s {shown}", entry.real.as_secs_f64())
+}
+
+/// A headline may quote a pattern of many lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn cut(line: &str) -> String {

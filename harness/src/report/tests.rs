@@ -53,6 +53,25 @@ fn a_failure_is_told_with_its_place_and_what_happened_last() {
 }
 
 #[test]
+fn a_headline_is_one_line_whatever_it_quotes() {
+    let quoting = |number: usize| Failure::new(format!("{number} /{}/", "part of it\n".repeat(40)));
+    let story = told(&outcome(Verdict::Failed((0..2).map(quoting).collect())));
+    assert!(story.lines().count() <= 25, "{story}");
+    assert!(
+        story.contains("\nerror: 0 /part of it part of it"),
+        "{story}"
+    );
+    assert!(
+        story.contains("\nalso: 1 /part of it part of it"),
+        "{story}"
+    );
+    assert!(
+        story.lines().all(|line| line.chars().count() <= 160),
+        "{story}"
+    );
+}
+
+#[test]
 fn many_long_failures_fit_on_a_page_and_none_is_forgotten() {
     let long = |number: usize| {
         let note = format!("{}\n", "a line of a note ".repeat(30)).repeat(40);

@@ -12,7 +12,7 @@ use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
 use super::step::{Hear, Step, Subject};
 use super::templates::{names_in, shift_of_now};
-use super::{Chat, ScenarioFile};
+use super::{Chat, ScenarioFile, rehearsal, within_root};
 
 /// The events of the journal: what nanokimi reports, what the mocks see, what we do.
 const EVENTS: &[&str] = &[
@@ -90,6 +90,10 @@ pub(super) fn check(
     }
     check_settings(document, file, mistakes);
     check_main(document, file, mistakes);
+    within_root::check(document, file, mistakes);
+    if sure("script") && sure("scripts") && sure("lanes") {
+        rehearsal::check(document, scripts, mistakes);
+    }
     let mut known = Known {
         chats: file
             .chats
@@ -98,11 +102,16 @@ pub(super) fn check(
             .chain(["main"])
             .collect(),
         gates: gates(scripts),
-        turns: turns(scripts),
+        turns: rehearsal::names(scripts).concat(),
         mistakes,
     };
     for step in all_steps(file) {
         known.check_step(step, sure("chats"), sure("script") && sure("scripts"));
+    }
+    for part in ["config", "files"] {
+        if let Some(node) = document.root().get(part).filter(|_| sure(part)) {
+            check_variables(node, known.mistakes);
+        }
     }
     if sure("steps") {
         check_names(document, known.mistakes);
@@ -158,13 +167,6 @@ fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<M
         let mistake = Mistake::new(span, format!("`{zone}` is not a time zone"));
         mistakes.push(mistake.help("use an IANA name such as `Europe/Paris`"));
     }
-    for (path, content) in &file.files {
-        let outside = path.starts_with('/') || path.split('/').any(|part| part == "..");
-        if outside || path.is_empty() {
-            let message = format!("`{path}` does not lie below the root folder");
-            mistakes.push(Mistake::new(content.span, message).help("write a relative path"));
-        }
-    }
 }
 
 fn check_main(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
@@ -188,19 +190,6 @@ fn gates(scripts: &[Script]) -> Vec<String> {
     turns.filter_map(|turn| turn.hold.clone()).collect()
 }
 
-/// Ids as they appear in the journal: given, or made from the place in the script.
-fn turns(scripts: &[Script]) -> Vec<String> {
-    let mut ids = Vec::new();
-    for script in scripts {
-        let prefix = script.name.as_deref().map_or("turn", |name| name);
-        for (index, turn) in script.turns.iter().enumerate() {
-            let made = format!("{prefix}-{}", index + 1);
-            ids.push(turn.id.clone().map_or(made, |id| id));
-        }
-    }
-    ids
-}
-
 /// The names a step may use.
 struct Known<'a> {
     chats: Vec<&'a str>,
@@ -220,7 +209,17 @@ impl Known<'_> {
                 let known = self.gates.clone();
                 self.must_be_known("gate", gate, known.iter().map(String::as_str));
             }
-            Step::Expect(Expect { sought, .. }) | Step::Never(Never { sought, .. }) => {
+            Step::Expect(Expect { sought, count, .. }) => {
+                if let (Sought::State { .. }, Some(count)) = (sought, count) {
+                    let help = "say how many there are in the state itself, as in `{ len: 2 }`";
+                    self.means_nothing("count", "a state", count.span, help);
+                }
+                self.check_sought(sought, turns_are_sure);
+            }
+            Step::Never(Never { sought, .. }) => {
+                if let Sought::Heard(hear) = sought {
+                    self.check_never_heard(hear);
+                }
                 self.check_sought(sought, turns_are_sure);
             }
             Step::Snapshot(subjects) => {
@@ -246,6 +245,22 @@ impl Known<'_> {
             | Step::Settle(_)
             | Step::Run(_) => {}
         }
+    }
+
+    fn check_never_heard(&mut self, hear: &Hear) {
+        if let Some(count) = &hear.count {
+            let help = "leave it out; to hear it no more often, write `hear` with a `count`";
+            self.means_nothing("count", "what is never heard", count.span, help);
+        }
+        if hear.within.is_some() {
+            let help = "leave it out; `for` says how long";
+            self.means_nothing("within", "what is never heard", hear.chat.span, help);
+        }
+    }
+
+    fn means_nothing(&mut self, key: &str, beside: &str, span: Span, help: &str) {
+        let message = format!("`{key}` means nothing beside {beside}");
+        self.mistakes.push(Mistake::new(span, message).help(help));
     }
 
     /// `span` is the nearest place to the name of the table that we know of.
@@ -313,6 +328,27 @@ fn chat_of(step: &Step) -> Option<&At<String>> {
         | Step::Settle(_)
         | Step::Snapshot(_)
         | Step::Run(_) => None,
+    }
+}
+
+/// What the rows of the matrix left over.
+fn check_variables(node: &Node, mistakes: &mut Vec<Mistake>) {
+    match node.content() {
+        Content::Text { text, .. } => {
+            for name in names_in(text) {
+                let message = format!("`${{{name}}}` is no variable of the matrix");
+                let help = "only steps know captures, `now` and `root`";
+                mistakes.push(Mistake::new(node.span(), message).help(help));
+            }
+        }
+        Content::List(items) => items
+            .iter()
+            .for_each(|item| check_variables(item, mistakes)),
+        Content::Map(entries) => {
+            let values = entries.iter().map(|(_, value)| value);
+            values.for_each(|value| check_variables(value, mistakes));
+        }
+        Content::Null | Content::Bool(_) | Content::Number(_) => {}
     }
 }
 

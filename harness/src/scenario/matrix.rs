@@ -1,5 +1,7 @@
 //! Rows of variables: the file is read once for each row, with its variables put in.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use mock_server::yaml::{Content, Document, Mistake, Mistakes, Node, Span};
 
@@ -41,7 +43,23 @@ pub(super) fn rows(document: &Document) -> Result<Vec<Row>, Mistakes> {
         let mistake = Mistake::new(document.root().span(), "the matrix has no rows");
         return Err(document.mistaken(vec![mistake]));
     }
-    rows.iter().map(|row| expand(document, row)).collect()
+    let rows: Vec<Row> = rows
+        .iter()
+        .map(|row| expand(document, row))
+        .collect::<Result<_, _>>()?;
+    match named_alike(&rows) {
+        Some(mistake) => Err(document.mistaken(vec![mistake])),
+        None => Ok(rows),
+    }
+}
+
+/// Rows of one name would overwrite each other's traces and snapshots.
+fn named_alike(rows: &[Row]) -> Option<Mistake> {
+    let mut known = BTreeSet::new();
+    let again = rows.iter().find(|row| !known.insert(&row.name))?;
+    let name = again.name.as_deref().unwrap_or_default();
+    let mistake = Mistake::new(again.span?, format!("two rows are called `{name}`"));
+    Some(mistake.help("name each with `row: …`"))
 }
 
 fn expand(document: &Document, row: &Node) -> Result<Row, Mistakes> {

@@ -6,11 +6,13 @@ mod check;
 mod duration;
 mod matcher;
 mod matrix;
+mod rehearsal;
 mod schema;
 mod scripts;
 mod sought;
 mod step;
 mod templates;
+mod within_root;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +58,7 @@ pub(crate) struct ScenarioFile {
     /// Words to select scenarios by.
     #[serde(default)]
     pub(crate) tags: Vec<String>,
-    /// The longest the whole scenario may take, in real time; 60 s if it is not given.
+    /// The longest the whole scenario may take, in real time; 30 s if it is not given.
     pub(crate) timeout: Option<Lapse>,
     /// The frozen clock of the orchestrator.
     #[serde(default)]
@@ -98,6 +100,7 @@ pub(crate) struct ScenarioFile {
 /// Where the frozen clock begins.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct ClockStart {
     /// An instant with an offset; 2026-01-05T09:00:00Z if it is not given.
     #[schemars(with = "String")]
@@ -215,7 +218,8 @@ impl Scenario {
     /// Everything the steps may wait for, together.
     #[must_use]
     pub fn timeout(&self) -> std::time::Duration {
-        const WHOLE: std::time::Duration = std::time::Duration::from_secs(60);
+        // Less than the test runner gives it, so that the story is told.
+        const WHOLE: std::time::Duration = std::time::Duration::from_secs(30);
         self.file.timeout.map_or(WHOLE, Lapse::length)
     }
 

@@ -14,7 +14,21 @@ pub fn schema() -> String {
 mod tests {
     use std::path::Path;
 
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_may_be_left_empty_may_be_null_for_an_editor_too() {
+        let schema = schema_for!(ScenarioFile);
+        for name in ["Start", "Stop", "Restart", "Settle", "ClockStart"] {
+            let kinds = schema.pointer(&format!("/$defs/{name}/type"));
+            assert_eq!(kinds, Some(&json!(["object", "null"])), "{name}");
+        }
+        let words = json!({ "enum": ["start", "stop", "restart", "settle"] });
+        let steps = schema.pointer("/$defs/Step/oneOf").unwrap();
+        assert!(steps.as_array().unwrap().contains(&words));
+    }
 
     #[test]
     fn the_schema_that_is_checked_in_is_that_of_the_types() {

@@ -16,6 +16,7 @@ use super::sought::{Expect, Never, StateName};
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(transform = or_a_bare_word)]
 pub(crate) enum Step {
     /// A person writes to a chat over the HTTP chat API.
     Ask(Ask),
@@ -43,6 +44,15 @@ pub(crate) enum Step {
     Snapshot(Vec<At<Subject>>),
     /// A command of nanokimi is run on the same root folder.
     Run(Run),
+}
+
+/// `- settle` is `- settle:` with nothing behind it.
+fn or_a_bare_word(schema: &mut Schema) {
+    let words = serde_json::json!({ "enum": ["start", "stop", "restart", "settle"] });
+    let steps = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    steps
+        .into_iter()
+        .for_each(|steps| steps.push(words.clone()));
 }
 
 /// A message for the assistant.
@@ -143,6 +153,7 @@ pub(crate) enum ClockMove {
 /// How nanokimi is started.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Start {
     /// It must refuse to start, with this exit code.
     pub(crate) exit: Option<At<i32>>,
@@ -155,6 +166,7 @@ pub(crate) struct Start {
 /// How nanokimi is stopped.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Stop {
     pub(crate) how: How,
     /// The exit code; 0 after `term` if it is not given.
@@ -166,6 +178,7 @@ pub(crate) struct Stop {
 /// How nanokimi is stopped before it is started again.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Restart {
     pub(crate) how: How,
 }
@@ -184,6 +197,7 @@ pub(crate) enum How {
 /// Nothing to say.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Settle {}
 
 /// A command of nanokimi.

@@ -74,6 +74,74 @@ fn wrong_values_say_what_was_expected_and_found() {
 }
 
 #[test]
+fn turns_and_lanes_that_do_not_fit_together_are_told_with_their_place() {
+    let steps = "steps:\n  - hear: { chat: main, text: hi }\n";
+    let two =
+        "story: x\nscript:\n  - { id: a, response: {} }\n  - { id: a, response: {} }\n".to_owned();
+    check(
+        &(two + steps),
+        &["4:11 two turns are called `a`; each id names one turn | "],
+    );
+    let lane = "story: x\nscript: [{ lane: side, response: {} }]\n".to_owned();
+    check(
+        &(lane + steps),
+        &["2:10 turn `turn-1` is for lane `side`, which nothing declares; lanes: main | "],
+    );
+}
+
+#[test]
+fn no_path_leaves_the_root_folder() {
+    check(
+        "story: x\nchats: { a: { folder: ../a } }\nsteps:\n  - ipc: { group: ../.., raw: x }\n  - ipc: { group: main, name: /x.json, raw: x }\n  - expect: { files.../x: {} }\n  - snapshot: [files./etc/passwd]\n",
+        &[
+            "2:13 `../a` does not lie below the root folder | write a relative path",
+            "4:5 `../..` does not lie below the root folder | write a relative path",
+            "5:5 `/x.json` does not lie below the root folder | write a relative path",
+            "6:27 `../x` does not lie below the root folder | write a relative path",
+            "7:16 `/etc/passwd` does not lie below the root folder | write a relative path",
+        ],
+    );
+}
+
+#[test]
+fn keys_that_would_be_ignored_are_refused() {
+    check(
+        "story: x\nsteps:\n  - expect: { db.tasks: [], count: 5 }\n  - never: { hear: { chat: main, text: hi, count: 1, within: 1s }, for: 1s }\n",
+        &[
+            "3:36 `count` means nothing beside a state | say how many there are in the state itself, as in `{ len: 2 }`",
+            "4:28 `within` means nothing beside what is never heard | leave it out; `for` says how long",
+            "4:51 `count` means nothing beside what is never heard | leave it out; to hear it no more often, write `hear` with a `count`",
+        ],
+    );
+}
+
+#[test]
+fn variables_and_rows_must_be_known_apart() {
+    let steps = "steps:\n  - hear: { chat: main, text: hi }\n";
+    check(
+        &format!(
+            "story: x\nconfig: {{ assistant_name: \"${{nmae}}\" }}\nfiles: {{ a: \"b ${{c}}\" }}\nmatrix: [{{ name: Kai }}]\n{steps}"
+        ),
+        &[
+            "2:27 `${nmae}` is no variable of the matrix | only steps know captures, `now` and `root`",
+            "3:13 `${c}` is no variable of the matrix | only steps know captures, `now` and `root`",
+        ],
+    );
+    check(
+        &format!("story: x\nmatrix:\n  - {{ row: a, n: 1 }}\n  - {{ row: a, n: 2 }}\n{steps}"),
+        &["4:5 two rows are called `a` | name each with `row: …`"],
+    );
+}
+
+#[test]
+fn a_list_is_no_struct() {
+    check(
+        "story: x\nclock: [\"2026-01-05T09:00:00Z\", UTC]\nsteps:\n  - hear: { chat: main, text: hi }\n",
+        &["2:1 expected a map, found a list | "],
+    );
+}
+
+#[test]
 fn a_part_that_cannot_be_read_casts_no_doubt_on_the_rest() {
     check(
         "story: x\nchats: { family: { foldr: x } }\nsteps:\n  - hear: { chat: family, text: hi }\n",

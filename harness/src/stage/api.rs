@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use hyper::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -71,7 +73,7 @@ impl Api {
         let response = self.post("/v1/chat/completions", &body).await?;
         let status = response.status;
         if question.stream && status == 200 {
-            return read_stream(response).await;
+            return read_stream(response.chunks()).await;
         }
         let text = response.text().await?;
         Ok(Answer {
@@ -109,19 +111,32 @@ impl Api {
     }
 }
 
-async fn read_stream(response: Response) -> io::Result<Answer> {
-    let mut events = SseReader::new(response.chunks());
+/// Reads an answer piece by piece, up to its `[DONE]`, as chat completions are streamed.
+async fn read_stream<S>(chunks: S) -> io::Result<Answer>
+where
+    S: Stream<Item = io::Result<Bytes>> + Unpin,
+{
+    let mut events = SseReader::new(chunks);
     let mut text = String::new();
+    let mut finished = false;
     while let Some(event) = events.next().await {
         let event = event?;
         if event.name == "error" {
             return Ok(failed(&event));
         }
-        if let Some(piece) = delta(&event.data) {
-            text.push_str(&piece);
+        if event.data == "[DONE]" {
+            return match finished {
+                true => Ok(Answer { status: 200, text }),
+                false => Err(io::Error::other("the stream has no finish_reason")),
+            };
         }
+        let chunk: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
+        text.push_str(delta(&chunk));
+        finished |= chunk
+            .pointer("/choices/0/finish_reason")
+            .is_some_and(Value::is_string);
     }
-    Ok(Answer { status: 200, text })
+    Err(io::Error::other("the stream ended without `[DONE]`"))
 }
 
 fn failed(event: &SseEvent) -> Answer {
@@ -138,11 +153,11 @@ fn failed(event: &SseEvent) -> Answer {
     }
 }
 
-fn delta(data: &str) -> Option<String> {
-    // `[DONE]` is the one line that is not JSON.
-    let chunk: Value = serde_json::from_str(data).unwrap_or(Value::Null);
-    let content = chunk.pointer("/choices/0/delta/content")?;
-    Some(content.as_str()?.to_owned())
+fn delta(chunk: &Value) -> &str {
+    let content = chunk.pointer("/choices/0/delta/content");
+    content
+        .and_then(Value::as_str)
+        .map_or("", |content| content)
 }
 
 /// The assistant's text, or the error's, or the body as it came.
@@ -158,4 +173,35 @@ fn said(body: &str) -> String {
         .iter()
         .find_map(|place| value.pointer(place)?.as_str());
     found.map_or_else(|| body.to_owned(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// What is made of an answer that comes in these lines of data.
+    async fn check(lines: &[&str], expected: Result<&str, &str>) {
+        let chunks = lines
+            .iter()
+            .map(|line| Ok(Bytes::from(format!("data: {line}\n\n"))));
+        let chunks: Vec<io::Result<Bytes>> = chunks.collect();
+        let answer = read_stream(stream::iter(chunks)).await;
+        let told = answer.map_err(|error| error.to_string());
+        let told = told.as_ref().map(|answer| &*answer.text);
+        assert_eq!(told.map_err(String::as_str), expected, "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_counts_only_with_its_end() {
+        const TEXT: &str = r#"{"choices":[{"delta":{"content":"Hi."},"finish_reason":null}]}"#;
+        const FINISH: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+        check(&[TEXT, FINISH, "[DONE]"], Ok("Hi.")).await;
+        let unfinished = "the stream has no finish_reason";
+        check(&[TEXT, "[DONE]"], Err(unfinished)).await;
+        let cut_off = "the stream ended without `[DONE]`";
+        check(&[TEXT, FINISH], Err(cut_off)).await;
+        check(&[], Err(cut_off)).await;
+    }
 }

@@ -66,6 +66,8 @@ pub(crate) enum StageError {
     Signal(#[source] std::io::Error),
     #[error("nanokimi's HTTP API does not answer")]
     Http(#[from] std::io::Error),
+    #[error("nanokimi's events do not come: {0}")]
+    Events(String),
     #[error("the clock does not move: {0}")]
     Clock(String),
     #[error("{0}")]
@@ -276,15 +278,21 @@ impl Stage {
             // in each run. After a SIGTERM nanokimi tells all before it ends.
             running.events.quiet().await;
         }
-        running.process.signal(match how {
-            How::Term => Signal::TERM,
-            How::Kill => Signal::KILL,
-        })?;
+        let told = running.events.still_told();
+        let (signal, asked) = match how {
+            How::Term => (Signal::TERM, Ended::Code(0)),
+            How::Kill => (Signal::KILL, Ended::Signal(Signal::KILL.as_raw())),
+        };
+        running.process.signal(signal)?;
         let ended = running.process.ended(patience).await?;
         if let Some(ended) = ended {
             self.write("process.exited", [("how", ended.to_string().into())]);
         }
         running.events.end().await;
+        // One that ended as we asked was alive until then, and had no reason to fall silent.
+        if ended == Some(asked) {
+            told?;
+        }
         Ok(ended)
     }
 
@@ -305,6 +313,20 @@ impl Stage {
         match &self.running {
             Some(running) => self.words_of(&running.process),
             None => String::new(),
+        }
+    }
+
+    /// What the nanokimi that runs has written to its stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        let running = self.running.as_ref();
+        running.map_or_else(String::new, |running| running.process.stderr())
+    }
+
+    /// Returns when there is more on its stderr. Cancel-safe.
+    pub(crate) async fn says_more(&self) {
+        match &self.running {
+            Some(running) => running.process.says_more().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -351,7 +373,7 @@ impl Stage {
         // An answer that is held keeps its run from ending: then the run is not waited for.
         let held = !self.mock.llm().waiting().is_empty();
         let moved = running.api.move_clock(to, held).await?;
-        running.events.caught_up(moved.last_event).await;
+        running.events.caught_up(moved.last_event).await?;
         self.moved_to(moved.now);
         Ok(moved)
     }
@@ -375,21 +397,26 @@ impl Stage {
         self.journal().write(event, fields.collect());
     }
 
-    /// Ends everything. What had to be killed is told in the leaks.
-    pub(crate) async fn strike(mut self, keep: bool) -> Result<Struck, StageError> {
+    /// Ends nanokimi; mocks and folder stay, to be judged. What had to be killed is told in
+    /// the leaks.
+    pub(crate) async fn close(&mut self) -> Result<Closed, StageError> {
         const GRACE: Duration = Duration::from_secs(15);
         const LAST_AGENT: Duration = Duration::from_secs(5);
-        let ended = self.stop(How::Term, GRACE).await?;
+        let ended = self.stop(How::Term, GRACE).await;
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.root(), LAST_AGENT).await;
         end(&leaks);
         self.open.shutdown().await;
-        join(self.mock).await?;
-        Ok(Struck {
-            ended,
+        Ok(Closed {
+            ended: ended?,
             leaks,
-            kept: keep.then(|| self.folder.keep()),
         })
+    }
+
+    /// Ends the mocks, and deletes the folder unless it is to be kept.
+    pub(crate) async fn strike(self, keep: bool) -> Result<Option<PathBuf>, StageError> {
+        join(self.mock).await?;
+        Ok(keep.then(|| self.folder.keep()))
     }
 
     /// The last words of a process: its stderr, or else the end of its log.
@@ -407,12 +434,11 @@ impl Stage {
     }
 }
 
-/// What was left when everything had ended.
+/// What was left when nanokimi had ended.
 #[derive(Debug)]
-pub(crate) struct Struck {
+pub(crate) struct Closed {
     pub(crate) ended: Option<Ended>,
     pub(crate) leaks: Vec<Leak>,
-    pub(crate) kept: Option<PathBuf>,
 }
 
 /// Ends the mocks. A panic in one of them is the harness's fault, and no reason to leave

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::Notify;
 
 /// Enough for any report; the rest is counted, so that a flood cannot fill us.
 const KEPT: usize = 1024 * 1024;
@@ -11,6 +12,7 @@ const KEPT: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     read: Arc<Mutex<Read>>,
+    grown: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +31,14 @@ impl Output {
             let room = KEPT.saturating_sub(read.bytes.len()).min(length);
             read.bytes.extend_from_slice(&buffer[..room]);
             read.dropped += length - room;
+            drop(read);
+            self.grown.notify_one();
         }
+    }
+
+    /// Returns when more has been read since the last call. Cancel-safe; for one listener.
+    pub(crate) async fn grown(&self) {
+        self.grown.notified().await;
     }
 
     pub(crate) fn text(&self) -> String {

@@ -146,4 +146,9 @@ impl Process {
     pub(crate) fn stderr(&self) -> String {
         self.stderr.text()
     }
+
+    /// Returns when there is more on stderr since the last call. Cancel-safe.
+    pub(crate) async fn says_more(&self) {
+        self.stderr.grown().await;
+    }
 }

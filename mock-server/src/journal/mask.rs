@@ -34,6 +34,12 @@ impl Mask {
         }
     }
 
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        self.hide_in_text(&mut text);
+        text
+    }
+
     fn hide_in(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.hide_in_text(text),

@@ -130,6 +130,12 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The text as it may be shown: without the secrets that were told.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        self.mask().masked(text)
+    }
+
     fn mask(&self) -> Arc<Mask> {
         let mask = self
             .record
@@ -186,6 +192,7 @@ mod tests {
     fn a_secret_is_masked_wherever_it_is_written() {
         let journal = Journal::open();
         journal.hide("sk-live-1");
+        assert_eq!(journal.masked("a sk-live-1 b"), "a [secret] b");
         let entry = journal.write(
             "llm.request",
             fields(json!({"messages": [{"content": "my key is sk-live-1, keep it"}]})),

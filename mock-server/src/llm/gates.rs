@@ -54,6 +54,11 @@ impl Gates {
         Some(gate.opened.clone())
     }
 
+    pub(crate) fn is_open(&self, gate: &str) -> bool {
+        let gate = self.gates.get(gate);
+        gate.is_some_and(|gate| gate.opened.is_cancelled())
+    }
+
     pub(crate) fn leave(&mut self, gate: &str) {
         if let Some(gate) = self.gates.get_mut(gate) {
             gate.waiting = gate.waiting.saturating_sub(1);

@@ -31,6 +31,7 @@ mod wording;
 pub use gates::UnknownGate;
 pub use lane::{LaneRule, MAIN_LANE};
 pub use pattern::{InvalidPattern, TextPattern};
+pub use score::Owing;
 pub use script::{Script, ScriptError};
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 pub use template::{InvalidTemplate, TemplateText};

@@ -65,6 +65,7 @@ impl Performance {
     /// The last byte was handed over.
     pub(crate) fn end(&mut self) {
         self.is_over = true;
+        self.llm.delivered(&self.reply);
     }
 
     fn journaled(&self) -> Value {

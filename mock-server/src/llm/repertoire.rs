@@ -26,7 +26,10 @@ pub(crate) struct Turn {
     pub(crate) clauses: Clauses,
     pub(crate) lines: Lines,
     pub(crate) times: Times,
+    /// How often it was chosen.
     pub(crate) said: u32,
+    /// How often its last byte was handed over.
+    delivered: u32,
     pub(crate) hold: Option<String>,
     optional: bool,
     stream: StreamShape,
@@ -48,10 +51,10 @@ impl Turn {
         }
     }
 
-    /// Whether it should have been said more often than it was.
+    /// Whether it should have been heard to its end more often than it was.
     pub(crate) fn is_owed(&self) -> bool {
         match self.times {
-            NumberOr::Number(times) => !self.optional && self.said < times.get(),
+            NumberOr::Number(times) => !self.optional && self.delivered < times.get(),
             NumberOr::Word(_any) => false,
         }
     }
@@ -117,6 +120,15 @@ impl Repertoire {
             && let Some(finder) = self.finders.get_mut(&turn.lane)
         {
             finder.forget(place);
+        }
+    }
+
+    /// A turn came to its end. One of a script that was forgotten meanwhile is not found,
+    /// also if its id was given anew.
+    pub(crate) fn deliver(&mut self, id: &Arc<str>) {
+        let mut turns = self.turns.iter_mut();
+        if let Some(turn) = turns.find(|turn| Arc::ptr_eq(&turn.id, id)) {
+            turn.delivered += 1;
         }
     }
 
@@ -187,6 +199,7 @@ impl Repertoire {
             lines,
             times: scripted.times,
             said: 0,
+            delivered: 0,
             optional: scripted.optional,
             hold: scripted.hold,
             stream: scripted.stream,

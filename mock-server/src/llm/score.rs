@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::dialect::{Dialect, Refused};
@@ -52,6 +53,18 @@ pub(crate) struct Part {
     pub(crate) retry_of: Option<u64>,
 }
 
+/// Why a turn is still owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Owing {
+    /// Nobody asked for it, or not often enough.
+    Unasked,
+    /// Its answer waits at a gate, or waited there when its client went away.
+    Held { gate: String },
+    /// Its client went away before the end.
+    Undelivered,
+}
+
 /// A request that gets no answer, and why.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -77,9 +90,24 @@ impl Score {
         Ok(())
     }
 
-    /// The turns that are still owed.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = &Turn> {
-        self.repertoire.turns().iter().filter(|turn| turn.is_owed())
+    /// The turns that are still owed, and what keeps each.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (&Turn, Owing)> {
+        let owed = self.repertoire.turns().iter().filter(|turn| turn.is_owed());
+        owed.map(|turn| (turn, self.owing(turn)))
+    }
+
+    fn owing(&self, turn: &Turn) -> Owing {
+        let shut = turn.hold.as_ref().filter(|gate| !self.gates.is_open(gate));
+        match (turn.is_used_up(), shut) {
+            (false, _) => Owing::Unasked,
+            (true, Some(gate)) => Owing::Held { gate: gate.clone() },
+            (true, None) => Owing::Undelivered,
+        }
+    }
+
+    /// The last byte of a turn was handed over.
+    pub(crate) fn deliver(&mut self, turn: &Arc<str>) {
+        self.repertoire.deliver(turn);
     }
 
     /// Puts the question in its lane, chooses the turn and counts it as said.

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::lane::LaneRule;
+use super::repertoire::Repertoire;
 use super::turn::ScriptedTurn;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
@@ -52,7 +53,32 @@ pub enum ScriptError {
     },
 }
 
+impl ScriptError {
+    /// The turn that does not fit.
+    #[must_use]
+    pub fn turn(&self) -> Option<&str> {
+        match self {
+            Self::DuplicateId { id: turn }
+            | Self::UnknownLane { turn, .. }
+            | Self::TwoLanes { turn, .. }
+            | Self::Template { turn, .. } => Some(turn),
+            Self::TwoRules { .. } | Self::EmptyRule { .. } | Self::MainLane => None,
+        }
+    }
+}
+
 impl Script {
+    /// Whether scripts fit together, added in this order.
+    ///
+    /// # Errors
+    /// The first turn or lane that does not fit.
+    pub fn rehearse(scripts: &[Self]) -> Result<(), ScriptError> {
+        let mut repertoire = Repertoire::default();
+        scripts
+            .iter()
+            .try_for_each(|script| repertoire.add(script.clone()))
+    }
+
     #[must_use]
     pub fn of(turns: Vec<ScriptedTurn>) -> Self {
         Self {

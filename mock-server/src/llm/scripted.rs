@@ -19,7 +19,7 @@ use super::question::Question;
 use super::record;
 use super::repertoire::Turn;
 use super::request::ChatBody;
-use super::score::{Asked, Moment, Part, Refusal, Score};
+use super::score::{Asked, Moment, Owing, Part, Refusal, Score};
 use super::script::{Script, ScriptError};
 use super::turn::Times;
 use crate::journal::Journal;
@@ -42,7 +42,7 @@ struct Inner {
     score: Mutex<Score>,
 }
 
-/// A turn that should have been said, and was not often enough.
+/// A turn that should have been said to its end, and was not often enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnsaidTurn {
     pub turn: String,
@@ -51,6 +51,8 @@ pub struct UnsaidTurn {
     pub said: u32,
     /// How often it should have been.
     pub times: Times,
+    #[serde(flatten)]
+    pub owing: Owing,
 }
 
 impl ScriptedLlm {
@@ -93,7 +95,7 @@ impl ScriptedLlm {
     /// The turns that are still owed; a finished scenario has none.
     #[must_use]
     pub fn unsaid(&self) -> Vec<UnsaidTurn> {
-        self.score().owed().map(UnsaidTurn::from).collect()
+        self.score().owed().map(UnsaidTurn::of).collect()
     }
 
     /// Forgets script, score and gates. Answers that wait go on.
@@ -160,6 +162,11 @@ impl ScriptedLlm {
         self.score().gates.leave(gate);
     }
 
+    /// The last byte of an answer was handed over.
+    pub(crate) fn delivered(&self, reply: &Reply) {
+        self.score().deliver(&reply.turn);
+    }
+
     /// The client went away: if it asks the same again, it is to get the same again.
     pub(crate) fn abandoned(&self, n: u64, asked: &Asked, reply: &Arc<Reply>) {
         // First kept, then told: who waits to be told may ask again at once.
@@ -189,23 +196,25 @@ impl ScriptedLlm {
     }
 }
 
-impl From<&Turn> for UnsaidTurn {
-    fn from(turn: &Turn) -> Self {
+impl UnsaidTurn {
+    fn of((turn, owing): (&Turn, Owing)) -> Self {
         Self {
             turn: turn.id.to_string(),
             lane: turn.lane.clone(),
             said: turn.said,
             times: turn.times,
+            owing,
         }
     }
 }
 
 impl fmt::Display for UnsaidTurn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "turn `{}` (lane {}) was said {} of {} times",
-            self.turn, self.lane, self.said, self.times
-        )
+        write!(out, "turn `{}` (lane {}) was ", self.turn, self.lane)?;
+        match &self.owing {
+            Owing::Unasked => write!(out, "said {} of {} times", self.said, self.times),
+            Owing::Held { gate } => write!(out, "held at `{gate}` and never released"),
+            Owing::Undelivered => out.write_str("never delivered: its client went away"),
+        }
     }
 }

@@ -174,11 +174,14 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     ) -> Result<V::Value, Fault> {
         match &self.node.content {
             Content::Null => self.map(&[], visitor).map_err(|fault| self.placed(fault)),
-            Content::Bool(_)
-            | Content::Number(_)
-            | Content::Text { .. }
-            | Content::List(_)
-            | Content::Map(_) => self.deserialize_any(visitor),
+            // Fields have names; `serde` would also take them by their places.
+            Content::List(_) => {
+                let fault = Fault::new(Kind::Unexpected("a map".to_owned()));
+                Err(self.placed(fault))
+            }
+            Content::Bool(_) | Content::Number(_) | Content::Text { .. } | Content::Map(_) => {
+                self.deserialize_any(visitor)
+            }
         }
     }
 

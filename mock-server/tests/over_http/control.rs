@@ -68,7 +68,7 @@ async fn the_state_can_be_asked_for_and_forgotten() {
         .unwrap();
     assert_eq!(
         status["unsaid"],
-        json!([{"turn": "owed", "lane": "main", "said": 0, "times": 1}])
+        json!([{"turn": "owed", "lane": "main", "said": 0, "times": 1, "reason": "unasked"}])
     );
     assert_eq!(status["unexpected"][0]["event"], "llm.unexpected");
     assert_eq!(status["waiting"], json!([]));

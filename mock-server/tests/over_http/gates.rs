@@ -26,6 +26,50 @@ async fn a_held_turn_waits_for_its_release() {
     assert_eq!(journal.entries()[1].text("gate"), Some("door"));
 }
 
+/// What is owed now, a line each.
+fn owed(stage: &Stage) -> Vec<String> {
+    let unsaid = stage.server.llm().unsaid();
+    unsaid.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_held_turn_is_owed_until_its_client_has_heard_its_end() {
+    let stage = Stage::with(HELD).await;
+    let (question, llm) = (asking("hi"), stage.server.llm());
+    tokio::join!(stage.hear(&question), async {
+        stage.wait_for("llm.held").await;
+        let held = "turn `turn-1` (lane main) was held at `door` and never released";
+        assert_eq!(owed(&stage), [held]);
+        llm.release("door").unwrap();
+    });
+    assert!(owed(&stage).is_empty());
+}
+
+#[tokio::test]
+async fn a_turn_whose_client_went_away_is_owed_unless_it_is_optional() {
+    for (optional, expected) in [
+        (
+            "",
+            &["turn `turn-1` (lane main) was never delivered: its client went away"][..],
+        ),
+        ("optional: true, ", &[]),
+    ] {
+        let script = format!("[{{ {optional}hold: door, response: {{ content: late }} }}]");
+        let stage = Stage::with(&script).await;
+        let request = stage
+            .post("/v1/chat/completions")
+            .json(&asking("hi"))
+            .send();
+        tokio::select! {
+            answered = request => panic!("answered: {answered:?}"),
+            () = stage.wait_for("llm.held") => {}
+        }
+        stage.wait_for("llm.aborted").await;
+        stage.server.llm().release("door").unwrap();
+        assert_eq!(owed(&stage), expected);
+    }
+}
+
 #[tokio::test]
 async fn a_gate_that_was_released_before_is_open() {
     let stage = Stage::with(HELD).await;
