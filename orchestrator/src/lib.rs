@@ -1,7 +1,8 @@
 //! Chat in, one agent run per group, reply out.
 //!
-//! The modules stand in the order in which a message meets them. Nothing here knows that it is
-//! ever tested: it is handed its configuration and reaches the world through that alone.
+//! Below, what everything stands on comes first; then the modules in the order in which a
+//! message meets them. Nothing here knows that it is ever tested: it is handed its
+//! configuration and reaches the world through that alone.
 
 // What everything stands on.
 mod clock;
@@ -17,16 +18,16 @@ mod safe_dir;
 mod store;
 
 // The walk of a message.
-mod agent;
-mod channel;
-mod group_queue;
 mod http;
+mod registration;
 mod intake;
+mod router;
+mod group_queue;
+mod turn;
+mod agent;
 mod ipc;
 mod outbox;
-mod registration;
-mod router;
-mod turn;
+mod channel;
 
 // Time.
 mod clock_hand;
