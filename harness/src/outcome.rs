@@ -254,10 +254,11 @@ impl Found {
 
     /// A failure of nanokimi explains why we could not go on; without one, we broke.
     fn verdict(self) -> Verdict {
-        match (self.failures.is_empty(), self.broke) {
-            (false, _) => Verdict::Failed(self.failures),
-            (true, Some(broke)) => Verdict::Broke(broke),
-            (true, None) => Verdict::Passed,
+        // Where we broke ourselves, what nanokimi seems to have failed at is only a consequence.
+        match (self.broke, self.failures.is_empty()) {
+            (Some(broke), _) => Verdict::Broke(broke),
+            (None, false) => Verdict::Failed(self.failures),
+            (None, true) => Verdict::Passed,
         }
     }
 }

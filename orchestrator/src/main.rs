@@ -111,7 +111,7 @@ impl Failure {
                 ),
             ) => Exit::Folder,
             Self::Run(
-                RunError::NoSelf(_)
+                RunError::NoHeir(_)
                 | RunError::Signals(_)
                 | RunError::Notify(_)
                 | RunError::Fault(_),

@@ -75,8 +75,8 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
-    #[error("agents cannot be guarded: our own executable or the right to inherit is missing")]
-    NoSelf(#[source] io::Error),
+    #[error("the kernel does not make us the heir of what agents leave behind")]
+    NoHeir(#[source] io::Error),
     #[error("signals cannot be listened for")]
     Signals(#[source] io::Error),
     #[error("the service manager cannot be told that we are ready")]
@@ -180,8 +180,9 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
     };
     running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));
 
-    let guard = std::env::current_exe().map_err(RunError::NoSelf)?;
-    let guards = Guards::new().map_err(RunError::NoSelf)?;
+    // Not by its path: an upgrade may put a newer program there while we run.
+    let guard = PathBuf::from("/proc/self/exe");
+    let guards = Guards::new().map_err(RunError::NoHeir)?;
     let agent = Agent::new(house.clone(), ipc.clone(), guard, guards);
     let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
     let lanes = Lanes::new(house.config.max_concurrent, waiting);

@@ -45,8 +45,9 @@ impl Binaries {
     /// The compiler's errors, or that there is no cargo.
     pub fn build(workspace: &Path, release: bool) -> Result<Self, BinariesError> {
         let mut cargo = Command::new("cargo");
-        // All of them, so that features are those of the whole workspace: what built us is shared.
-        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
+        // Not all of the workspace: that would build us anew while we run.
+        cargo.args(["build", "--quiet"]);
+        cargo.args(["-p", "orchestrator", "-p", "agent-runner"]);
         cargo.args(["--message-format", "json-render-diagnostics"]);
         if release {
             cargo.arg("--release");

@@ -74,7 +74,8 @@ impl Process {
         args: &[impl AsRef<OsStr>],
         surroundings: Surroundings<'_>,
     ) -> Result<Self, StageError> {
-        let ourselves = std::env::current_exe().map_err(StageError::Spawn)?;
+        // Not by its path: cargo may have put a newer build there meanwhile.
+        let ourselves = Path::new("/proc/self/exe");
         let mut command = Command::new(ourselves);
         command
             .arg(GUARD)
