@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 use crate::breach::Breach;
 use crate::policy::Policy;
@@ -32,6 +32,8 @@ pub struct Package {
     pub licence: Option<String>,
     /// It is a member of the workspace.
     pub ours: bool,
+    /// The features it is built with when the whole workspace is built.
+    pub features: Vec<String>,
     pub dependencies: Vec<Dependency>,
 }
 
@@ -104,13 +106,29 @@ impl Graph {
         let mut breaches = Vec::new();
         for package in &self.packages {
             let place = format!("{} {}", package.name, package.version);
-            match &package.licence {
+            let clarified = policy.clarified(&package.name);
+            match clarified.or(package.licence.as_deref()) {
                 None => breaches.push(Breach::new(place, "names no licence", way_out)),
-                Some(licence) if !policy.allows(licence) => {
+                Some(licence) if !policy.allows(&package.name, licence) => {
                     breaches.push(Breach::new(place, format!("is under `{licence}`"), way_out));
                 }
                 Some(_) => {}
             }
+        }
+        breaches
+    }
+
+    /// No feature that switches a safeguard off is on in what everybody builds.
+    #[must_use]
+    pub fn dangers(&self) -> Vec<Breach> {
+        let way_out = "build what needs it alone, with its own feature and target folder";
+        let mut breaches = Vec::new();
+        for package in &self.packages {
+            let dangers = package.features.iter().filter(|on| on.contains("danger"));
+            breaches.extend(dangers.map(|feature| {
+                let fault = format!("is built with `{feature}`");
+                Breach::new(&package.name, fault, way_out)
+            }));
         }
         breaches
     }
@@ -155,12 +173,24 @@ impl From<&Metadata> for Graph {
             version: package.version.to_string(),
             licence: package.license.clone(),
             ours: metadata.workspace_members.contains(&package.id),
+            features: features(metadata, &package.id),
             dependencies: package.dependencies.iter().map(Dependency::from).collect(),
         };
         Self {
             packages: metadata.packages.iter().map(package).collect(),
         }
     }
+}
+
+fn features(metadata: &Metadata, id: &PackageId) -> Vec<String> {
+    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+    let mut built = nodes.filter(|node| node.id == *id);
+    let features = built.next().map(|node| node.features.iter());
+    features
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect()
 }
 
 impl From<&cargo_metadata::Dependency> for Dependency {
@@ -190,6 +220,9 @@ mod tests {
 
     fn policy() -> Policy {
         let deny = "[graph]\ntargets = [\"x\"]\n[licenses]\nallow = [\"MIT\"]\n\
+            clarify = [{ crate = \"signal@=1\", expression = \"MIT AND AGPL-3.0-only\" },\
+            { crate = \"sly\", expression = \"AGPL-3.0-only\" }]\n\
+            exceptions = [{ crate = \"signal@=1\", allow = [\"AGPL-3.0-only\"] }]\n\
             [bans]\ndeny = [{ crate = \"openssl-sys\", reason = \"use rustls\" }]";
         let file = TextFile {
             path: "deny.toml".to_owned(),
@@ -208,6 +241,7 @@ mod tests {
             version: "1.0.0".to_owned(),
             licence: Some("MIT".to_owned()),
             ours: true,
+            features: Vec::new(),
             dependencies: uses.iter().map(dependency).collect(),
         }
     }
@@ -263,6 +297,36 @@ mod tests {
         assert!(
             told[1].starts_with("b 1.0.0: names no licence; "),
             "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_a_package_is_really_under_counts_and_an_exception_is_for_one_alone() {
+        let packages = vec![theirs("signal", Some("MIT")), theirs("sly", Some("MIT"))];
+        assert_eq!(
+            lines(Graph { packages }.unlicensed(&policy())),
+            [
+                "sly 1.0.0: is under `AGPL-3.0-only`; take another package, or argue for the licence in deny.toml"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dangerous_feature_is_told() {
+        let danger = Package {
+            features: vec!["std".to_owned(), "danger-skip-checks".to_owned()],
+            ..theirs("noise", Some("MIT"))
+        };
+        assert_eq!(
+            lines(
+                Graph {
+                    packages: vec![danger]
+                }
+                .dangers()
+            ),
+            [
+                "noise: is built with `danger-skip-checks`; build what needs it alone, with its own feature and target folder"
+            ]
         );
     }
 

@@ -5,6 +5,7 @@
 
 mod breach;
 mod graph;
+mod lean;
 mod licence;
 mod listing;
 mod manifest;
@@ -16,6 +17,7 @@ mod sources;
 
 pub use breach::Breach;
 pub use graph::{Dependency, Graph, GraphError, Package};
+pub use lean::{LeanError, lean_build};
 pub use listing::{root_listing, scripts_run};
 pub use manifest::{argued, lints_inherited, used};
 pub use policy::{Policy, PolicyError};

@@ -11,6 +11,22 @@ pub struct Policy {
     pub(crate) platforms: Vec<String>,
     licences: Vec<String>,
     banned: Vec<Ban>,
+    /// What a package is really under, whatever its manifest says.
+    clarified: Vec<Clarification>,
+    /// Licences taken for one package alone.
+    excepted: Vec<Exception>,
+}
+
+#[derive(Clone, Debug)]
+struct Clarification {
+    package: String,
+    expression: String,
+}
+
+#[derive(Clone, Debug)]
+struct Exception {
+    package: String,
+    licences: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,13 +51,25 @@ impl Policy {
             platforms: list(&table, "graph.targets", text)?,
             licences: list(&table, "licenses.allow", text)?,
             banned: list(&table, "bans.deny", ban)?,
+            clarified: list_or_none(&table, "licenses.clarify", clarification)?,
+            excepted: list_or_none(&table, "licenses.exceptions", exception)?,
         })
     }
 
-    /// Whether the expression can be met with the licences that we take.
-    pub(crate) fn allows(&self, expression: &str) -> bool {
+    /// What the package is really under, if its manifest does not tell.
+    pub(crate) fn clarified(&self, package: &str) -> Option<&str> {
+        let mut known = self.clarified.iter();
+        let known = known.find(|known| known.package == package)?;
+        Some(&known.expression)
+    }
+
+    /// Whether the expression can be met with the licences that we take of this package.
+    pub(crate) fn allows(&self, package: &str, expression: &str) -> bool {
+        let excepted = self.excepted.iter().filter(|only| only.package == package);
+        let excepted: Vec<&String> = excepted.flat_map(|only| &only.licences).collect();
         licence::met(expression, &|licence| {
-            self.licences.iter().any(|taken| taken == licence)
+            let mut taken = self.licences.iter().chain(excepted.iter().copied());
+            taken.any(|taken| taken == licence)
         })
     }
 
@@ -65,6 +93,40 @@ fn list<T>(
         Some(items) if !items.is_empty() => Ok(items),
         Some(_) | None => Err(PolicyError::Missing(key)),
     }
+}
+
+/// As [`list`], for a list that may be left out.
+fn list_or_none<T>(
+    table: &Table,
+    key: &'static str,
+    item: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, PolicyError> {
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    match table.get(section).and_then(|section| section.get(name)) {
+        Some(_) => list(table, key, item),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// `name`, or `name@=1.2.3`: the lock file pins the version already.
+fn package(value: &Value) -> Option<String> {
+    let spec = value.get("crate")?.as_str()?;
+    Some(spec.split('@').next()?.to_owned())
+}
+
+fn clarification(value: &Value) -> Option<Clarification> {
+    Some(Clarification {
+        package: package(value)?,
+        expression: text(value.get("expression")?)?,
+    })
+}
+
+fn exception(value: &Value) -> Option<Exception> {
+    let licences = value.get("allow")?.as_array()?;
+    Some(Exception {
+        package: package(value)?,
+        licences: licences.iter().map(text).collect::<Option<_>>()?,
+    })
 }
 
 fn text(value: &Value) -> Option<String> {

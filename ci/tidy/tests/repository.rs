@@ -49,6 +49,25 @@ fn every_licence_may_be_passed_on() {
 }
 
 #[test]
+fn no_safeguard_is_switched_off_in_what_everybody_builds() {
+    check(graph().dangers());
+}
+
+#[test]
+fn whatsapp_can_be_left_out_with_all_it_brings() {
+    for package in ["orchestrator", "mock-server"] {
+        let left = tidy::lean_build(Repository::here().root(), package).unwrap();
+        assert!(left.iter().any(|name| name == package), "{left:?}");
+        for bound in ["wacore-libsignal", "wacore", "waproto", "whatsapp-rust"] {
+            assert!(
+                !left.iter().any(|name| name == bound),
+                "{package} still brings {bound}"
+            );
+        }
+    }
+}
+
+#[test]
 fn no_banned_package_comes_in() {
     check(graph().banned(&policy()));
 }
