@@ -42,6 +42,8 @@ pub(crate) enum CommandError {
     Unlisted(#[source] io::Error),
     #[error(transparent)]
     Binaries(#[from] BinariesError),
+    #[error("the fixture cannot be made")]
+    Fixture(#[from] harness::FixtureError),
     #[error("a report cannot be written")]
     Output(#[from] io::Error),
 }
@@ -52,7 +54,7 @@ impl CommandError {
             Self::Unknown(_) | Self::Nothing(_) | Self::NoSuchTag(_) | Self::Unlisted(_) => {
                 Exit::Wrong
             }
-            Self::Binaries(_) | Self::Output(_) => Exit::Broke,
+            Self::Binaries(_) | Self::Fixture(_) | Self::Output(_) => Exit::Broke,
         }
     }
 }
@@ -69,6 +71,7 @@ pub(crate) struct RunOptions {
     pub(crate) traces: PathBuf,
     pub(crate) nanokimi: Option<PathBuf>,
     pub(crate) agent_runner: Option<PathBuf>,
+    pub(crate) pairing: Option<PathBuf>,
     pub(crate) release: bool,
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -97,10 +100,15 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         Some(nanokimi) => Binaries::given(nanokimi, options.agent_runner.as_deref())?,
         None => Binaries::build(&workspace(), options.release)?,
     };
+    let binaries = match scenarios.iter().any(Scenario::needs_pairing) {
+        true => binaries.with_pairing(options.pairing.as_deref(), &workspace())?,
+        false => binaries,
+    };
     let performance = Performance {
         means: Means {
             binaries,
             environment: options.environment,
+            fixtures: workspace().join("fixtures"),
         },
         traces: options.traces,
         trace_all: true,
@@ -128,8 +136,8 @@ fn processors() -> usize {
     thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }
 
-/// Where cargo is to build: the workspace we were built in, or else where we are.
-fn workspace() -> PathBuf {
+/// Where cargo builds and fixtures lie: the workspace we were built in, or else where we are.
+pub(crate) fn workspace() -> PathBuf {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let built_in = built_in.filter(|folder| folder.join("Cargo.toml").is_file());
     built_in.map_or_else(|| PathBuf::from("."), Path::to_owned)
@@ -259,6 +267,24 @@ pub(crate) fn lint(
         )?,
     }
     Ok(if wrong > 0 { Exit::Wrong } else { Exit::Passed })
+}
+
+/// Links a device anew, for scenarios to begin with.
+pub(crate) fn make_paired(
+    pairing: Option<&Path>,
+    environment: Vec<(String, String)>,
+    out: &mut dyn Write,
+) -> Result<Exit, CommandError> {
+    let workspace = workspace();
+    let binaries = Binaries::build(&workspace, false)?.with_pairing(pairing, &workspace)?;
+    let means = Means {
+        binaries,
+        environment,
+        fixtures: workspace.join("fixtures"),
+    };
+    let made = harness::make_paired(&means, &workspace.join("Cargo.lock"))?;
+    writeln!(out, "made {}", made.display())?;
+    Ok(Exit::Passed)
 }
 
 /// The files that are named, or all; none would pass for all is well.

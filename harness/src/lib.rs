@@ -13,6 +13,7 @@ mod outcome;
 mod play;
 mod stage;
 
+mod fixture;
 mod record;
 mod report;
 
@@ -22,8 +23,11 @@ mod lenient;
 pub use catalogue::{Listed, refused_in, scenarios_in};
 pub use chain::chain;
 pub use failure::Failure;
+pub use fixture::{FixtureError, Manifest, make_paired, manifest_of, paired_manifest};
 pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use play::Snapshots;
 pub use report::told;
 pub use scenario::{Scenario, ScenarioError, load, parse, schema};
-pub use stage::{Binaries, BinariesError, GUARD, Leak, Means, become_guarded, end, left_over};
+pub use stage::{
+    Binaries, BinariesError, GUARD, Leak, Means, PairedError, become_guarded, end, left_over,
+};

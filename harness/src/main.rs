@@ -1,4 +1,4 @@
-//! The command line: `harness run | list | lint | schema`.
+//! The command line: `harness run | list | lint | schema | fixture`.
 //!
 //! Exit codes: 0 all passed · 1 a scenario failed · 2 a scenario or the arguments are
 //! wrong · 3 the harness or a mock broke. The environment is read here and nowhere else.
@@ -50,6 +50,9 @@ enum Command {
     },
     /// Print the JSON Schema of scenario files.
     Schema,
+    /// Make a fixture anew.
+    #[command(subcommand)]
+    Fixture(Fixture),
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,9 +83,22 @@ struct Run {
     /// The agent runner; beside nanokimi if not given.
     #[arg(long, env = "AGENT_RUNNER_BIN", value_name = "FILE")]
     agent_runner: Option<PathBuf>,
+    /// The build of nanokimi for a first pairing; built with cargo if not given.
+    #[arg(long, env = "NANOKIMI_PAIRING_BIN", value_name = "FILE")]
+    pairing: Option<PathBuf>,
     /// Build with optimisation.
     #[arg(long)]
     release: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Fixture {
+    /// A device linked with WhatsApp: nanokimi's store, and the mock's side of it.
+    Whatsapp {
+        /// The build of nanokimi for a first pairing; built with cargo if not given.
+        #[arg(long, env = "NANOKIMI_PAIRING_BIN", value_name = "FILE")]
+        pairing: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -117,6 +133,7 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
                 traces: run.traces,
                 nanokimi: run.nanokimi,
                 agent_runner: run.agent_runner,
+                pairing: run.pairing,
                 release: run.release,
                 environment: environment(),
             };
@@ -131,6 +148,9 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
             &mut out,
         ),
         Command::Lint { which } => commands::lint(&folder, &which, &mut out),
+        Command::Fixture(Fixture::Whatsapp { pairing }) => {
+            commands::make_paired(pairing.as_deref(), environment(), &mut out)
+        }
         Command::Schema => {
             out.write_all(harness::schema().as_bytes())?;
             Ok(Exit::Passed)

@@ -35,6 +35,14 @@ pub struct Outcome {
     pub(crate) kept: Option<PathBuf>,
 }
 
+impl Outcome {
+    /// nanokimi's folder, if it was kept.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.kept.as_deref()
+    }
+}
+
 /// What a scenario says about nanokimi, or about us.
 #[derive(Debug)]
 pub enum Verdict {

@@ -3,16 +3,21 @@
 //! Listing looks at file names only, and a test reads only its own file: nextest starts this
 //! program once for each test.
 
+mod crowd;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::{
-    Binaries, GUARD, Keep, Listed, Means, Performance, ScenarioError, Snapshots, Verdict,
-    become_guarded, chain, load, refused_in, scenarios_in, told,
+    Binaries, GUARD, Keep, Listed, Means, Performance, Scenario, ScenarioError, Snapshots, Verdict,
+    become_guarded, chain, load, manifest_of, paired_manifest, parse, refused_in, scenarios_in,
+    told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
+
+use crowd::Crowd;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -59,6 +64,7 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
         .chain(refused)
         .chain(failures)
         .chain(twice)
+        .chain([fixture(), crowd()])
         .collect())
 }
 
@@ -93,9 +99,10 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
         Ok(scenarios) => scenarios,
         Err(error) => return Ok(Some(told_error(&error))),
     };
+    let pairs = scenarios.iter().any(Scenario::needs_pairing);
     let performance = Performance {
         trace_all: false,
-        ..performance(workspace().join("target/harness"))?
+        ..performance(workspace().join("target/harness"), pairs)?
     };
     let mut failed = String::new();
     for scenario in scenarios {
@@ -108,10 +115,13 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
 }
 
 /// Scenarios with much that is concurrent, and with a kill.
-const TWICE: [&str; 3] = [
+const TWICE: [&str; 6] = [
     "chat/a-busy-group-does-not-block-others",
     "sessions/resumed-after-a-kill",
     "scheduler/cron-over-summer-time",
+    "whatsapp/a-call-in-a-group-is-answered",
+    "whatsapp/two-in-the-same-second",
+    "whatsapp/killed-with-the-answer-in-the-outbox",
 ];
 
 /// Two runs of one scenario write the same journal, byte for byte, after redaction.
@@ -119,7 +129,7 @@ fn twice(name: &'static str) -> Trial {
     Trial::test(format!("twice::{}", name.replace('/', "::")), move || {
         let folder = tempfile::tempdir()?;
         let journal = |run: &str| -> Result<String, Failed> {
-            let performance = performance(folder.path().join(run))?;
+            let performance = performance(folder.path().join(run), false)?;
             let mut journal = String::new();
             for scenario in load(&self::folder().join(format!("{name}.yaml")))? {
                 performance.play(&scenario)?;
@@ -141,11 +151,73 @@ fn twice(name: &'static str) -> Trial {
     })
 }
 
-fn performance(traces: PathBuf) -> Result<Performance, Failed> {
+/// A device that was linked before is let in by the server it knows, without being asked for its
+/// certificates again.
+const LINKED: &str = "\
+story: A device that was linked before connects.
+chats: { ada: { direct: ada } }
+steps:
+  - expect: { event: whatsapp.connected, where: { pattern: IK } }
+  - expect: { event: channel.state, where: { state: connected } }
+";
+
+/// The fixture of a linked device is of the crates that are built now, and nanokimi, which brings
+/// old stores up to date, leaves its tables as they are.
+fn fixture() -> Trial {
+    Trial::test("fixtures::paired", || {
+        let folder = tempfile::tempdir()?;
+        let performance = Performance {
+            keep: Keep::All,
+            ..performance(folder.path().to_owned(), false)?
+        };
+        let lock = workspace().join("Cargo.lock");
+        for scenario in parse(Path::new("tests/linked.yaml"), LINKED)? {
+            let outcome = performance.play(&scenario)?;
+            if !matches!(outcome.verdict, Verdict::Passed) {
+                return Err(told(&outcome).into());
+            }
+            let root = outcome.folder().ok_or("nanokimi's folder was not kept")?;
+            let now = manifest_of(root, &lock)?;
+            std::fs::remove_dir_all(root.parent().unwrap_or(root))?;
+            let made = paired_manifest(&workspace().join("fixtures"))?;
+            if made != now {
+                return Err(
+                    "the fixture is out of date: run `cargo harness fixture whatsapp`".into(),
+                );
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Over one socket nothing is lost, nothing comes twice, and each group keeps its order.
+fn crowd() -> Trial {
+    const CROWD: Crowd = Crowd {
+        groups: 10,
+        rounds: 2,
+        messages: 3,
+    };
+    Trial::test("crowd::over-one-socket", || {
+        let folder = tempfile::tempdir()?;
+        let performance = performance(folder.path().to_owned(), false)?;
+        for scenario in parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)? {
+            let outcome = performance.play(&scenario)?;
+            if !matches!(outcome.verdict, Verdict::Passed) {
+                return Err(told(&outcome).into());
+            }
+            let traces = folder.path().join(scenario.name());
+            CROWD.judge(&std::fs::read_to_string(traces.join("journal.jsonl"))?)?;
+        }
+        Ok(())
+    })
+}
+
+fn performance(traces: PathBuf, pairs: bool) -> Result<Performance, Failed> {
     Ok(Performance {
         means: Means {
-            binaries: binaries()?,
+            binaries: binaries(pairs)?,
             environment: environment(["PATH", "LANG"]),
+            fixtures: workspace().join("fixtures"),
         },
         traces,
         trace_all: true,
@@ -198,12 +270,17 @@ fn stem(listed: &Listed) -> String {
 }
 
 /// Built by the set-up script of nextest, or here and now.
-fn binaries() -> Result<Binaries, Failed> {
-    let given = environment(["NANOKIMI_BIN", "AGENT_RUNNER_BIN"]);
-    let path = |index: usize| given.get(index).map(|(_, path)| Path::new(path));
-    let found = match path(0) {
-        Some(nanokimi) => Binaries::given(nanokimi, path(1)),
+fn binaries(pairs: bool) -> Result<Binaries, Failed> {
+    let names = ["NANOKIMI_BIN", "AGENT_RUNNER_BIN", "NANOKIMI_PAIRING_BIN"];
+    let given = environment(names).into_iter().collect::<BTreeMap<_, _>>();
+    let path = |name: &str| given.get(name).map(Path::new);
+    let found = match path(names[0]) {
+        Some(nanokimi) => Binaries::given(nanokimi, path(names[1])),
         None => Binaries::build(&workspace(), !cfg!(debug_assertions)),
+    };
+    let found = match pairs {
+        true => found.and_then(|found| found.with_pairing(path(names[2]), &workspace())),
+        false => found,
     };
     found.map_err(|error| Failed::from(chain(&error)))
 }

@@ -10,6 +10,8 @@ mod llm;
 mod scripts;
 mod server;
 mod text;
+#[cfg(feature = "whatsapp")]
+pub mod whatsapp;
 pub mod yaml;
 
 pub use journal::{Entry, Follower, Journal, MASK, WaitError};
@@ -21,4 +23,4 @@ pub use llm::{
     UnknownGate, UnsaidTurn, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
-pub use server::{MockOptions, MockServer, Unexpected};
+pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mock_server::{
-    ListenError, MockOptions, MockServer, ScriptError, ScriptFileError, read_scripts,
+    MockOptions, MockServer, ScriptError, ScriptFileError, StartError, read_scripts,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,7 +40,7 @@ enum Failure {
     #[error("{}: {fault}", path.display())]
     Unfit { path: PathBuf, fault: ScriptError },
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Start(#[from] StartError),
     #[error("cannot go on")]
     Io(#[from] io::Error),
 }
@@ -49,7 +49,7 @@ enum Failure {
 impl From<&Failure> for ExitCode {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::Listen(_) | Failure::Io(_) => Self::from(1),
+            Failure::Start(_) | Failure::Io(_) => Self::from(1),
             Failure::Script(_) | Failure::Unfit { .. } => Self::from(2),
         }
     }
@@ -72,11 +72,15 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let server = MockServer::start(MockOptions {
         address: (arguments.host, arguments.port).into(),
         seed: arguments.seed,
+        #[cfg(feature = "whatsapp")]
+        whatsapp: true,
     })
     .await?;
     let loaded = load(&server, arguments);
     if loaded.is_ok() {
         say(&format!("mock-server on {}", server.url()))?;
+        #[cfg(feature = "whatsapp")]
+        say(&format!("WhatsApp on {}", server.whatsapp().socket_url()))?;
         tokio::select! {
             stopped = tokio::signal::ctrl_c() => stopped?,
             _stopped = terminate.recv() => {}

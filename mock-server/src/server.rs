@@ -22,6 +22,8 @@ use crate::control;
 use crate::journal::Journal;
 use crate::listening::{ListenError, Listening};
 use crate::llm::{self, ScriptedLlm};
+#[cfg(feature = "whatsapp")]
+use crate::whatsapp::{self, WhatsApp, WhatsAppError};
 
 /// How long a client may take to read its last answer.
 const GRACE: Duration = Duration::from_secs(2);
@@ -37,6 +39,9 @@ pub struct MockOptions {
     pub address: SocketAddr,
     /// Ids of two runs with one seed are the same. Default: 0.
     pub seed: u64,
+    /// Whether WhatsApp is among them. Default: yes.
+    #[cfg(feature = "whatsapp")]
+    pub whatsapp: bool,
 }
 
 impl Default for MockOptions {
@@ -44,6 +49,8 @@ impl Default for MockOptions {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             seed: 0,
+            #[cfg(feature = "whatsapp")]
+            whatsapp: true,
         }
     }
 }
@@ -55,7 +62,19 @@ pub struct MockServer {
     listening: Listening,
     journal: Journal,
     llm: ScriptedLlm,
+    #[cfg(feature = "whatsapp")]
+    whatsapp: (WhatsApp, Option<whatsapp::Running>),
     closing: CancellationToken,
+}
+
+/// The mocks could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[cfg(feature = "whatsapp")]
+    #[error(transparent)]
+    WhatsApp(#[from] WhatsAppError),
 }
 
 /// Something that came to a mock and should not have.
@@ -73,14 +92,21 @@ impl MockServer {
     /// Starts all mocks; clients may connect as soon as this returns.
     ///
     /// # Errors
-    /// The port cannot be had.
-    pub async fn start(options: MockOptions) -> Result<Self, ListenError> {
+    /// A port cannot be had, or keys not be made.
+    pub async fn start(options: MockOptions) -> Result<Self, StartError> {
         let journal = Journal::open();
         let llm = ScriptedLlm::new(journal.clone(), options.seed);
         let closing = CancellationToken::new();
+        #[cfg(feature = "whatsapp")]
+        let whatsapp = start_whatsapp(options, &journal).await?;
         let router = Router::<Journal>::new()
             .merge(llm::routes(&llm))
-            .merge(control::routes(&journal, &llm, &closing))
+            .merge(control::routes(&journal, &llm, &closing));
+        #[cfg(feature = "whatsapp")]
+        let router = router
+            .merge(whatsapp::socket_routes(&whatsapp.0))
+            .merge(whatsapp::control_routes(&whatsapp.0));
+        let router = router
             .fallback(unserved)
             .method_not_allowed_fallback(unserved)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -94,8 +120,13 @@ impl MockServer {
                 }
             }
         };
+        let listening = Listening::start(options.address, serve).await?;
+        #[cfg(feature = "whatsapp")]
+        whatsapp.0.listens_at(listening.address());
         Ok(Self {
-            listening: Listening::start(options.address, serve).await?,
+            listening,
+            #[cfg(feature = "whatsapp")]
+            whatsapp,
             journal,
             llm,
             closing,
@@ -123,6 +154,12 @@ impl MockServer {
         &self.llm
     }
 
+    #[cfg(feature = "whatsapp")]
+    #[must_use]
+    pub fn whatsapp(&self) -> &WhatsApp {
+        &self.whatsapp.0
+    }
+
     /// What came since the last reset that no mock expected.
     #[must_use]
     pub fn unexpected(&self) -> Vec<Unexpected> {
@@ -139,8 +176,24 @@ impl MockServer {
     pub async fn join(self) -> io::Result<()> {
         self.llm.release_all();
         self.closing.cancel();
+        #[cfg(feature = "whatsapp")]
+        if let Some(running) = self.whatsapp.1 {
+            running.join().await?;
+        }
         self.listening.join().await
     }
+}
+
+#[cfg(feature = "whatsapp")]
+async fn start_whatsapp(
+    options: MockOptions,
+    journal: &Journal,
+) -> Result<(WhatsApp, Option<whatsapp::Running>), WhatsAppError> {
+    if !options.whatsapp {
+        return Ok((WhatsApp::absent(), None));
+    }
+    let (whatsapp, running) = WhatsApp::start(journal, options.seed).await?;
+    Ok((whatsapp, Some(running)))
 }
 
 pub(crate) fn unexpected(journal: &Journal) -> Vec<Unexpected> {
@@ -167,6 +220,8 @@ async fn speak_http(
 ) -> Option<hyper::Error> {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+    // A WebSocket is served elsewhere once it is one.
+    let connection = connection.with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

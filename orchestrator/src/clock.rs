@@ -45,6 +45,7 @@ struct Quiet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
     Intake,
+    Channel,
     Run,
     Outbox,
     Ipc,
@@ -57,6 +58,7 @@ impl Work {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",
+            Self::Channel => "channel",
             Self::Run => "agent run",
             Self::Outbox => "outbox",
             Self::Ipc => "IPC watcher",

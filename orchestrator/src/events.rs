@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::channel::ChannelState;
 use crate::clock::Clock;
 use crate::ids::{ChatJid, GroupFolder, RunId, SessionId, TaskId};
 
@@ -39,11 +40,57 @@ pub(crate) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
     },
-    /// A message could not be answered, and that has been said.
+    /// A message could not be answered, and that has been said; or, with an id, a text of ours
+    /// will never be heard.
     MessageFailed {
         chat: ChatJid,
-        group: GroupFolder,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<GroupFolder>,
         reason: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+    /// A text of ours has come to somebody's device.
+    MessageDelivered {
+        chat: ChatJid,
+        id: String,
+    },
+    /// A text of ours was read by somebody.
+    MessageRead {
+        chat: ChatJid,
+        id: String,
+    },
+    /// Somebody has changed what they wrote; `late` if an agent had read it already.
+    MessageEdited {
+        chat: ChatJid,
+        id: String,
+        text: String,
+        late: bool,
+    },
+    /// Somebody has taken back what they wrote; `late` if an agent had read it already.
+    MessageRevoked {
+        chat: ChatJid,
+        id: String,
+        late: bool,
+    },
+    ChatNamed {
+        chat: ChatJid,
+        name: String,
+    },
+    /// A picture, a sound, a document lies in the group's folder.
+    MediaStored {
+        chat: ChatJid,
+        id: String,
+        /// Below `groups/<folder>/`.
+        path: String,
+    },
+    ChannelState {
+        channel: String,
+        state: ChannelState,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
     },
     RunStarted {
         run: RunId,
@@ -184,6 +231,13 @@ impl Event {
             Self::MessageReceived { .. } => "message.received",
             Self::MessageSent { .. } => "message.sent",
             Self::MessageFailed { .. } => "message.failed",
+            Self::MessageDelivered { .. } => "message.delivered",
+            Self::MessageRead { .. } => "message.read",
+            Self::MessageEdited { .. } => "message.edited",
+            Self::MessageRevoked { .. } => "message.revoked",
+            Self::ChatNamed { .. } => "chat.named",
+            Self::MediaStored { .. } => "media.stored",
+            Self::ChannelState { .. } => "channel.state",
             Self::RunStarted { .. } => "run.started",
             Self::RunSession { .. } => "run.session",
             Self::RunToolCall { .. } => "run.tool_call",

@@ -74,6 +74,18 @@ impl GroupQueue {
     }
 }
 
+#[cfg(test)]
+impl Arrivals {
+    /// The groups that have arrived so far and not been heard of yet.
+    pub(crate) fn so_far(&mut self) -> Vec<String> {
+        let arrived = std::iter::from_fn(|| match self.0.try_recv() {
+            Ok((group, _busy)) => Some(group.to_string()),
+            Err(_none) => None,
+        });
+        arrived.collect()
+    }
+}
+
 /// Serves the queue until it is told to stop; runs in flight end before it does.
 pub(crate) async fn serve(
     Arrivals(mut inbox): Arrivals,

@@ -19,3 +19,35 @@ pub(crate) struct House {
     pub clock: Clock,
     pub events: EventLog,
 }
+
+#[cfg(test)]
+impl House {
+    /// A house for tests, in an empty folder, at nine o'clock on a clock that stands still.
+    pub(crate) fn staged(root: &std::path::Path, settings: &str) -> Self {
+        for folder in ["store", "data/ipc", "groups"] {
+            fs_err::create_dir_all(root.join(folder)).unwrap();
+        }
+        let host = "agent_runtime = \"host\"\nagent_runner = \"/bin/true\"\n";
+        fs_err::write(root.join("nanokimi.toml"), format!("{host}{settings}")).unwrap();
+        let clock = Clock::test("2026-01-05T09:00:00Z".parse().unwrap());
+        Self {
+            root: root.to_owned(),
+            config: Arc::new(Config::load(root, &[].into()).unwrap()),
+            store: Store::open(root).unwrap(),
+            events: EventLog::new(clock.clone()),
+            clock,
+        }
+    }
+
+    /// What has been told so far, as `event: data`, without the instant.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        let mut reader = self.events.read_after(0);
+        let mut told = Vec::new();
+        for _ in 0..self.events.newest() {
+            let event = reader.next().await.unwrap();
+            let data = serde_json::to_string(&event.event).unwrap();
+            told.push(format!("{}: {data}", event.event.name()));
+        }
+        told
+    }
+}

@@ -30,6 +30,12 @@ impl ChatJid {
         self.0.strip_prefix("http:")
     }
 
+    /// Whether several people talk here; who writes over HTTP decides that anew each time.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.0.starts_with("http:") || self.0.ends_with("@g.us")
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,6 +4,15 @@
 //! message meets them. Nothing here knows that it is ever tested: it is handed its
 //! configuration and reaches the world through that alone.
 
+#![cfg_attr(
+    not(feature = "whatsapp"),
+    expect(dead_code, reason = "HTTP alone needs less of the seam")
+)]
+#![cfg_attr(
+    not(any(feature = "whatsapp", test)),
+    expect(unused_imports, reason = "HTTP alone needs less of the seam")
+)]
+
 // What everything stands on.
 mod clock;
 mod config;
@@ -26,6 +35,7 @@ mod group_queue;
 mod turn;
 mod agent;
 mod ipc;
+mod splitting;
 mod outbox;
 mod channel;
 
@@ -37,12 +47,38 @@ mod task_changes;
 
 // The process.
 pub mod commands;
+mod exit;
 mod run;
 
 pub use agent::{Guard, guard};
+pub use channel::{ChannelEnd, OpenError};
 pub use config::{Config, ConfigError};
+pub use exit::Exit;
 pub use run::{RunError, RunOptions, run};
+pub use running::Fault;
 pub use store::StoreError;
+
+/// Of the builds, the one that tests of pairing use must not be mistaken for another.
+const UNVERIFIED: bool = cfg!(feature = "danger-pair-with-unverified-loopback-server");
+
+/// What is to be known about this build before anything else.
+pub const WARNING: Option<&str> = if UNVERIFIED {
+    Some(
+        "DANGER: this build takes any server on this machine for WhatsApp. It is for tests of pairing; never link a real account with it.",
+    )
+} else {
+    None
+};
+
+/// What `--version` says.
+pub const VERSION: &str = if UNVERIFIED {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " DANGER: takes any server on this machine for WhatsApp; for tests of pairing"
+    )
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 /// An error and its causes in one line: no error here repeats its cause.
 #[must_use]

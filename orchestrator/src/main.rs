@@ -12,11 +12,14 @@ use clap::{Parser, Subcommand};
 use orchestrator::commands::{
     self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand,
 };
-use orchestrator::{Config, ConfigError, Guard, RunError, RunOptions, StoreError, chain};
+use orchestrator::{
+    ChannelEnd, Config, ConfigError, Exit, Fault, Guard, OpenError, RunError, RunOptions,
+    StoreError, chain,
+};
 
 /// Runs chat agents for groups.
 #[derive(Parser)]
-#[command(name = "nanokimi", version)]
+#[command(name = "nanokimi", version = orchestrator::VERSION, before_help = orchestrator::WARNING)]
 struct Arguments {
     /// The folder of this installation.
     #[arg(long, global = true, default_value = ".")]
@@ -36,6 +39,9 @@ enum Command {
         #[arg(long, value_name = "RFC 3339")]
         test_clock: Option<jiff::Timestamp>,
     },
+    /// Link WhatsApp: by a QR code to scan, or by a code to type into the phone.
+    #[cfg(feature = "whatsapp")]
+    Auth(commands::AuthOptions),
     /// Show the settings in force, and where each comes from.
     Config,
     /// Show whether it runs, and how much it has to do.
@@ -63,17 +69,6 @@ enum Command {
     },
 }
 
-/// What the process says to whoever started it.
-#[derive(Clone, Copy, Debug)]
-enum Exit {
-    /// It failed while it ran, or a command was refused.
-    Fault = 1,
-    /// The arguments or the configuration are wrong; trying again will not help.
-    Usage = 2,
-    /// The folder cannot be used: taken by another process, or not readable as ours.
-    Folder = 3,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -82,6 +77,9 @@ enum Failure {
     Run(#[from] RunError),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[cfg(feature = "whatsapp")]
+    #[error(transparent)]
+    Auth(#[from] commands::AuthError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -94,12 +92,18 @@ impl Failure {
                 RunError::NoContainers
                 | RunError::NoRunner(_)
                 | RunError::TestClockInPublic(_)
+                | RunError::Channel(
+                    OpenError::NotBuilt
+                    | OpenError::TestClockInPublic(_)
+                    | OpenError::Unverified(_),
+                )
                 | RunError::Listen { .. },
             ) => Exit::Usage,
             Self::Run(
                 RunError::Instance(_)
                 | RunError::Folder(_)
                 | RunError::Logs(_)
+                | RunError::Channel(OpenError::Io(_))
                 | RunError::Store(_)
                 | RunError::Token(_)
                 | RunError::Home(_),
@@ -110,11 +114,15 @@ impl Failure {
                     StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Migrate { .. },
                 ),
             ) => Exit::Folder,
+            #[cfg(feature = "whatsapp")]
+            Self::Auth(error) => error.exit(),
+            Self::Run(RunError::Channel(OpenError::NotLinked)) => Exit::NotLinked,
+            Self::Run(RunError::Fault(Fault::Channel(ChannelEnd::LoggedOut))) => Exit::LoggedOut,
             Self::Run(
                 RunError::NoHeir(_)
                 | RunError::Signals(_)
                 | RunError::Notify(_)
-                | RunError::Fault(_),
+                | RunError::Fault(Fault::PartEnded(_) | Fault::StillRunning { .. } | Fault::Hurried),
             )
             | Self::Command(
                 CommandError::Store(_)
@@ -176,6 +184,8 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
             let config = load()?;
             orchestrator::run(config, RunOptions { root, test_clock }).await?;
         }
+        #[cfg(feature = "whatsapp")]
+        Command::Auth(options) => commands::auth(&root, &load()?, options, out).await?,
         Command::Config => commands::config(&load()?, shown, out)?,
         Command::Status => commands::status(&root, shown, out).await?,
         Command::Groups(command) => commands::groups(&root, command, shown, out).await?,

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Guards, HomeError, prepare_credentials};
-use crate::channel::{Channel, Channels};
+use crate::channel::{self, Channels, Lines, OpenError};
 use crate::clock::Clock;
 use crate::clock_hand::{self, ClockHand};
 use crate::config::{AgentRuntime, Config};
@@ -61,6 +61,8 @@ pub enum RunError {
     Folder(#[source] io::Error),
     #[error("the log files cannot be opened")]
     Logs(#[source] io::Error),
+    #[error(transparent)]
+    Channel(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -110,8 +112,9 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
         source,
     })?;
     registration::ensure_main(&house).await?;
+    let opened = channel::open(&house).await?;
     let grace = house.config.shutdown_grace;
-    let running = start(house, listener, token).await?;
+    let running = start(house, (listener, token), opened).await?;
     // Whoever is told that we are ready may tell us to stop.
     let (told, hurried) = signals().map_err(RunError::Signals)?;
     announce(address).map_err(RunError::Notify)?;
@@ -154,7 +157,11 @@ async fn listen(house: &House) -> Result<TcpListener, RunError> {
 
 /// Starts the parts. Handles are moved, never kept here: a part that is served through a
 /// handle ends when the last holder of it has ended, so the outbox is the last to go.
-async fn start(house: House, listener: TcpListener, token: Token) -> Result<Running, RunError> {
+async fn start(
+    house: House,
+    (listener, token): (TcpListener, Token),
+    (channels, lines): (Channels, Lines),
+) -> Result<Running, RunError> {
     let mut running = Running::default();
     let (queue, arrivals) = GroupQueue::new();
     let (outbox, woken) = Outbox::new();
@@ -171,9 +178,11 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
         tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
         hand
     });
+    let intake = || Intake::new(house.clone(), queue.clone());
+    lines.serve(&mut running, &house, intake(), outbox.clone());
     let api = Api {
         house: house.clone(),
-        intake: Intake::new(house.clone(), queue.clone()),
+        intake: intake(),
         token,
         clock_hand,
         stop: running.stop_token(),
@@ -184,7 +193,7 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
     let guard = PathBuf::from("/proc/self/exe");
     let guards = Guards::new().map_err(RunError::NoHeir)?;
     let agent = Agent::new(house.clone(), ipc.clone(), guard, guards);
-    let turns = Turns::new(house.clone(), agent, outbox.clone(), ipc);
+    let turns = Turns::new(house.clone(), agent, outbox.clone(), channels.clone(), ipc);
     let lanes = Lanes::new(house.config.max_concurrent, waiting);
     running.add("group queue", |stop| {
         group_queue::serve(arrivals, turns, lanes, stop)
@@ -195,7 +204,6 @@ async fn start(house: House, listener: TcpListener, token: Token) -> Result<Runn
         scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
     });
 
-    let channels = Channels::new(vec![Channel::Http]);
     let inbox = Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?;
     let desk = IpcDesk {
         house: house.clone(),

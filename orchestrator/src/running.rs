@@ -6,12 +6,17 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The parts of a running orchestrator. A part returns its own name when it ends.
+use crate::channel::ChannelEnd;
+
+/// The parts of a running orchestrator. A part returns its own name when it ends, and why if
+/// it could not go on.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    parts: JoinSet<&'static str>,
+    parts: JoinSet<Ended>,
     stop: CancellationToken,
 }
+
+type Ended = (&'static str, Option<ChannelEnd>);
 
 /// Why the orchestrator came to an end that nobody asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +25,8 @@ pub enum Fault {
     PartEnded(&'static str),
     #[error("{left} parts had not stopped after {grace:?}")]
     StillRunning { left: usize, grace: Duration },
+    #[error(transparent)]
+    Channel(#[from] ChannelEnd),
     #[error("told to stop a second time, so stopped without waiting")]
     Hurried,
 }
@@ -38,8 +45,21 @@ impl Running {
         let part = part(self.stop.child_token());
         self.parts.spawn(async move {
             part.await;
-            name
+            (name, None)
         });
+    }
+
+    /// Starts a part that may come to an end of its own, which takes the rest down and is the
+    /// process's.
+    pub(crate) fn add_ending<F>(
+        &mut self,
+        name: &'static str,
+        part: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output = Result<(), ChannelEnd>> + Send + 'static,
+    {
+        let part = part(self.stop.child_token());
+        self.parts.spawn(async move { (name, part.await.err()) });
     }
 
     /// Runs until `told` to stop or until a part ends by itself, then stops the rest. Being
@@ -66,12 +86,16 @@ impl Running {
                 grace,
             });
         }
-        ended.map_or(Ok(()), |name| Err(Fault::PartEnded(name)))
+        match ended {
+            None => Ok(()),
+            Some((_name, Some(end))) => Err(Fault::Channel(end)),
+            Some((name, None)) => Err(Fault::PartEnded(name)),
+        }
     }
 
-    async fn next_ended(&mut self) -> Option<&'static str> {
+    async fn next_ended(&mut self) -> Option<Ended> {
         match self.parts.join_next().await? {
-            Ok(name) => Some(name),
+            Ok(ended) => Some(ended),
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
@@ -102,6 +126,18 @@ mod tests {
         assert_eq!(
             running.until(pending(), pending(), GRACE).await,
             Err(Fault::PartEnded("IPC watcher"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_cannot_go_on_says_why() {
+        let mut running = Running::default();
+        running.add("scheduler", |stop| async move { stop.cancelled().await });
+        running.add_ending("WhatsApp", |_| ready(Err(ChannelEnd::LoggedOut)));
+
+        assert_eq!(
+            running.until(pending(), pending(), GRACE).await,
+            Err(Fault::Channel(ChannelEnd::LoggedOut))
         );
     }
 

@@ -20,6 +20,10 @@ pub enum IpcMessage {
         /// A name to speak under, where the channel can show one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<String>,
+        /// A file to send, by its path below the group's folder; `text` is then its caption,
+        /// and may be empty.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media: Option<String>,
     },
 }
 
@@ -112,7 +116,8 @@ mod tests {
             IpcMessage::Message {
                 chat_jid: "1@g.us".into(),
                 text: "hi".into(),
-                sender: None
+                sender: None,
+                media: None,
             }
         );
     }

@@ -4,10 +4,13 @@
 //! it is slow; it does when a scenario that is measured does not pass.
 
 mod alone;
+#[path = "../../tests/crowd/mod.rs"]
+mod crowd;
 mod samples;
 mod stories;
 mod suites;
 mod table;
+mod wire;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -59,6 +62,7 @@ fn figures() -> io::Result<()> {
     table::heading()?;
     scenarios(&stories, &binaries)?;
     replies(&stories)?;
+    on_whatsapp(&stories)?;
     memory(&binaries)?;
     suites(&Suites::new(&binaries)?)?;
     writeln!(io::stdout())?;
@@ -96,6 +100,33 @@ fn replies(stories: &Stories) -> io::Result<()> {
         ours: Samples::times(replies),
         beside: "two processes that do nothing, in turn",
         floor: Samples::times(floor.collect::<io::Result<Vec<_>>>()?),
+    }
+    .write()
+}
+
+/// The same over the wire of WhatsApp, with a device that was linked before.
+fn on_whatsapp(stories: &Stories) -> io::Result<()> {
+    let (connected, ready) = wire::connected(stories, TIMES)?;
+    Row {
+        figure: "boot with a linked device, until connected",
+        ours: connected,
+        beside: "the same, until it is ready",
+        floor: ready,
+    }
+    .write()?;
+    Row {
+        figure: "message to reply over WhatsApp's wire",
+        ours: wire::replies(stories)?,
+        beside: "message to reply over HTTP",
+        floor: Samples::times(stories.replies()?),
+    }
+    .write()?;
+    let (most, quarter) = wire::crowd(stories)?;
+    Row {
+        figure: "100 groups × 20 messages: memory at its most",
+        ours: most,
+        beside: "after a quarter of the time",
+        floor: quarter,
     }
     .write()
 }

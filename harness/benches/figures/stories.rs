@@ -42,6 +42,7 @@ impl Stories {
             means: Means {
                 binaries: binaries.clone(),
                 environment,
+                fixtures: crate::workspace().join("fixtures"),
             },
             traces: folder.path().join("traces"),
             trace_all: false,
@@ -83,18 +84,30 @@ impl Stories {
 
     /// How long each answer took, but for the first of each conversation.
     pub(crate) fn replies(&self) -> io::Result<Vec<Duration>> {
+        let mut replies = Vec::new();
+        for _ in 0..CONVERSATIONS {
+            let journal = self.journal_of(&self.conversation())?;
+            replies.extend(waits(&journal)?.into_iter().skip(1));
+        }
+        Ok(replies)
+    }
+
+    /// Writes a further scenario.
+    pub(crate) fn add(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.folder.path().join(format!("scenarios/{name}.yaml"));
+        fs_err::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Plays a scenario that must pass; what happened in it, a line for each entry.
+    pub(crate) fn journal_of(&self, path: &Path) -> io::Result<String> {
         let performance = Performance {
             trace_all: true,
             ..self.performance.clone()
         };
-        let mut replies = Vec::new();
-        for _ in 0..CONVERSATIONS {
-            played(&performance, &self.conversation())?;
-            let journal = performance.traces.join("conversation/journal.jsonl");
-            let journal = fs_err::read_to_string(journal)?;
-            replies.extend(waits(&journal)?.into_iter().skip(1));
-        }
-        Ok(replies)
+        played(&performance, path)?;
+        let name = path.file_stem().ok_or(io::ErrorKind::InvalidInput)?;
+        fs_err::read_to_string(performance.traces.join(name).join("journal.jsonl"))
     }
 }
 

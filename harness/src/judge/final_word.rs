@@ -5,7 +5,7 @@ use std::path::Path;
 use mock_server::{MockServer, Owing, Unexpected};
 use serde_json::Value;
 
-use super::traces_left;
+use super::{traces_left, wire};
 use crate::failure::Failure;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, StageError, select};
@@ -13,8 +13,8 @@ use crate::stage::{Stage, StageError, select};
 /// Rules that hold in every store, whatever was played: what a row that breaks one means.
 const INVARIANTS: [(&str, &str); 3] = [
     (
-        "SELECT run_id, output_index, count(*) AS times FROM outbox \
-         WHERE output_index IS NOT NULL GROUP BY run_id, output_index HAVING count(*) > 1",
+        "SELECT run_id, output_index, part, count(*) AS times FROM outbox \
+         WHERE output_index IS NOT NULL GROUP BY run_id, output_index, part HAVING count(*) > 1",
         "one output of a run stands in the outbox more than once",
     ),
     (
@@ -33,9 +33,10 @@ const INVARIANTS: [(&str, &str); 3] = [
 pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failure>, StageError> {
     let mut failures: Vec<Failure> = stage.mock().unexpected().iter().map(unexpected).collect();
     failures.extend(unsaid(scenario, stage.mock()));
+    failures.extend(wire::unheard(&stage.journal().entries()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
-    failures.extend(traces_left::secrets(stage.root())?);
+    failures.extend(traces_left::secrets(stage.root(), stage.secrets())?);
     failures.extend(traces_left::strays(stage.root(), &scenario.file)?);
     Ok(failures)
 }
@@ -44,6 +45,7 @@ pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failu
 pub(crate) fn unexpected(what: &Unexpected) -> Failure {
     let headline = match what.event.as_str() {
         "llm.unexpected" => "the model was asked something that no turn answers",
+        "whatsapp.unexpected" => "WhatsApp was sent something that it does not know",
         _ => "a mock was asked for something it does not serve",
     };
     Failure::new(headline).note(what.report.trim_end())
@@ -140,7 +142,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs_err::create_dir(root.path().join("store")).unwrap();
         let store = rusqlite::Connection::open(root.path().join("store/messages.db")).unwrap();
-        let tables = "CREATE TABLE outbox (run_id, output_index);
+        let tables = "CREATE TABLE outbox (run_id, output_index, part);
             CREATE TABLE runs (group_folder, state);
             CREATE TABLE messages (chat_jid, id, state);";
         store.execute_batch(&format!("{tables}{rows}")).unwrap();
@@ -152,11 +154,11 @@ mod tests {
     #[test]
     fn a_store_that_breaks_a_rule_is_told() {
         check(
-            "INSERT INTO outbox VALUES ('r', 0), ('r', 1), ('r', NULL), ('r', NULL);",
+            "INSERT INTO outbox VALUES ('r', 0, 0), ('r', 0, 1), ('r', 1, 0), ('r', NULL, 0), ('r', NULL, 0);",
             &[],
         );
         check(
-            "INSERT INTO outbox VALUES ('r', 0), ('r', 0);",
+            "INSERT INTO outbox VALUES ('r', 0, 0), ('r', 0, 0);",
             &["invariant: one output of a run stands in the outbox more than once"],
         );
         check(

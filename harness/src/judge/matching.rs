@@ -34,6 +34,22 @@ impl Comparison {
     pub(crate) fn matches(&self) -> bool {
         self.mismatches.is_empty()
     }
+
+    /// Takes in what was found of one field.
+    pub(crate) fn add(&mut self, field: &str, found: Self) {
+        let below = |path: &str| match path.chars().next() {
+            None => field.to_owned(),
+            Some('[') => format!("{field}{path}"),
+            Some(_) => format!("{field}.{path}"),
+        };
+        let mismatches = found.mismatches.into_iter().map(|mismatch| Mismatch {
+            path: below(&mismatch.path),
+            ..mismatch
+        });
+        self.mismatches.extend(mismatches);
+        self.held += found.held;
+        self.captures.extend(found.captures);
+    }
 }
 
 /// Compares a value (`None`: it is not there) with a matcher.
@@ -82,7 +98,27 @@ impl Comparing<'_> {
                 Ok(())
             }
             Matcher::Items(items) => self.items(items.iter().map(|item| &item.value), actual),
-            Matcher::Tests(tests) => tests.iter().try_for_each(|test| self.test(test, actual)),
+            Matcher::Tests(tests) => {
+                self.capture(tests, actual);
+                tests.iter().try_for_each(|test| self.test(test, actual))
+            }
+        }
+    }
+
+    /// Takes note of what is to be remembered: the value, or, beside a regular expression with
+    /// a group, the part that the group matches.
+    fn capture(&mut self, tests: &[Test], actual: Option<&Value>) {
+        let part = tests.iter().find_map(|test| {
+            let Test::Regex(pattern) = test else {
+                return None;
+            };
+            texts(actual).find_map(|text| Some(pattern.0.captures(text)?.get(1)?.as_str()))
+        });
+        let captured = part.map(Value::from).or_else(|| actual.cloned());
+        for test in tests {
+            if let (Test::Capture(name), Some(captured)) = (test, &captured) {
+                self.result.captures.push((name.clone(), captured.clone()));
+            }
         }
     }
 
@@ -138,11 +174,8 @@ impl Comparing<'_> {
             }
             Test::In(values) => self.is_in(values, actual)?,
             Test::Not(matcher) => !compare(matcher, actual, self.names)?.matches(),
-            Test::Capture(name) => {
-                let captured = actual.map(|actual| (name.clone(), actual.clone()));
-                self.result.captures.extend(captured);
-                actual.is_some()
-            }
+            // Remembered already, see `capture`.
+            Test::Capture(_) => actual.is_some(),
             Test::Len(matcher) => {
                 let length = actual.and_then(length).map(Value::from);
                 return self.below(".len", matcher, length.as_ref());
@@ -287,6 +320,7 @@ impl Comparing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use indexmap::IndexMap;
     use mock_server::yaml;
     use serde_json::json;
 
@@ -299,6 +333,7 @@ mod tests {
         let names = Names {
             now: "2026-01-05T09:00:00Z".parse().unwrap(),
             root: "/r".into(),
+            jids: IndexMap::new(),
             captures: [("who".to_owned(), json!("Ada"))].into(),
         };
         let compared = compare(&matcher, Some(actual), &names).unwrap();
@@ -391,15 +426,44 @@ mod tests {
     }
 
     #[test]
-    fn what_matched_can_be_captured() {
-        let matcher: Matcher =
-            yaml::read("m.yaml", "{some: {s: {type: number, capture: n}}}").unwrap();
+    fn what_is_found_of_a_field_lies_below_its_name() {
+        let of = |path: &str| Comparison {
+            mismatches: vec![Mismatch {
+                path: path.to_owned(),
+                expected: String::new(),
+                actual: String::new(),
+            }],
+            held: 1,
+            ..Comparison::default()
+        };
+        let mut whole = Comparison::default();
+        for path in ["", "[0].ok", "len"] {
+            whole.add("media", of(path));
+        }
+        let paths: Vec<&str> = whole.mismatches.iter().map(|one| &*one.path).collect();
+        assert_eq!(paths, ["media", "media[0].ok", "media.len"]);
+        assert_eq!(whole.held, 3);
+    }
+
+    #[track_caller]
+    fn check_captured(matcher: &str, actual: &Value, expected: &Value) {
+        let matcher: Matcher = yaml::read("m.yaml", matcher).unwrap();
         let names = Names {
             now: jiff::Timestamp::UNIX_EPOCH,
             root: String::new(),
-            captures: indexmap::IndexMap::new(),
+            jids: IndexMap::new(),
+            captures: IndexMap::new(),
         };
-        let compared = compare(&matcher, Some(&json!([{"s": "x"}, {"s": 7}])), &names).unwrap();
-        assert_eq!(compared.captures, [("n".to_owned(), json!(7))]);
+        let compared = compare(&matcher, Some(actual), &names).unwrap();
+        assert_eq!(compared.captures, [("n".to_owned(), expected.clone())]);
+    }
+
+    #[test]
+    fn what_matched_can_be_captured() {
+        let list = json!([{"s": "x"}, {"s": 7}]);
+        check_captured("{some: {s: {type: number, capture: n}}}", &list, &json!(7));
+        let status = json!("code:AB12");
+        check_captured("{regex: 'code:', capture: n}", &status, &status);
+        check_captured("{regex: 'code:(.+)', capture: n}", &status, &json!("AB12"));
     }
 }

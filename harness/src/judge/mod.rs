@@ -4,6 +4,7 @@ mod final_word;
 mod matching;
 mod traces_left;
 mod values;
+mod wire;
 mod words;
 
 pub(crate) use final_word::{final_word, unexpected};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::scenario::{ScenarioFile, StateName};
-use crate::stage::{MODEL_KEY, StageError, read_state};
+use crate::stage::{StageError, read_state};
 
 /// What nanokimi may have in its folder beside what the scenario put there.
 const OURS: [&str; 6] = [".env", "data", "groups", "logs", "nanokimi.toml", "store"];
@@ -15,18 +15,18 @@ const OURS: [&str; 6] = [".env", "data", "groups", "logs", "nanokimi.toml", "sto
 /// Where people and agents read.
 const READ_BY_OTHERS: [&str; 3] = ["logs/*", "groups/*/logs/*", "data/ipc/**/*"];
 
-/// Files that hold the model's key.
-pub(super) fn secrets(root: &Path) -> Result<Vec<Failure>, StageError> {
+/// Files that hold a secret.
+pub(super) fn secrets(root: &Path, secrets: &[String]) -> Result<Vec<Failure>, StageError> {
     let mut failures = Vec::new();
     for glob in READ_BY_OTHERS {
         let files = read_state(root, &StateName::Files(glob.to_owned()))?;
         let leaking = files.as_array().into_iter().flatten().filter(|file| {
             let text = file.get("text").and_then(Value::as_str);
-            text.is_some_and(|text| text.contains(MODEL_KEY))
+            text.is_some_and(|text| secrets.iter().any(|secret| text.contains(secret)))
         });
         failures.extend(leaking.map(|file| {
             let path = file.get("path").map_or_else(String::new, Value::to_string);
-            Failure::new(format!("the model's key stands in {path}"))
+            Failure::new(format!("a secret stands in {path}"))
         }));
     }
     Ok(failures)
@@ -62,8 +62,8 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, text).unwrap();
         };
-        write("logs/nanokimi.log", &format!("key={MODEL_KEY}"));
-        write("data/env/env", MODEL_KEY);
+        write("logs/nanokimi.log", "key=sk-1");
+        write("data/env/env", "sk-1");
         write("notes/mine.txt", "");
         write("core", "");
         let text = "story: x\nfiles: { notes/mine.txt: '' }\nsteps: []\n";
@@ -74,8 +74,8 @@ mod tests {
             failures.map(|failure| failure.headline).collect::<Vec<_>>()
         };
         assert_eq!(
-            told(secrets(root.path())),
-            ["the model's key stands in \"logs/nanokimi.log\""],
+            told(secrets(root.path(), &["sk-1".to_owned()])),
+            ["a secret stands in \"logs/nanokimi.log\""],
         );
         assert_eq!(
             told(strays(root.path(), &file)),

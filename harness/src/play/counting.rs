@@ -11,7 +11,7 @@ use mock_server::yaml::At;
 use serde_json::Value;
 
 use super::Play;
-use super::waiting::Wanted;
+use super::wanted::Wanted;
 use crate::failure::{Failure, Trouble};
 use crate::scenario::{Matcher, Names, Step};
 
@@ -81,6 +81,9 @@ impl Counted<'_> {
 pub(super) fn acts(step: &Step) -> bool {
     match step {
         Step::Ask(_)
+        | Step::Say(_)
+        | Step::Burst(_)
+        | Step::Phone(_)
         | Step::Ipc(_)
         | Step::Never(_)
         | Step::Clock(_)
@@ -89,7 +92,9 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Restart(_)
         | Step::Release(_)
         | Step::Run(_) => true,
-        Step::Hear(_) | Step::Expect(_) | Step::Settle(_) | Step::Snapshot(_) => false,
+        Step::Hear(_) | Step::Expect(_) | Step::Settle(_) | Step::Snapshot(_) | Step::Ended(_) => {
+            false
+        }
     }
 }
 

@@ -1,20 +1,19 @@
-//! The steps `start`, `stop`, `restart` and `run`: nanokimi as a process.
+//! The steps `start`, `stop` and `restart`: nanokimi as a process.
 
 use std::time::Duration;
 
 use mock_server::yaml::{At, Span};
-use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::commands::expect_exit;
 use super::{PATIENCE, Play};
 use crate::failure::{Failure, Trouble};
-use crate::judge::compare;
-use crate::scenario::{How, Lapse, Matcher, Run, Start, Stop};
-use crate::stage::{Ended, Started};
+use crate::scenario::{Chat, How, Lapse, Matcher, Start, Stop};
+use crate::stage::{Connecting, Ended, Started};
 
 const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(15);
-const RUN: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(10);
 /// A connection breaks off a moment before the process that held it is gone.
 const DYING: Duration = Duration::from_millis(200);
 
@@ -22,6 +21,26 @@ const DYING: Duration = Duration::from_millis(200);
 const LAST_LINES: usize = 12;
 
 impl Play<'_> {
+    /// nanokimi is of no use to a story on WhatsApp before it is connected.
+    async fn connected(&mut self, span: Span, patience: Duration) -> Result<(), Trouble> {
+        let failure = match self.stage.connected(self.floor, patience).await? {
+            Connecting::Connected => return Ok(()),
+            Connecting::Ended(ended) => return Err(self.death(ended)),
+            Connecting::GaveUp { state } => Failure::new(format!(
+                "nanokimi does not connect to WhatsApp: it is {state}"
+            )),
+            Connecting::Silent { state } => {
+                let lapse = Lapse::new(patience);
+                Failure::new(format!(
+                    "nanokimi did not connect to WhatsApp within {lapse}"
+                ))
+                .note(format!("the last it told: {state}"))
+            }
+        };
+        let help = "if this belongs to the story, write `whatsapp: { await: false }`";
+        Err(failure.at(span).help(help).into())
+    }
+
     /// Chats with settings of their own are made known as soon as there is a store.
     async fn register_chats(&mut self) -> Result<(), Trouble> {
         if std::mem::replace(&mut self.registered, true) {
@@ -29,7 +48,8 @@ impl Play<'_> {
         }
         for (name, chat) in &self.scenario.file.chats {
             // Without even `{}` it is left to its first message; `main` is always there.
-            let Some(chat) = chat.as_ref().filter(|_| name != "main") else {
+            let to_register = |chat: &&Chat| name != "main" && chat.registered != Some(false);
+            let Some(chat) = chat.as_ref().filter(to_register) else {
                 continue;
             };
             let printed = self.stage.register(name, chat).await?;
@@ -47,12 +67,24 @@ impl Play<'_> {
         }
         let patience = start.within.map_or(START, Lapse::length);
         self.floor = self.stage.journal().last();
+        let on_whatsapp = self.scenario.linking();
+        if on_whatsapp.is_some() {
+            // What waits for nanokimi comes as soon as it is connected.
+            self.register_chats().await?;
+        }
         let started = self.stage.start(patience).await?;
         match (started, &start.exit) {
             (Started::Ready, None) => {
                 let patience = start.within.map_or(PATIENCE, Lapse::length);
                 self.expect_said(start.stderr.as_ref(), patience).await?;
-                self.register_chats().await
+                self.register_chats().await?;
+                match on_whatsapp {
+                    Some(linking) if linking.linked && linking.awaited => {
+                        let patience = start.within.map_or(CONNECT, Lapse::length);
+                        self.connected(span, patience).await
+                    }
+                    Some(_) | None => Ok(()),
+                }
             }
             (Started::Ready, Some(exit)) => {
                 let headline = format!("nanokimi started, but was to refuse with {}", exit.value);
@@ -92,7 +124,7 @@ impl Play<'_> {
         let ended = self.end(stop.how, patience).await?;
         let expected = match (&stop.exit, stop.how) {
             (Some(exit), _) => Ended::Code(exit.value),
-            (None, How::Term) => Ended::Code(0),
+            (None, How::Term | How::Itself) => Ended::Code(0),
             (None, How::Kill) => return Ok(()),
         };
         if ended == expected {
@@ -123,23 +155,6 @@ impl Play<'_> {
         })
     }
 
-    pub(super) async fn run(&mut self, run: &Run) -> Result<(), Trouble> {
-        let names = self.names();
-        let args: Result<Vec<String>, _> =
-            run.args.iter().map(|arg| names.fill_text(arg)).collect();
-        let patience = run.within.map_or(RUN, Lapse::length);
-        let printed = self.stage.run(&args?, patience).await?;
-        let zero = At {
-            value: 0,
-            span: Span::default(),
-        };
-        let exit = run.exit.as_ref().map_or(&zero, |exit| exit);
-        let said = format!("{}{}", printed.stdout, printed.stderr);
-        expect_exit(printed.ended, exit, &said)?;
-        self.expect_text("stdout", run.stdout.as_ref(), &printed.stdout)?;
-        self.expect_text("stderr", run.stderr.as_ref(), &printed.stderr)
-    }
-
     /// Waits for what nanokimi, which runs, writes to its stderr.
     async fn expect_said(
         &mut self,
@@ -153,25 +168,6 @@ impl Play<'_> {
                 return said;
             }
         }
-    }
-
-    fn expect_text(
-        &mut self,
-        stream: &str,
-        wanted: Option<&At<Matcher>>,
-        text: &str,
-    ) -> Result<(), Trouble> {
-        let Some(wanted) = wanted else {
-            return Ok(());
-        };
-        let text = Value::String(text.trim_end().to_owned());
-        let compared = compare(wanted, Some(&text), &self.names())?;
-        self.captures.extend(compared.captures.clone());
-        if compared.matches() {
-            return Ok(());
-        }
-        let failure = Failure::new(format!("{stream} says something else")).at(wanted.span);
-        Err(super::waiting::with_diff(failure, stream, &compared).into())
     }
 
     /// nanokimi has ended by itself in the middle of a step.
@@ -191,27 +187,8 @@ impl Play<'_> {
     }
 }
 
-fn expect_exit(ended: Option<Ended>, exit: &At<i32>, said: &str) -> Result<(), Trouble> {
-    if ended == Some(Ended::Code(exit.value)) {
-        return Ok(());
-    }
-    let got = ended.map_or_else(|| "still running".to_owned(), |ended| ended.to_string());
-    let failure = Failure::new("it ended in another way")
-        .note(format!(
-            "expected: exit code {}\n     got: {got}",
-            exit.value
-        ))
-        .note(last_lines(said));
-    let failure = if exit.span == Span::default() {
-        failure
-    } else {
-        failure.at(exit.span)
-    };
-    Err(failure.into())
-}
-
 /// The end of what a process said.
-fn last_lines(text: &str) -> String {
+pub(super) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let skipped = lines.len().saturating_sub(LAST_LINES);
     let mut shown = "its last words:".to_owned();

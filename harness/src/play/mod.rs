@@ -4,11 +4,14 @@
 //! shown is the business of `report`.
 
 mod asking;
+mod commands;
 mod counting;
 mod dropping;
 mod lifecycle;
+mod phones;
 mod snapshots;
 mod waiting;
+mod wanted;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
 use crate::stage::{Moved, Stage, StageError};
 
 use counting::Counted;
+use phones::HeldBack;
 pub use snapshots::Snapshots;
 
 /// How long an expectation waits, in real time, if the step does not say.
@@ -48,6 +52,10 @@ pub(crate) struct Play<'a> {
     /// Entries up to this one were written before nanokimi was stopped or started last; they
     /// meet no expectation any more.
     floor: u64,
+    /// What steps call messages of the assistant, and their ids on the wire.
+    heard: IndexMap<String, String>,
+    /// What keeps messages on WhatsApp from nanokimi.
+    held_back: HeldBack,
     /// Numbers that were met, and must still be right when the next thing is set going.
     counted: Vec<Counted<'a>>,
 }
@@ -65,6 +73,8 @@ impl<'a> Play<'a> {
             registered: false,
             current: None,
             floor: 0,
+            heard: IndexMap::new(),
+            held_back: HeldBack::default(),
             counted: Vec::new(),
         }
     }
@@ -134,8 +144,16 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// nanokimi runs from the beginning, unless the scenario starts it itself.
+    /// nanokimi runs from the beginning, unless the scenario starts it itself, or links it
+    /// first, for which the folder must be free.
     fn starts_by_itself(&self) -> bool {
+        if self
+            .scenario
+            .linking()
+            .is_some_and(|linking| !linking.linked)
+        {
+            return false;
+        }
         let mut lifecycle = self
             .scenario
             .file
@@ -145,6 +163,10 @@ impl<'a> Play<'a> {
                 Step::Start(_) => Some(false),
                 Step::Stop(_) | Step::Restart(_) => Some(true),
                 Step::Ask(_)
+                | Step::Say(_)
+                | Step::Burst(_)
+                | Step::Phone(_)
+                | Step::Ended(_)
                 | Step::Hear(_)
                 | Step::Ipc(_)
                 | Step::Expect(_)
@@ -184,6 +206,10 @@ impl<'a> Play<'a> {
             Step::Settle(_) => self.settle().await.map(drop),
             Step::Snapshot(subjects) => self.snapshot(subjects),
             Step::Run(run) => self.run(run).await,
+            Step::Ended(end) => self.ended(end).await,
+            Step::Say(saying) => self.say(saying).await,
+            Step::Burst(burst) => self.burst(burst).await,
+            Step::Phone(control) => self.phone(control).await,
         };
         played.map_err(|trouble| match trouble {
             Trouble::Failed(failure) => Trouble::Failed(Box::new(failure.at(step.span))),
@@ -195,6 +221,7 @@ impl<'a> Play<'a> {
         Names {
             now: self.stage.now(),
             root: self.stage.root().display().to_string(),
+            jids: self.stage.jids(),
             captures: self.captures.clone(),
         }
     }
@@ -255,6 +282,10 @@ impl<'a> Play<'a> {
                 let failure = Failure::new("nanokimi's HTTP API does not answer");
                 let failure = failure.note(error.to_string());
                 return Err(self.with_death(failure).await?.into());
+            }
+            Err(StageError::Unsettled(left)) => {
+                let failure = Failure::new("nanokimi did not come to rest on WhatsApp");
+                return Err(self.with_death(failure.note(left)).await?.into());
             }
             Err(StageError::Clock(said)) => {
                 return Err(Failure::new(format!("the clock does not move: {said}")).into());

@@ -9,95 +9,17 @@ use mock_server::yaml::At;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::wanted::Wanted;
 use super::{PATIENCE, Play};
 use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::{Comparison, compare, told};
-use crate::scenario::{Expect, Hear, Lapse, Matcher, Names, Never, Sought, StateName};
+use crate::scenario::{Expect, Hear, Lapse, Matcher, Never, Sought, StateName};
 use crate::stage::{StageError, read_state};
 
 /// A state is also read again when nothing happens, less and less often.
 const FIRST_LOOK: Duration = Duration::from_millis(25);
 const LATEST_LOOK: Duration = Duration::from_millis(500);
-
-/// Entries of the journal that are waited for.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted<'a> {
-    event: &'a str,
-    /// The chat it must be in.
-    chat: Option<String>,
-    /// What one field, or all fields together, must look like.
-    field: Option<&'static str>,
-    matcher: Option<&'a At<Matcher>>,
-    pub(super) count: Option<&'a At<Matcher>>,
-    patience: Duration,
-}
-
-impl<'a> Wanted<'a> {
-    fn heard(hear: &'a Hear, names: &Names) -> Result<Self, Trouble> {
-        Ok(Self {
-            event: "message.sent",
-            chat: Some(format!("http:{}", names.fill_text(&hear.chat)?)),
-            field: Some("text"),
-            matcher: Some(&hear.text),
-            count: hear.count.as_ref(),
-            patience: hear.within.map_or(PATIENCE, Lapse::length),
-        })
-    }
-
-    fn event(event: &'a str, fields: Option<&'a At<Matcher>>) -> Self {
-        Self {
-            event,
-            chat: None,
-            field: None,
-            matcher: fields,
-            count: None,
-            patience: PATIENCE,
-        }
-    }
-
-    /// Expectations of one kind are ordered among themselves.
-    fn kind(&self) -> String {
-        let chat = self.chat.as_deref().map_or("", |chat| chat);
-        format!("{} {chat}", self.event)
-    }
-
-    /// What the wait is for, in words.
-    pub(super) fn sentence(&self) -> String {
-        let what = match &self.chat {
-            Some(chat) => format!("a message in {chat}"),
-            None => format!("`{}`", self.event),
-        };
-        match (self.field, self.matcher) {
-            (Some(field), Some(matcher)) => format!("{what} whose {field} {}", told(matcher)),
-            (None, Some(matcher)) => format!("{what} {}", told(matcher)),
-            (_, None) => what,
-        }
-    }
-
-    /// `None` if the entry is of another kind.
-    pub(super) fn compare(
-        &self,
-        entry: &Entry,
-        names: &Names,
-    ) -> Result<Option<Comparison>, Trouble> {
-        let elsewhere = self
-            .chat
-            .as_deref()
-            .is_some_and(|chat| entry.text("chat") != Some(chat));
-        if entry.event != self.event || elsewhere {
-            return Ok(None);
-        }
-        let Some(matcher) = self.matcher else {
-            return Ok(Some(Comparison::default()));
-        };
-        let compared = match self.field {
-            Some(field) => compare(matcher, entry.fields.get(field), names)?,
-            None => compare(matcher, Some(&Value::Object(entry.fields.clone())), names)?,
-        };
-        Ok(Some(compared))
-    }
-}
 
 /// What a wait has seen so far.
 #[derive(Default)]
@@ -116,8 +38,12 @@ struct Sightings {
 
 impl<'a> Play<'a> {
     pub(super) async fn hear(&mut self, hear: &'a Hear) -> Result<(), Trouble> {
-        let wanted = Wanted::heard(hear, &self.names())?;
-        self.await_entries(&wanted).await
+        let wanted = Wanted::heard(hear, self.place(&hear.chat)?);
+        let met = self.await_entries(&wanted).await?;
+        if let Some(name) = &hear.called {
+            self.call(name, met)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn expect(&mut self, expect: &'a Expect) -> Result<(), Trouble> {
@@ -129,14 +55,19 @@ impl<'a> Play<'a> {
                 wanted.patience = patience;
                 self.await_entries(&wanted)
                     .await
+                    .map(drop)
                     .map_err(|trouble| placed(trouble, event.span))
             }
-            Sought::State { state, matcher } => self.await_state(state, matcher, patience).await,
+            Sought::State { state, matcher } => {
+                let state = state.filled(&self.names())?;
+                self.await_state(&state, matcher, patience).await
+            }
             Sought::Heard(hear) => self.hear(hear).await,
         }
     }
 
-    async fn await_entries(&mut self, wanted: &Wanted<'a>) -> Result<(), Trouble> {
+    /// Returns the number of the entry that was met last.
+    async fn await_entries(&mut self, wanted: &Wanted<'a>) -> Result<u64, Trouble> {
         let started = Instant::now();
         let deadline = started + wanted.patience;
         let mut seen = Sightings::default();
@@ -144,7 +75,7 @@ impl<'a> Play<'a> {
         if wanted.count.is_some() {
             // What is there is counted as a whole before it is held against the number.
             if self.counted(wanted, after, &mut seen)? {
-                return Ok(());
+                return self.met(wanted, seen);
             }
         } else {
             let matched = self.matched.get(&wanted.kind()).copied();
@@ -173,7 +104,7 @@ impl<'a> Play<'a> {
 
     /// Counts all entries up to `last`; says whether that is the number that is wanted.
     fn counted(
-        &mut self,
+        &self,
         wanted: &Wanted<'a>,
         last: u64,
         seen: &mut Sightings,
@@ -182,11 +113,7 @@ impl<'a> Play<'a> {
         for entry in entries.into_iter().take_while(|entry| entry.seq <= last) {
             self.sight(wanted, entry, seen)?;
         }
-        let enough = self.enough(wanted, seen)?;
-        if enough {
-            self.met(wanted, std::mem::take(seen))?;
-        }
-        Ok(enough)
+        self.enough(wanted, seen)
     }
 
     /// The last entry before `after` that would have matched.
@@ -243,17 +170,17 @@ impl<'a> Play<'a> {
         Ok(compare(count, Some(&json!(seen.matches)), &self.names())?.matches())
     }
 
-    fn met(&mut self, wanted: &Wanted<'a>, seen: Sightings) -> Result<(), Trouble> {
+    fn met(&mut self, wanted: &Wanted<'a>, seen: Sightings) -> Result<u64, Trouble> {
         self.keep_count(wanted);
         self.captures.extend(seen.captures);
         let last = self.matched.entry(wanted.kind()).or_default();
         *last = seen.last_match.max(*last);
-        Ok(())
+        Ok(seen.last_match)
     }
 
     fn missed(&self, wanted: &Wanted<'_>, seen: &Sightings, waited: Duration) -> Failure {
         let headline = format!("{} did not come in time", wanted.sentence());
-        let span = wanted.count.or(wanted.matcher).map(|matcher| matcher.span);
+        let span = wanted.span();
         let failure = Failure::new(headline).note(format!(
             "waited {} ms; {} of its kind came",
             waited.as_millis(),
@@ -341,7 +268,11 @@ impl<'a> Play<'a> {
         let names = self.names();
         let (wanted, place) = match &never.sought {
             Sought::Event { event, fields } => (Wanted::event(event, fields.as_ref()), event.span),
-            Sought::Heard(hear) => (Wanted::heard(hear, &names)?, hear.text.span),
+            Sought::Heard(hear) => {
+                let wanted = Wanted::heard(hear, self.place(&hear.chat)?);
+                let span = wanted.span();
+                (wanted, span.unwrap_or(hear.chat.span))
+            }
             Sought::State { state, matcher } => return self.not_in_state(state, matcher),
         };
         for entry in self.stage.journal().entries_after(before) {
@@ -358,7 +289,8 @@ impl<'a> Play<'a> {
     }
 
     fn not_in_state(&self, state: &StateName, matcher: &At<Matcher>) -> Result<(), Trouble> {
-        let value = read_state(self.stage.root(), state)?;
+        let state = state.filled(&self.names())?;
+        let value = read_state(self.stage.root(), &state)?;
         let present = Some(&value).filter(|value| !value.is_null());
         if compare(matcher, present, &self.names())?.matches() {
             let headline = format!("`{state}` {}, which must never be", told(matcher));

@@ -12,13 +12,20 @@ use super::Redactor;
 
 /// Families of events whose entries we or a mock write: which virtual instant they are
 /// given depends on how fast nanokimi's own events arrive.
-const OURS: [&str; 4] = ["ask", "http", "llm", "process"];
+const OURS: [&str; 5] = ["ask", "http", "llm", "process", "whatsapp"];
+
+/// What goes over the wire byte for byte depends on moments and chance, and so does what is told
+/// as well as may be: who writes, and who is there.
+const NOISE: [&str; 3] = ["whatsapp.stanza", "whatsapp.typing", "whatsapp.presence"];
 
 /// The journal, one value for each entry, without what differs from run to run.
 pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor) -> Vec<Value> {
     let groups = Groups::of(entries);
     let mut sources: IndexMap<String, Vec<&Entry>> = IndexMap::new();
-    for entry in entries {
+    for entry in entries
+        .iter()
+        .filter(|entry| !NOISE.contains(&&*entry.event))
+    {
         let source = groups.source(entry);
         sources.entry(source).or_default().push(entry);
     }
@@ -26,7 +33,7 @@ pub(crate) fn canonical_journal(entries: &[Arc<Entry>], redactor: &mut Redactor)
     let mut lines = Vec::new();
     for (source, entries) in &sources {
         for entry in entries {
-            let fields = redactor.fields(&lasting(&entry.fields));
+            let fields = redactor.fields(&lasting(entry));
             let at = entry.at.filter(|_| !OURS.contains(&family(entry)));
             let at = at.map(|at| at.to_string());
             lines.push(
@@ -70,6 +77,8 @@ impl<'a> Groups<'a> {
             ("message.sent" | "message.failed", _) => "outbox",
             ("group.registered", _) => "registration",
             (_, "session") => "run",
+            // Phones, server and nanokimi work at the same time.
+            (event, "whatsapp") => event,
             (_, family) => family,
         };
         let told = entry.text("group").or_else(|| entry.text("chat"));
@@ -90,11 +99,18 @@ fn number(entry: &Entry) -> Option<u64> {
 }
 
 /// The fields that do not count or time anything.
-fn lasting(fields: &Map<String, Value>) -> Map<String, Value> {
+fn lasting(entry: &Entry) -> Map<String, Value> {
     const PASSING: [&str; 4] = ["n", "duration_ms", "took_ms", "pid"];
-    fields
+    // When a connection is tried again is drawn by lot, and who hangs up first is a race.
+    let drawn = |name: &str| match &*entry.event {
+        "channel.state" => name == "retry_at",
+        "whatsapp.closed" => ["by", "why"].contains(&name),
+        _ => false,
+    };
+    entry
+        .fields
         .iter()
-        .filter(|(name, _)| !PASSING.contains(&name.as_str()))
+        .filter(|(name, _)| !PASSING.contains(&name.as_str()) && !drawn(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
@@ -106,9 +122,14 @@ pub(crate) fn transcript(entries: &[Arc<Entry>]) -> Value {
         let (Some(chat), Some(text)) = (entry.text("chat"), entry.text("text")) else {
             continue;
         };
+        let from = entry.text("from").unwrap_or("?");
+        // On WhatsApp the phones are asked, over HTTP there is only nanokimi's word.
+        let over_http = chat.starts_with("http:");
         let line = match &*entry.event {
-            "message.received" => format!("{}: {text}", entry.text("from").unwrap_or("?")),
-            "message.sent" => format!("> {text}"),
+            "message.received" if over_http => format!("{from}: {text}"),
+            "message.sent" if over_http => format!("> {text}"),
+            "whatsapp.said" => format!("{from}: {text}"),
+            "whatsapp.heard" => format!("> {text}"),
             _ => continue,
         };
         chats.entry(chat).or_default().push(line.into());

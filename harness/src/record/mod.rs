@@ -2,6 +2,7 @@
 //! that does not depend on which of two concurrent things came first.
 
 mod canonical;
+mod known;
 mod redact;
 
 pub(crate) use canonical::{canonical_journal, conversations, transcript};

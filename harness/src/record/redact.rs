@@ -7,6 +7,7 @@ use std::path::Path;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
+use super::known::Known;
 use crate::scenario::Redaction;
 
 /// Fields that hold an id, and what such an id is called.
@@ -24,13 +25,15 @@ const IDS: [(&str, &str); 10] = [
 ];
 
 /// Texts that differ wherever they stand.
-const PATTERNS: [(&str, &str); 4] = [
+const PATTERNS: [(&str, &str); 6] = [
     (
         "id",
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
     ),
     ("file", r"\b[0-9]{13}-[0-9a-z]+(\.json)?\b"),
     ("call", r"\b(call|gen|chatcmpl)[-_][0-9A-Za-z_-]{6,}\b"),
+    ("message", r"\b3EB0[0-9A-F]{8,}\b"),
+    ("media", r"/v/t[0-9.-]+/[0-9A-Za-z_-]+\.enc\b"),
     ("port", r"127\.0\.0\.1:([0-9]{2,5})\b"),
 ];
 
@@ -39,8 +42,7 @@ const PATTERNS: [(&str, &str); 4] = [
 pub(crate) struct Redactor {
     root: String,
     patterns: Vec<(String, Regex)>,
-    /// Values and their placeholders, longer values first: one id may begin another.
-    known: Vec<(String, String)>,
+    known: Known,
     counted: HashMap<String, usize>,
 }
 
@@ -58,7 +60,7 @@ impl Redactor {
         Self {
             root: root.display().to_string(),
             patterns: own.chain(usual).collect(),
-            known: Vec::new(),
+            known: Known::default(),
             counted: HashMap::new(),
         }
     }
@@ -89,38 +91,32 @@ impl Redactor {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> String {
-        let mut text = text.replace(&self.root, "[root]");
-        for (value, placeholder) in &self.known {
-            if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), placeholder);
-            }
-        }
-        for (kind, pattern) in self.patterns.clone() {
+        let mut text = self.known.replace(&text.replace(&self.root, "[root]"));
+        // Taken out meanwhile: a clone of a pattern would begin without the memory it works in.
+        let patterns = std::mem::take(&mut self.patterns);
+        for (kind, pattern) in &patterns {
             text = pattern
                 .replace_all(&text, |found: &Captures<'_>| {
                     let whole = &found[0];
                     match found.get(1).filter(|_| kind == "port") {
                         Some(port) => whole.replace(port.as_str(), "[port]"),
-                        None => self.placeholder(&kind, whole),
+                        None => self.placeholder(kind, whole),
                     }
                 })
                 .into_owned();
         }
+        self.patterns = patterns;
         text
     }
 
     fn placeholder(&mut self, kind: &str, value: &str) -> String {
-        if let Some((_, known)) = self.known.iter().find(|(known, _)| known == value) {
+        if let Some(known) = self.known.get(value) {
             return known.clone();
         }
         let count = self.counted.entry(kind.to_owned()).or_default();
         *count += 1;
         let placeholder = format!("[{kind}-{count}]");
-        let place = self
-            .known
-            .partition_point(|(known, _)| known.len() >= value.len());
-        self.known
-            .insert(place, (value.to_owned(), placeholder.clone()));
+        self.known.add(value, &placeholder);
         placeholder
     }
 }

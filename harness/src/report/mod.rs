@@ -17,6 +17,8 @@ const MOST_LINES: usize = 25;
 const WIDEST: usize = 160;
 /// How many last entries of the journal a failure shows.
 const TIMELINE: usize = 5;
+/// What they mean is written beside them; all of them are in the trace.
+const UNTOLD: &str = "whatsapp.stanza";
 
 /// The whole report of one scenario, with a final newline.
 #[must_use]
@@ -103,10 +105,14 @@ fn block_of(failure: &Failure, source: &Source) -> Vec<String> {
 /// What the system was doing, when, and where to read on.
 fn epilogue(outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
-    let last = &outcome.played[outcome.played.len().saturating_sub(TIMELINE)..];
+    let told = outcome.played.iter().rev();
+    let told = told.filter(|entry| entry.event != UNTOLD).take(TIMELINE);
+    let last: Vec<String> = told
+        .map(|entry| cut(&format!("  {}", timed(entry))))
+        .collect();
     if !last.is_empty() {
         lines.push("last:".to_owned());
-        lines.extend(last.iter().map(|entry| cut(&format!("  {}", timed(entry)))));
+        lines.extend(last.into_iter().rev());
     }
     let clock = outcome
         .clock

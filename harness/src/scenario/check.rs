@@ -8,65 +8,12 @@ use mock_server::Script;
 use mock_server::yaml::{At, Content, Document, Mistake, Node, Span, one_of};
 use serde_json::Value;
 
+use super::known_names::{EVENTS, TABLES};
 use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
 use super::step::{Hear, Step, Subject};
-use super::templates::{names_in, shift_of_now};
-use super::{Chat, ScenarioFile, rehearsal, within_root};
-
-/// The events of the journal: what nanokimi reports, what the mocks see, what we do.
-const EVENTS: &[&str] = &[
-    "message.received",
-    "message.sent",
-    "message.failed",
-    "run.started",
-    "run.session",
-    "run.tool_call",
-    "run.tool_result",
-    "run.usage",
-    "run.ended",
-    "session.stored",
-    "session.dropped",
-    "ipc.done",
-    "ipc.refused",
-    "ipc.quarantined",
-    "task.created",
-    "task.updated",
-    "task.paused",
-    "task.resumed",
-    "task.cancelled",
-    "task.completed",
-    "task.due",
-    "group.registered",
-    "llm.request",
-    "llm.reply",
-    "llm.held",
-    "llm.released",
-    "llm.retry",
-    "llm.unexpected",
-    "llm.aborted",
-    "llm.models",
-    "http.unexpected",
-    "process.started",
-    "process.ready",
-    "process.exited",
-    "ask.sent",
-    "ask.answered",
-    "clock.moved",
-];
-
-/// The tables of nanokimi's store.
-const TABLES: &[&str] = &[
-    "chats",
-    "groups",
-    "messages",
-    "runs",
-    "outbox",
-    "sessions",
-    "tasks",
-    "task_runs",
-    "ipc_receipts",
-];
+use super::templates::{JID, names_in, shift_of_now};
+use super::{ScenarioFile, cast, chat, rehearsal, within_root};
 
 pub(super) fn check(
     document: &Document,
@@ -89,15 +36,20 @@ pub(super) fn check(
         mistakes.push(mistake);
     }
     check_settings(document, file, mistakes);
-    check_main(document, file, mistakes);
+    chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
     if sure("script") && sure("scripts") && sure("lanes") {
         rehearsal::check(document, scripts, mistakes);
     }
+    if sure("chats") && sure("steps") && sure("finally") {
+        cast::check(document, file, mistakes);
+    }
+    let on_whatsapp = cast::chats(document, file);
     let mut known = Known {
         chats: file
             .chats
             .keys()
+            .chain(&on_whatsapp)
             .map(String::as_str)
             .chain(["main"])
             .collect(),
@@ -105,6 +57,9 @@ pub(super) fn check(
         turns: rehearsal::names(scripts).concat(),
         mistakes,
     };
+    if sure("steps") && sure("finally") {
+        all_steps(file).for_each(|step| known.check_heard(step));
+    }
     for step in all_steps(file) {
         known.check_step(step, sure("chats"), sure("script") && sure("scripts"));
     }
@@ -114,7 +69,7 @@ pub(super) fn check(
         }
     }
     if sure("steps") {
-        check_names(document, known.mistakes);
+        check_names(document, &cast::jids(document, file), known.mistakes);
     }
 }
 
@@ -148,14 +103,19 @@ fn first_key(root: &Node) -> Span {
 
 fn expects(step: &Step) -> bool {
     match step {
-        Step::Hear(_) | Step::Expect(_) | Step::Never(_) | Step::Run(_) => true,
+        Step::Hear(_) | Step::Expect(_) | Step::Never(_) | Step::Run(_) | Step::Ended(_) => true,
         Step::Snapshot(subjects) => !subjects.is_empty(),
         Step::Ask(ask) => ask.answer.is_some() || ask.status.is_some(),
         Step::Start(start) => start.exit.is_some(),
         Step::Stop(stop) => stop.exit.is_some(),
-        Step::Ipc(_) | Step::Clock(_) | Step::Restart(_) | Step::Release(_) | Step::Settle(_) => {
-            false
-        }
+        Step::Say(_)
+        | Step::Burst(_)
+        | Step::Phone(_)
+        | Step::Ipc(_)
+        | Step::Clock(_)
+        | Step::Restart(_)
+        | Step::Release(_)
+        | Step::Settle(_) => false,
     }
 }
 
@@ -166,15 +126,6 @@ fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<M
         let span = entry(document, &["clock", "tz"]);
         let mistake = Mistake::new(span, format!("`{zone}` is not a time zone"));
         mistakes.push(mistake.help("use an IANA name such as `Europe/Paris`"));
-    }
-}
-
-fn check_main(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
-    let main = file.chats.get("main").and_then(Option::as_ref);
-    if main.is_some_and(|main| *main != Chat::default()) {
-        let span = entry(document, &["chats", "main"]);
-        let mistake = Mistake::new(span, "the chat `main` is always there, as it is");
-        mistakes.push(mistake.help("give another chat these settings"));
     }
 }
 
@@ -234,8 +185,11 @@ impl Known<'_> {
                     .help("give one of: message, task, raw, symlink, fifo, size");
                 self.mistakes.push(mistake);
             }
-            Step::Ask(_)
-            | Step::Hear(_)
+            Step::Hear(_)
+            | Step::Ask(_)
+            | Step::Say(_)
+            | Step::Burst(_)
+            | Step::Phone(_)
             | Step::Ipc(_)
             | Step::Clock(_)
             | Step::Start(_)
@@ -243,7 +197,27 @@ impl Known<'_> {
             | Step::Restart(_)
             | Step::Release(_)
             | Step::Settle(_)
-            | Step::Run(_) => {}
+            | Step::Run(_)
+            | Step::Ended(_) => {}
+        }
+    }
+
+    fn check_heard(&mut self, step: &Step) {
+        let Some(hear) = heard_in(step) else {
+            return;
+        };
+        let told = [
+            &hear.text,
+            &hear.kind,
+            &hear.quoted,
+            &hear.mentions,
+            &hear.media,
+            &hear.heard_by,
+        ];
+        if told.into_iter().all(Option::is_none) {
+            let mistake = Mistake::new(hear.chat.span, "nothing is said of what is heard");
+            let help = "add `text: …`, or `text: { any: true }` for whatever it is";
+            self.mistakes.push(mistake.help(help));
         }
     }
 
@@ -310,14 +284,27 @@ impl Known<'_> {
 }
 
 fn chat_of(step: &Step) -> Option<&At<String>> {
+    // The words of phones are looked at together, see `cast`.
+    if let Step::Ask(ask) = step {
+        return Some(&ask.chat);
+    }
+    heard_in(step).map(|hear| &hear.chat)
+}
+
+/// What is to be heard, or never.
+fn heard_in(step: &Step) -> Option<&Hear> {
     match step {
-        Step::Ask(ask) => Some(&ask.chat),
-        Step::Hear(Hear { chat, .. }) => Some(chat),
-        Step::Never(Never {
+        Step::Hear(hear)
+        | Step::Never(Never {
             sought: Sought::Heard(hear),
             ..
-        }) => Some(&hear.chat),
-        Step::Never(_)
+        }) => Some(hear),
+        Step::Ask(_)
+        | Step::Say(_)
+        | Step::Burst(_)
+        | Step::Phone(_)
+        | Step::Ended(_)
+        | Step::Never(_)
         | Step::Ipc(_)
         | Step::Expect(_)
         | Step::Clock(_)
@@ -352,42 +339,74 @@ fn check_variables(node: &Node, mistakes: &mut Vec<Mistake>) {
     }
 }
 
-/// Each `${name}` in a step must be `now`, `root`, or captured further up.
-fn check_names(document: &Document, mistakes: &mut Vec<Mistake>) {
-    let mut captured = Vec::new();
+/// Each `${name}` in a step must be `now`, `root`, a JID, or captured further up.
+fn check_names(document: &Document, jids: &[String], mistakes: &mut Vec<Mistake>) {
+    let mut given = Given {
+        captured: Vec::new(),
+        jids,
+        mistakes,
+    };
     for part in ["steps", "finally"] {
         if let Some(node) = document.root().get(part) {
-            check_names_in(node, &mut captured, mistakes);
+            given.check(node);
         }
     }
 }
 
-fn check_names_in(node: &Node, captured: &mut Vec<String>, mistakes: &mut Vec<Mistake>) {
-    match node.content() {
-        Content::Text { text, .. } => {
-            for name in names_in(text) {
-                if name == "root" || shift_of_now(&name).is_some() || captured.contains(&name) {
-                    continue;
-                }
-                let known = captured.iter().map(String::as_str);
-                let help = one_of(&name, known.chain(["now", "root"]));
-                let message = format!("`${{{name}}}` is captured by no step before this one");
-                mistakes.push(Mistake::new(node.span(), message).help(help));
-            }
-        }
-        Content::List(items) => {
-            for item in items {
-                check_names_in(item, captured, mistakes);
-            }
-        }
-        Content::Map(entries) => {
-            for (key, value) in entries {
-                check_names_in(value, captured, mistakes);
-                if let ("capture", Value::String(name)) = (key.name.as_str(), value.to_json()) {
-                    captured.push(name);
+/// The names that have a value so far.
+struct Given<'a> {
+    captured: Vec<String>,
+    /// Whom and what a JID may be of.
+    jids: &'a [String],
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Given<'_> {
+    fn check(&mut self, node: &Node) {
+        match node.content() {
+            Content::Text { text, .. } => self.check_text(text, node.span()),
+            Content::List(items) => items.iter().for_each(|item| self.check(item)),
+            Content::Map(entries) => {
+                for (key, value) in entries {
+                    self.check_text(&key.name, key.span);
+                    self.check_entry(&key.name, value);
                 }
             }
+            Content::Null | Content::Bool(_) | Content::Number(_) => {}
         }
-        Content::Null | Content::Bool(_) | Content::Number(_) => {}
+    }
+
+    fn check_entry(&mut self, key: &str, value: &Node) {
+        if key == "burst" {
+            // Its messages are counted.
+            self.captured.push("n".to_owned());
+            self.check(value);
+            self.captured.retain(|name| name != "n");
+            return;
+        }
+        self.check(value);
+        if let ("capture", Value::String(name)) = (key, value.to_json()) {
+            self.captured.push(name);
+        }
+    }
+
+    fn check_text(&mut self, text: &str, span: Span) {
+        for name in names_in(text) {
+            if let Some(of) = name.strip_prefix(JID) {
+                if !self.jids.iter().any(|known| known == of) {
+                    let help = one_of(of, self.jids.iter().map(String::as_str));
+                    let message = format!("`${{{name}}}` is the JID of nobody");
+                    self.mistakes.push(Mistake::new(span, message).help(help));
+                }
+                continue;
+            }
+            if name == "root" || shift_of_now(&name).is_some() || self.captured.contains(&name) {
+                continue;
+            }
+            let known = self.captured.iter().map(String::as_str);
+            let help = one_of(&name, known.chain(["now", "root"]));
+            let message = format!("`${{{name}}}` is captured by no step before this one");
+            self.mistakes.push(Mistake::new(span, message).help(help));
+        }
     }
 }

@@ -52,7 +52,8 @@ pub(crate) enum Test {
     Absent(Always),
     /// A text that is JSON which matches.
     Json(Box<Matcher>),
-    /// Remembers the value under this name, for `${name}`.
+    /// Remembers the value under this name, for `${name}`; beside a `regex` with a group, the
+    /// part that the group matches.
     Capture(String),
 }
 

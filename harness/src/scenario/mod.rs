@@ -2,10 +2,15 @@
 //!
 //! Read and checked here, played elsewhere: whatever [`load`] returns can be played.
 
+mod cast;
+mod chat;
 mod check;
 mod duration;
+mod known_names;
 mod matcher;
 mod matrix;
+mod phone;
+
 mod rehearsal;
 mod schema;
 mod scripts;
@@ -25,12 +30,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use chat::Chat;
 pub(crate) use duration::Lapse;
 pub(crate) use matcher::{Kind, Matcher, Pattern, Test};
+pub(crate) use phone::Burst;
 pub use schema::schema;
 pub(crate) use sought::{Expect, Never, Sought, StateName};
 pub(crate) use step::{
-    Ask, ClockMove, Drop, DropContent, Hear, How, Run, Start, Step, Stop, Subject,
+    Ask, ClockMove, CommandEnd, Drop, DropContent, Hear, How, Run, Start, Step, Stop, Subject,
 };
 pub(crate) use templates::{Names, UnknownName};
 
@@ -58,6 +65,9 @@ pub(crate) struct ScenarioFile {
     /// Words to select scenarios by.
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    /// What it needs beside what every scenario has.
+    #[serde(default)]
+    pub(crate) requires: Vec<Requirement>,
     /// The longest the whole scenario may take, in real time; 30 s if it is not given.
     pub(crate) timeout: Option<Lapse>,
     /// The frozen clock of the orchestrator.
@@ -69,6 +79,9 @@ pub(crate) struct ScenarioFile {
     /// The chats that take part, by name; `main` is always there.
     #[serde(default)]
     pub(crate) chats: IndexMap<String, Option<Chat>>,
+    /// How nanokimi is linked with WhatsApp; needed only where it differs from the usual, or
+    /// where no chat is on WhatsApp.
+    pub(crate) whatsapp: Option<Linking>,
     /// What the model says, in order.
     #[serde(default)]
     pub(crate) script: Vec<At<ScriptedTurn>>,
@@ -118,17 +131,34 @@ impl Default for ClockStart {
     }
 }
 
-/// A chat and the group it belongs to, registered when nanokimi first runs. With nothing
-/// behind its name (`ada:`) it is left to register itself with its first message.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// How nanokimi is linked with WhatsApp when the scenario begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Chat {
-    /// The group's folder; the chat's name if it is not given.
-    pub(crate) folder: Option<String>,
-    /// The text that calls the assistant, e.g. `@Kai`.
-    pub(crate) trigger: Option<String>,
-    /// Whether a message must begin with the trigger to be answered; yes if there is one.
-    pub(crate) requires_trigger: Option<bool>,
+#[schemars(extend("type" = ["object", "null"]))]
+pub(crate) struct Linking {
+    /// Whether it was linked before; yes if it is not given. If it was not, nanokimi runs only
+    /// from the step `start` on.
+    pub(crate) linked: bool,
+    /// Whether each start waits until it is connected; yes if it is not given.
+    #[serde(rename = "await")]
+    pub(crate) awaited: bool,
+}
+
+impl Default for Linking {
+    fn default() -> Self {
+        Self {
+            linked: true,
+            awaited: true,
+        }
+    }
+}
+
+/// What a scenario needs beside what every one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Requirement {
+    /// A first pairing: `nanokimi auth` is that of the build which takes the mock for WhatsApp.
+    Pairing,
 }
 
 /// Text that differs from run to run.
@@ -208,6 +238,20 @@ impl Scenario {
     #[must_use]
     pub fn story(&self) -> &str {
         &self.file.story
+    }
+
+    /// Whether it takes the build of nanokimi that can be linked with the mock.
+    #[must_use]
+    pub fn needs_pairing(&self) -> bool {
+        self.file.requires.contains(&Requirement::Pairing)
+    }
+
+    /// How nanokimi is linked with WhatsApp; `None` if the story has nothing to do with it.
+    #[must_use]
+    pub(crate) fn linking(&self) -> Option<Linking> {
+        let mut chats = self.file.chats.values().flatten();
+        let speaks = || chats.any(Chat::is_on_whatsapp).then(Linking::default);
+        self.file.whatsapp.or_else(speaks)
     }
 
     #[must_use]

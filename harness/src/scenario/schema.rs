@@ -21,11 +21,18 @@ mod tests {
     #[test]
     fn what_may_be_left_empty_may_be_null_for_an_editor_too() {
         let schema = schema_for!(ScenarioFile);
-        for name in ["Start", "Stop", "Restart", "Settle", "ClockStart"] {
+        for name in [
+            "Start",
+            "Stop",
+            "Restart",
+            "Settle",
+            "CommandEnd",
+            "ClockStart",
+        ] {
             let kinds = schema.pointer(&format!("/$defs/{name}/type"));
             assert_eq!(kinds, Some(&json!(["object", "null"])), "{name}");
         }
-        let words = json!({ "enum": ["start", "stop", "restart", "settle"] });
+        let words = json!({ "enum": ["start", "stop", "restart", "settle", "ended"] });
         let steps = schema.pointer("/$defs/Step/oneOf").unwrap();
         assert!(steps.as_array().unwrap().contains(&words));
     }

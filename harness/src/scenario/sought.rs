@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use super::duration::Lapse;
 use super::matcher::Matcher;
 use super::step::Hear;
+use super::templates::{Names, UnknownName};
 
 /// Something that happens or comes to be.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) enum Sought {
         matcher: At<Matcher>,
     },
     /// The assistant in a chat.
-    Heard(Hear),
+    Heard(Box<Hear>),
 }
 
 /// What must come within its time.
@@ -74,6 +75,19 @@ impl StateName {
     }
 }
 
+impl StateName {
+    /// With values in the place of names: files may be named by what was captured.
+    ///
+    /// # Errors
+    /// A name that has no value.
+    pub(crate) fn filled(&self, names: &Names) -> Result<Self, UnknownName> {
+        Ok(match self {
+            Self::Files(glob) => Self::Files(names.fill_text(glob)?),
+            Self::Table(_) | Self::Log => self.clone(),
+        })
+    }
+}
+
 impl fmt::Display for StateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +120,9 @@ impl Given {
             (None, Some((state, matcher)), None) if self.fields.is_none() => {
                 Ok(Sought::State { state, matcher })
             }
-            (None, None, Some(heard)) if self.fields.is_none() => Ok(Sought::Heard(heard)),
+            (None, None, Some(heard)) if self.fields.is_none() => {
+                Ok(Sought::Heard(Box::new(heard)))
+            }
             _ => Err(E::custom(
                 "say one thing to look for\nhelp: write `event: …` (and `where: {…}`), or a state such as `db.sessions: …`",
             )),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
+use mock_server::whatsapp::{Control, Saying};
 use mock_server::yaml::At;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::duration::Lapse;
 use super::matcher::Matcher;
+use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
 
 /// One thing that happens. Steps run in the order they are written.
@@ -20,8 +22,14 @@ use super::sought::{Expect, Never, StateName};
 pub(crate) enum Step {
     /// A person writes to a chat over the HTTP chat API.
     Ask(Ask),
+    /// A person writes to a chat on WhatsApp.
+    Say(Box<Saying>),
+    /// A person writes many messages, one after the other.
+    Burst(Box<Burst>),
+    /// Something else is done with a phone, or befalls the network.
+    Phone(#[schemars(schema_with = "phone::schema")] Box<Control>),
     /// The assistant is heard in a chat.
-    Hear(Hear),
+    Hear(Box<Hear>),
     /// A file is dropped into a group's IPC folder, as an agent would.
     Ipc(Drop),
     /// Something happens, or something comes to be.
@@ -44,11 +52,13 @@ pub(crate) enum Step {
     Snapshot(Vec<At<Subject>>),
     /// A command of nanokimi is run on the same root folder.
     Run(Run),
+    /// The command that runs in the background ends.
+    Ended(CommandEnd),
 }
 
 /// `- settle` is `- settle:` with nothing behind it.
 fn or_a_bare_word(schema: &mut Schema) {
-    let words = serde_json::json!({ "enum": ["start", "stop", "restart", "settle"] });
+    let words = serde_json::json!({ "enum": ["start", "stop", "restart", "settle", "ended"] });
     let steps = schema.get_mut("oneOf").and_then(Value::as_array_mut);
     steps
         .into_iter()
@@ -81,7 +91,20 @@ pub(crate) struct Ask {
 pub(crate) struct Hear {
     /// A name under `chats`.
     pub(crate) chat: At<String>,
-    pub(crate) text: At<Matcher>,
+    pub(crate) text: Option<At<Matcher>>,
+    /// What later steps call this message; on WhatsApp.
+    #[serde(rename = "as")]
+    pub(crate) called: Option<At<String>>,
+    /// `text`, `image`, …; on WhatsApp.
+    pub(crate) kind: Option<At<Matcher>>,
+    /// The message it quotes; on WhatsApp.
+    pub(crate) quoted: Option<At<Matcher>>,
+    /// The people it mentions; on WhatsApp.
+    pub(crate) mentions: Option<At<Matcher>>,
+    /// The file that comes with it; on WhatsApp.
+    pub(crate) media: Option<At<Matcher>>,
+    /// The people whose phones could read it; on WhatsApp.
+    pub(crate) heard_by: Option<At<Matcher>>,
     /// How often in all, since the scenario began; once after the last that was heard
     /// if it is not given.
     pub(crate) count: Option<At<Matcher>>,
@@ -159,7 +182,8 @@ pub(crate) struct Start {
     pub(crate) exit: Option<At<i32>>,
     /// What it must have written to stderr by then.
     pub(crate) stderr: Option<At<Matcher>>,
-    /// The longest wait, in real time; 10 s if it is not given.
+    /// The longest wait, in real time, until it is ready, and again until it is connected; 10 s
+    /// if it is not given.
     pub(crate) within: Option<Lapse>,
 }
 
@@ -183,7 +207,7 @@ pub(crate) struct Restart {
     pub(crate) how: How,
 }
 
-/// The signal that ends nanokimi.
+/// What ends nanokimi.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum How {
@@ -192,6 +216,8 @@ pub(crate) enum How {
     Term,
     /// SIGKILL: it may not.
     Kill,
+    /// No signal: it has reasons of its own.
+    Itself,
 }
 
 /// Nothing to say.
@@ -206,6 +232,22 @@ pub(crate) struct Settle {}
 pub(crate) struct Run {
     /// Its arguments, without `--root`.
     pub(crate) args: Vec<String>,
+    /// Whether the story goes on while it runs, until the step `ended`.
+    #[serde(default)]
+    pub(crate) background: bool,
+    /// Its exit code; 0 if it is not given.
+    pub(crate) exit: Option<At<i32>>,
+    pub(crate) stdout: Option<At<Matcher>>,
+    pub(crate) stderr: Option<At<Matcher>>,
+    /// The longest wait, in real time; 10 s if it is not given.
+    pub(crate) within: Option<Lapse>,
+}
+
+/// How the command in the background ends.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "null"]))]
+pub(crate) struct CommandEnd {
     /// Its exit code; 0 if it is not given.
     pub(crate) exit: Option<At<i32>>,
     pub(crate) stdout: Option<At<Matcher>>,

@@ -1,4 +1,4 @@
-//! `${…}` in the texts of steps: captures, `now` with an offset, and `root`.
+//! `${…}` in the texts of steps: captures, `now` with an offset, `root`, and JIDs.
 //!
 //! Variables of a matrix are put in before the file is decoded (see `matrix`).
 
@@ -19,6 +19,9 @@ pub(super) static TEMPLATE: LazyLock<Option<Regex>> =
         Err(_unreachable) => None,
     });
 
+/// `${jid.family}` is the JID of a chat, or of the chat with a person.
+pub(super) const JID: &str = "jid.";
+
 /// A name in `${…}` that nothing gave a value to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`${{{name}}}` has no value: {help}")]
@@ -32,6 +35,8 @@ pub(crate) struct UnknownName {
 pub(crate) struct Names {
     pub(crate) now: Timestamp,
     pub(crate) root: String,
+    /// Chats and people, with their JIDs: `${jid.ada}`.
+    pub(crate) jids: IndexMap<String, String>,
     pub(crate) captures: IndexMap<String, Value>,
 }
 
@@ -94,6 +99,11 @@ impl Names {
         }
         if name == "root" {
             return Ok(self.root.clone().into());
+        }
+        if let Some(chat) = name.strip_prefix(JID) {
+            let jid = self.jids.get(chat).cloned().map(Value::from);
+            let known = || one_of(chat, self.jids.keys().map(String::as_str));
+            return jid.ok_or_else(|| unknown(name, known()));
         }
         if let Some(shift) = shift_of_now(name) {
             let moved = self.now.checked_add(shift);
@@ -161,6 +171,7 @@ mod tests {
         Names {
             now: "2026-01-05T09:00:00Z".parse().unwrap(),
             root: "/r".into(),
+            jids: [("ada".to_owned(), "49@s.whatsapp.net".to_owned())].into(),
             captures: [("sid".to_owned(), json!("abc")), ("n".to_owned(), json!(7))].into(),
         }
     }
@@ -176,6 +187,7 @@ mod tests {
         check("${n}", &json!(7));
         check("n is ${n} of ${sid}", &json!("n is 7 of abc"));
         check("${root}/store", &json!("/r/store"));
+        check("${jid.ada}", &json!("49@s.whatsapp.net"));
         check("${now}", &json!("2026-01-05T09:00:00Z"));
         check("${now+1h30m}", &json!("2026-01-05T10:30:00Z"));
         check("${now-1d}", &json!("2026-01-04T09:00:00Z"));

@@ -53,6 +53,10 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
         },
         Step::Snapshot(subjects) => subjects.iter().filter_map(glob_in).collect(),
         Step::Ask(_)
+        | Step::Say(_)
+        | Step::Burst(_)
+        | Step::Phone(_)
+        | Step::Ended(_)
         | Step::Hear(_)
         | Step::Clock(_)
         | Step::Start(_)

@@ -8,7 +8,13 @@ use std::process::Command;
 pub struct Binaries {
     pub nanokimi: PathBuf,
     pub agent_runner: PathBuf,
+    /// The build of nanokimi that takes the mock for WhatsApp when it is linked, where a
+    /// scenario needs it.
+    pub pairing: Option<PathBuf>,
 }
+
+/// The feature of that build.
+const PAIRING_FEATURE: &str = "danger-pair-with-unverified-loopback-server";
 
 /// The programs under test cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +34,37 @@ impl Binaries {
     /// A program that is not there.
     pub fn given(nanokimi: &Path, agent_runner: Option<&Path>) -> Result<Self, BinariesError> {
         let beside = nanokimi.with_file_name("agent-runner");
-        let found = |path: &Path| {
-            std::path::absolute(path)
-                .map_or(None, |path| path.is_file().then_some(path))
-                .ok_or_else(|| BinariesError::Missing(path.to_owned()))
-        };
         Ok(Self {
             nanokimi: found(nanokimi)?,
             agent_runner: found(agent_runner.map_or(beside.as_path(), |path| path))?,
+            pairing: None,
         })
+    }
+
+    /// With the build for a first pairing as well: the one that is given, or built in a target
+    /// folder of its own, so that nobody takes it for the other.
+    ///
+    /// # Errors
+    /// The program that is given is not there, or building it failed.
+    pub fn with_pairing(
+        mut self,
+        given: Option<&Path>,
+        workspace: &Path,
+    ) -> Result<Self, BinariesError> {
+        self.pairing = Some(match given {
+            Some(given) => found(given)?,
+            None => build_pairing(workspace, &self.pairing_folder(workspace))?,
+        });
+        Ok(self)
+    }
+
+    /// Beside the folder of the usual build: `target/pairing` for `target/debug/nanokimi`.
+    fn pairing_folder(&self, workspace: &Path) -> PathBuf {
+        let target = self.nanokimi.ancestors().nth(2);
+        let usual = workspace.join("target");
+        target
+            .map_or(usual.as_path(), |target| target)
+            .join("pairing")
     }
 
     /// Builds both with cargo, in the workspace of `manifest`; quick when they are fresh.
@@ -44,34 +72,64 @@ impl Binaries {
     /// # Errors
     /// The compiler's errors, or that there is no cargo.
     pub fn build(workspace: &Path, release: bool) -> Result<Self, BinariesError> {
-        let mut cargo = Command::new("cargo");
         // Not all of the workspace: that would build us anew while we run.
-        cargo.args(["build", "--quiet"]);
-        cargo.args(["-p", "orchestrator", "-p", "agent-runner"]);
-        cargo.args(["--message-format", "json-render-diagnostics"]);
+        let mut args = vec!["-p", "orchestrator", "-p", "agent-runner"];
         if release {
-            cargo.arg("--release");
+            args.push("--release");
         }
-        let output = cargo.current_dir(workspace).output();
-        let output = output.map_err(BinariesError::Cargo)?;
-        if !output.status.success() {
-            let shown = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(BinariesError::Build(shown));
-        }
-        let built = built(&String::from_utf8_lossy(&output.stdout));
-        let named = |name: &str| {
-            let found = built
-                .iter()
-                .find(|path| path.file_stem().is_some_and(|stem| stem == name));
-            found
-                .cloned()
-                .ok_or_else(|| BinariesError::Missing(name.into()))
-        };
+        let built = cargo_build(workspace, &args)?;
         Ok(Self {
-            nanokimi: named("nanokimi")?,
-            agent_runner: named("agent-runner")?,
+            nanokimi: named(&built, "nanokimi")?,
+            agent_runner: named(&built, "agent-runner")?,
+            pairing: None,
         })
     }
+}
+
+fn found(path: &Path) -> Result<PathBuf, BinariesError> {
+    std::path::absolute(path)
+        .map_or(None, |path| path.is_file().then_some(path))
+        .ok_or_else(|| BinariesError::Missing(path.to_owned()))
+}
+
+fn build_pairing(workspace: &Path, folder: &Path) -> Result<PathBuf, BinariesError> {
+    let folder = folder.display().to_string();
+    let args = [
+        "-p",
+        "orchestrator",
+        "--features",
+        PAIRING_FEATURE,
+        "--target-dir",
+        &folder,
+    ];
+    named(&cargo_build(workspace, &args)?, "nanokimi")
+}
+
+/// Returns the executables that cargo has built, or found fresh.
+fn cargo_build(workspace: &Path, args: &[&str]) -> Result<Vec<PathBuf>, BinariesError> {
+    let mut cargo = Command::new("cargo");
+    cargo.args([
+        "build",
+        "--quiet",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let output = cargo.args(args).current_dir(workspace).output();
+    let output = output.map_err(BinariesError::Cargo)?;
+    if !output.status.success() {
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(BinariesError::Build(shown));
+    }
+    Ok(built(&String::from_utf8_lossy(&output.stdout)))
+}
+
+fn named(built: &[PathBuf], name: &str) -> Result<PathBuf, BinariesError> {
+    let found = built
+        .iter()
+        .find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    found
+        .cloned()
+        .ok_or_else(|| BinariesError::Missing(name.into()))
 }
 
 /// The executables in cargo's JSON messages.

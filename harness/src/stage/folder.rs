@@ -42,6 +42,11 @@ impl Folder {
         self.root.with_file_name("home")
     }
 
+    /// Who vouches for the mock's media host.
+    pub(crate) fn media_authority(&self) -> PathBuf {
+        self.root.with_file_name("media-authority.pem")
+    }
+
     /// A path for a socket, a new one for each `number`.
     pub(crate) fn socket(&self, number: usize) -> PathBuf {
         self.root.with_file_name(format!("notify-{number}"))
@@ -57,17 +62,35 @@ impl Folder {
     pub(crate) fn furnish(
         &self,
         file: &ScenarioFile,
-        binaries: &Binaries,
-        mock_url: &str,
+        settings: &Map<String, Value>,
     ) -> Result<(), StageError> {
-        let settings = settings(file, binaries, mock_url);
-        let text = toml::to_string(&settings).map_err(StageError::Settings)?;
+        let text = toml::to_string(settings).map_err(StageError::Settings)?;
         self.write("nanokimi.toml", &text)?;
         self.write(".env", &format!("OPENROUTER_API_KEY={MODEL_KEY}\n"))?;
         for (path, content) in &file.files {
             self.write(path, content)?;
         }
         Ok(())
+    }
+
+    /// Our settings of nanokimi; the scenario's come on top.
+    pub(crate) fn settings(
+        &self,
+        file: &ScenarioFile,
+        binaries: &Binaries,
+        mock_url: &str,
+    ) -> Map<String, Value> {
+        let zone = file.clock.tz.as_deref().map_or("UTC", |zone| zone);
+        let settings = [
+            ("time_zone", zone),
+            ("http_listen", "127.0.0.1:0"),
+            ("agent_runtime", "host"),
+            ("agent_runner", &binaries.agent_runner.to_string_lossy()),
+            ("llm_base_url", &format!("{mock_url}/api/v1")),
+            ("llm_model", "scripted/kimi"),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.into()));
+        settings.into_iter().collect()
     }
 
     fn write(&self, path: &str, content: &str) -> Result<(), StageError> {
@@ -77,19 +100,4 @@ impl Folder {
         }
         fs::write(path, content).map_err(StageError::Folder)
     }
-}
-
-/// Ours, overridden by those of the scenario.
-fn settings(file: &ScenarioFile, binaries: &Binaries, mock_url: &str) -> Map<String, Value> {
-    let zone = file.clock.tz.as_deref().map_or("UTC", |zone| zone);
-    let mut settings: Map<String, Value> = Map::new();
-    let mut set = |key: &str, value: &str| settings.insert(key.to_owned(), value.into());
-    set("time_zone", zone);
-    set("http_listen", "127.0.0.1:0");
-    set("agent_runtime", "host");
-    set("agent_runner", &binaries.agent_runner.to_string_lossy());
-    set("llm_base_url", &format!("{mock_url}/api/v1"));
-    set("llm_model", "scripted/kimi");
-    settings.extend(file.config.clone());
-    settings
 }

@@ -3,17 +3,22 @@
 //! Knows how to start, stop, ask and read; knows nothing of steps and judges nothing.
 
 mod api;
+mod background;
 mod binaries;
+mod clock;
+mod error;
 mod events;
 mod folder;
 mod guard;
 mod http;
 mod leaks;
 mod output;
+mod paired;
 mod process;
 mod ready;
 mod sse;
 mod states;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,45 +39,19 @@ pub use guard::{GUARD, become_guarded};
 pub(crate) use process::Ended;
 
 pub(crate) use api::{Answer, Api, Moved, Question};
-pub(crate) use folder::MODEL_KEY;
+pub(crate) use error::StageError;
 pub use leaks::{Leak, end, left_over};
+pub use paired::PairedError;
+pub(crate) use paired::{ACCOUNT, DEVICE_STORE, PAIRED};
 pub(crate) use states::{read_state, select};
+pub(crate) use wire::Connecting;
 
+use background::printed;
 use events::Events;
-use folder::Folder;
+use folder::{Folder, MODEL_KEY};
 use process::{Process, Surroundings};
 use ready::Notifications;
-
-/// The harness or a mock broke, which says nothing about nanokimi.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StageError {
-    #[error("the scenario's folder cannot be made or written")]
-    Folder(#[source] std::io::Error),
-    #[error("the settings cannot be written as TOML")]
-    Settings(#[source] toml::ser::Error),
-    #[error("the mock server cannot be started")]
-    Mock(#[source] mock_server::ListenError),
-    #[error("a mock broke")]
-    Joined(#[source] std::io::Error),
-    #[error("a mock panicked: {0}")]
-    Panicked(String),
-    #[error("the model's script does not fit together")]
-    Script(#[source] mock_server::ScriptError),
-    #[error("the trace cannot be written")]
-    Trace(#[source] std::io::Error),
-    #[error("a process cannot be started")]
-    Spawn(#[source] std::io::Error),
-    #[error("a signal cannot be sent")]
-    Signal(#[source] std::io::Error),
-    #[error("nanokimi's HTTP API does not answer")]
-    Http(#[from] std::io::Error),
-    #[error("nanokimi's events do not come: {0}")]
-    Events(String),
-    #[error("the clock does not move: {0}")]
-    Clock(String),
-    #[error("{0}")]
-    Store(String),
-}
+use wire::Cast;
 
 /// One particular of an entry in the journal.
 pub(crate) type Field = (&'static str, Value);
@@ -110,6 +89,8 @@ pub struct Means {
     pub binaries: Binaries,
     /// All that nanokimi sees of our environment, e.g. `PATH`.
     pub environment: Vec<(String, String)>,
+    /// Where stores are kept that scenarios begin with.
+    pub fixtures: PathBuf,
 }
 
 /// Mocks, a folder, and nanokimi when it runs.
@@ -119,6 +100,14 @@ pub(crate) struct Stage {
     means: Means,
     mock: MockServer,
     running: Option<Running>,
+    /// A command that runs while the story goes on.
+    background: Option<Process>,
+    /// Whom the story knows on WhatsApp, if it has to do with it.
+    cast: Option<Cast>,
+    /// Whether it is linked with the build of nanokimi that is made for that.
+    pairs: bool,
+    /// What must stand in no log.
+    secrets: Vec<String>,
     /// Messages whose answers nobody waits for.
     open: JoinSet<()>,
     starts: usize,
@@ -142,8 +131,10 @@ impl Stage {
         means: &Means,
         seed: u64,
     ) -> Result<Self, StageError> {
+        let linking = scenario.linking();
         let options = MockOptions {
             seed,
+            whatsapp: linking.is_some(),
             ..MockOptions::default()
         };
         let mock = MockServer::start(options).await;
@@ -154,21 +145,45 @@ impl Stage {
         mock.journal().hide(MODEL_KEY);
         mock.journal().clock_moved(scenario.file.clock.start);
         let folder = Folder::make()?;
-        folder.furnish(&scenario.file, &means.binaries, &mock.url())?;
-        let stage = Self {
+        let mut settings = folder.settings(&scenario.file, &means.binaries, &mock.url());
+        let cast = match linking {
+            Some(linking) => {
+                let paired = means.fixtures.join(PAIRED);
+                wire::prepare(mock.whatsapp(), linking, (&folder, &paired)).await?;
+                settings.extend(wire::settings(mock.whatsapp(), &folder)?);
+                Some(wire::cast(mock.whatsapp(), &scenario.file.chats).await?)
+            }
+            None => None,
+        };
+        settings.extend(scenario.file.config.clone());
+        folder.furnish(&scenario.file, &settings)?;
+        Ok(Self {
             folder,
             means: means.clone(),
             mock,
             running: None,
+            background: None,
+            cast,
+            pairs: scenario.needs_pairing(),
+            secrets: vec![MODEL_KEY.to_owned()],
             open: JoinSet::new(),
             starts: 0,
             now: scenario.file.clock.start,
-        };
-        Ok(stage)
+        })
     }
 
     pub(crate) fn journal(&self) -> &Journal {
         self.mock.journal()
+    }
+
+    /// From now on this is a secret: masked where we write, and looked for where nanokimi does.
+    pub(crate) fn keep_secret(&mut self, secret: &str) {
+        self.journal().hide(secret);
+        self.secrets.push(secret.to_owned());
+    }
+
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     pub(crate) fn mock(&self) -> &MockServer {
@@ -191,15 +206,11 @@ impl Stage {
     /// Registers a chat that has settings of its own, with nanokimi's own command.
     pub(crate) async fn register(&self, name: &str, chat: &Chat) -> Result<Printed, StageError> {
         let folder = chat.folder.as_deref().map_or(name, |folder| folder);
-        let jid = format!("http:{name}");
+        let jid = self.jid(name);
         let mut args = vec![
             "groups", "register", &jid, "--folder", folder, "--name", name,
         ];
-        match (&chat.trigger, chat.requires_trigger) {
-            (_, Some(false)) | (None, None) => args.push("--always"),
-            (Some(trigger), Some(true) | None) => args.extend(["--trigger", trigger]),
-            (None, Some(true)) => {}
-        }
+        args.extend(chat.calling());
         let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         self.run(&args, Duration::from_secs(10)).await
     }
@@ -211,7 +222,8 @@ impl Stage {
         let notifications = Notifications::listen(&socket).map_err(StageError::Folder)?;
         let now = self.now.to_string();
         let args = ["run", "--test-clock", &now].map(str::to_owned);
-        let mut process = self.spawn(&args, Some(&socket))?;
+        let nanokimi = &self.means.binaries.nanokimi;
+        let mut process = self.spawn(nanokimi, &args, Some(&socket))?;
         self.write("process.started", [("start", self.starts.into())]);
         let address = tokio::select! {
             ready = timeout(patience, notifications.ready()) => ready,
@@ -264,7 +276,7 @@ impl Stage {
         })
     }
 
-    /// Ends nanokimi with a signal. `None` if it was still alive after `patience`.
+    /// Ends nanokimi, or waits for its own end. `None` if it was still alive after `patience`.
     pub(crate) async fn stop(
         &mut self,
         how: How,
@@ -278,19 +290,29 @@ impl Stage {
             // in each run. After a SIGTERM nanokimi tells all before it ends.
             running.events.quiet().await;
         }
+        if how != How::Itself && self.cast.is_some() {
+            // The same for what is on its way between nanokimi and phones.
+            wire::quiet(&self.mock).await;
+        }
         let told = running.events.still_told();
         let (signal, asked) = match how {
-            How::Term => (Signal::TERM, Ended::Code(0)),
-            How::Kill => (Signal::KILL, Ended::Signal(Signal::KILL.as_raw())),
+            How::Term => (Some(Signal::TERM), Some(Ended::Code(0))),
+            How::Kill => {
+                let ended = Ended::Signal(Signal::KILL.as_raw());
+                (Some(Signal::KILL), Some(ended))
+            }
+            How::Itself => (None, None),
         };
-        running.process.signal(signal)?;
+        if let Some(signal) = signal {
+            running.process.signal(signal)?;
+        }
         let ended = running.process.ended(patience).await?;
         if let Some(ended) = ended {
             self.write("process.exited", [("how", ended.to_string().into())]);
         }
         running.events.end().await;
         // One that ended as we asked was alive until then, and had no reason to fall silent.
-        if ended == Some(asked) {
+        if asked.is_some() && ended == asked {
             told?;
         }
         Ok(ended)
@@ -336,17 +358,16 @@ impl Stage {
         args: &[String],
         patience: Duration,
     ) -> Result<Printed, StageError> {
-        let mut process = self.spawn(args, None)?;
-        let ended = process.ended(patience).await?;
-        process.kill_group();
-        Ok(Printed {
-            ended,
-            stdout: process.stdout(),
-            stderr: process.stderr(),
-        })
+        let process = self.spawn(self.command(args), args, None)?;
+        printed(process, patience).await
     }
 
-    fn spawn(&self, args: &[String], notify: Option<&Path>) -> Result<Process, StageError> {
+    fn spawn(
+        &self,
+        program: &Path,
+        args: &[String],
+        notify: Option<&Path>,
+    ) -> Result<Process, StageError> {
         let mut args = args.to_vec();
         args.extend(["--root".to_owned(), self.root().display().to_string()]);
         let handed_on = self.means.environment.iter();
@@ -361,27 +382,7 @@ impl Stage {
             folder: self.root(),
             environment,
         };
-        Process::start(&self.means.binaries.nanokimi, &args, surroundings)
-    }
-
-    /// Moves the frozen clock and waits until all is quiet and its events have come.
-    pub(crate) async fn move_clock(&mut self, to: &Value) -> Result<Moved, StageError> {
-        let Some(running) = &self.running else {
-            let told = "nanokimi is not running".to_owned();
-            return Err(StageError::Clock(told));
-        };
-        // An answer that is held keeps its run from ending: then the run is not waited for.
-        let held = !self.mock.llm().waiting().is_empty();
-        let moved = running.api.move_clock(to, held).await?;
-        running.events.caught_up(moved.last_event).await?;
-        self.moved_to(moved.now);
-        Ok(moved)
-    }
-
-    /// Moves the clock while nanokimi is down: it will start at the new instant.
-    pub(crate) fn moved_to(&mut self, now: Timestamp) {
-        self.now = now;
-        self.journal().clock_moved(now);
+        Process::start(program, &args, surroundings)
     }
 
     /// Keeps a request open in the background.
@@ -403,6 +404,7 @@ impl Stage {
         const GRACE: Duration = Duration::from_secs(15);
         const LAST_AGENT: Duration = Duration::from_secs(5);
         let ended = self.stop(How::Term, GRACE).await;
+        drop(self.background.take());
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.root(), LAST_AGENT).await;
         end(&leaks);

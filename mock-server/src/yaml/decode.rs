@@ -368,6 +368,17 @@ impl<'a, 'de> EnumAccess<'de> for Variant<'a> {
     }
 }
 
+impl Variant<'_> {
+    /// `- settle` is `- settle:` with nothing behind it.
+    fn nothing(&self) -> Node {
+        Node {
+            id: self.victim,
+            span: self.name_span,
+            content: Content::Null,
+        }
+    }
+}
+
 impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Fault;
 
@@ -384,15 +395,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
         match self.value {
             Some(_) => seed.deserialize(self.decoder),
-            None => {
-                // `- settle` is `- settle:` with nothing behind it.
-                let nothing = Node {
-                    id: self.victim,
-                    span: self.name_span,
-                    content: Content::Null,
-                };
-                seed.deserialize(self.decoder.at(&nothing, None))
-            }
+            None => seed.deserialize(self.decoder.at(&self.nothing(), None)),
         }
     }
 
@@ -405,6 +408,13 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.decoder.deserialize_struct("", fields, visitor)
+        match self.value {
+            Some(_) => self.decoder.deserialize_struct("", fields, visitor),
+            None => {
+                let nothing = self.nothing();
+                let decoder = self.decoder.at(&nothing, None);
+                decoder.deserialize_struct("", fields, visitor)
+            }
+        }
     }
 }

@@ -81,7 +81,7 @@ impl Node {
         }
     }
 
-    /// The same tree with each text as `change` wants it; `None` leaves a text alone.
+    /// The same tree with each text, and each key, as `change` wants it; `None` leaves one alone.
     #[must_use]
     pub fn map_texts(&self, change: &mut dyn FnMut(&str) -> Option<Content>) -> Self {
         let content = match &self.content {
@@ -89,12 +89,18 @@ impl Node {
             Content::List(items) => {
                 Content::List(items.iter().map(|item| item.map_texts(change)).collect())
             }
-            Content::Map(entries) => Content::Map(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.map_texts(change)))
-                    .collect(),
-            ),
+            Content::Map(entries) => {
+                let mut named = |key: &Key| match change(&key.name) {
+                    Some(Content::Text { text: name, .. }) => Key {
+                        name,
+                        span: key.span,
+                    },
+                    Some(_) | None => key.clone(),
+                };
+                let keys: Vec<Key> = entries.iter().map(|(key, _)| named(key)).collect();
+                let values = entries.iter().map(|(_, value)| value.map_texts(change));
+                Content::Map(keys.into_iter().zip(values).collect())
+            }
             Content::Null | Content::Bool(_) | Content::Number(_) => self.content.clone(),
         };
         Self {

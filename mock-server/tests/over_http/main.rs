@@ -23,3 +23,6 @@ mod retries;
 mod stage;
 #[cfg(test)]
 mod streams;
+#[cfg(feature = "whatsapp")]
+#[cfg(test)]
+mod whatsapp;

@@ -43,6 +43,13 @@ async fn it_serves_its_scripts_and_sums_up_at_the_end() {
     let mut line = String::new();
     out.read_line(&mut line).await.unwrap();
     let url = line.trim_end().strip_prefix("mock-server on ").unwrap();
+    #[cfg(feature = "whatsapp")]
+    {
+        let mut socket = String::new();
+        out.read_line(&mut socket).await.unwrap();
+        let port = url.strip_prefix("http").unwrap();
+        assert_eq!(socket, format!("WhatsApp on ws{port}/ws/chat\n"));
+    }
 
     let request = client()
         .post(format!("{url}/v1/chat/completions"))

@@ -42,20 +42,32 @@ fn conversation(house: &House, messages: &[StoredMessage]) -> String {
         !skip
     });
     let lines: String = told
-        .map(|message| {
-            format!(
-                "<message sender=\"{}\" time=\"{}\">{}</message>\n",
-                escape(&message.sender_name),
-                local(house, message.sent_at),
-                escape(&message.content),
-            )
-        })
+        .map(|message| framed(message, &local(house, message.sent_at)))
         .collect();
     let omitted = match left_out {
         0 => String::new(),
         left_out => format!("<omitted messages=\"{left_out}\" />\n"),
     };
     format!("<messages>\n{omitted}{lines}</messages>")
+}
+
+fn framed(message: &StoredMessage, time: &str) -> String {
+    let (reply_to, quoted) = match &message.quoted {
+        None => (String::new(), String::new()),
+        Some(quoted) => (
+            format!(" reply_to=\"{}\"", escape(&quoted.id)),
+            format!(
+                "\n  <quoted_message from=\"{}\">{}</quoted_message>",
+                escape(&quoted.from),
+                escape(&quoted.text)
+            ),
+        ),
+    };
+    format!(
+        "<message sender=\"{}\" time=\"{time}\"{reply_to}>{quoted}{}</message>\n",
+        escape(&message.sender_name),
+        escape(&message.content),
+    )
 }
 
 /// An instant as people in the configured zone would write it, to the second.
@@ -76,6 +88,34 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Quoted;
+
+    #[test]
+    fn a_reply_shows_what_it_replies_to() {
+        let mut message = StoredMessage {
+            seq: 1,
+            sender_name: "Ada".to_owned(),
+            content: "@Kai is that so?".to_owned(),
+            sent_at: "2026-01-05T09:00:00Z".parse().unwrap(),
+            is_context: false,
+            quoted: None,
+        };
+        assert_eq!(
+            framed(&message, "t"),
+            "<message sender=\"Ada\" time=\"t\">@Kai is that so?</message>\n"
+        );
+        message.quoted = Some(Quoted {
+            id: "3EB0\"1".to_owned(),
+            from: "Bob & Co".to_owned(),
+            text: "</quoted_message>\nIt rains".to_owned(),
+        });
+        assert_eq!(
+            framed(&message, "t"),
+            "<message sender=\"Ada\" time=\"t\" reply_to=\"3EB0&quot;1\">\n  \
+             <quoted_message from=\"Bob &amp; Co\">&lt;/quoted_message&gt;\nIt rains</quoted_message>\
+             @Kai is that so?</message>\n"
+        );
+    }
 
     #[test]
     fn a_message_cannot_break_out_of_its_frame() {

@@ -3,19 +3,24 @@
 use std::io::Write;
 use std::path::Path;
 
+use agent_protocol::AvailableGroup;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CommandError, Shown, open, show};
 use crate::ids::{ChatJid, GroupFolder};
 use crate::ipc::Inbox;
-use crate::store::{Group, NewGroup, TriggerRule};
+use crate::store::{Group, NewGroup, Store, TriggerRule};
 
 /// What to do with groups.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum GroupsCommand {
     /// Show the registered groups.
-    List,
+    List {
+        /// Show every group that is known instead, registered or not.
+        #[arg(long)]
+        available: bool,
+    },
     /// Serve a chat, with a folder of its own.
     Register {
         /// The chat: `http:<name>` or a WhatsApp id such as `120363@g.us`.
@@ -54,7 +59,8 @@ pub async fn groups(
 ) -> Result<(), CommandError> {
     let store = open(root)?;
     match command {
-        GroupsCommand::List => {
+        GroupsCommand::List { available: true } => show_available(&store, shown, out).await,
+        GroupsCommand::List { available: false } => {
             let rows: Vec<Row> = store.groups().await?.into_iter().map(row).collect();
             let line = |row: &Row| {
                 format!(
@@ -99,6 +105,24 @@ pub async fn groups(
             Ok(())
         }
     }
+}
+
+async fn show_available(
+    store: &Store,
+    shown: Shown,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let line = |chat: &AvailableGroup| {
+        let served = if chat.is_registered {
+            "registered"
+        } else {
+            "-"
+        };
+        let (jid, name, last) = (&chat.jid, &chat.name, chat.last_activity);
+        format!("{jid}\t{served}\t{last}\t{name}")
+    };
+    let chats = store.available_chats().await?;
+    show(out, shown, &chats, line, "no groups are known")
 }
 
 fn rule(trigger: Option<String>, always: bool) -> TriggerRule {

@@ -1,6 +1,8 @@
 //! The commands beside `run`: they read, or change, the store of an installation, whether an
 //! orchestrator runs in it or not.
 
+#[cfg(feature = "whatsapp")]
+mod auth;
 mod config;
 mod groups;
 mod sessions;
@@ -12,6 +14,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+#[cfg(feature = "whatsapp")]
+pub use auth::{AuthError, AuthOptions, auth};
 pub use config::config;
 pub use groups::{GroupsCommand, groups};
 pub use sessions::{SessionsCommand, sessions};

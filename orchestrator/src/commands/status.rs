@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{CommandError, Shown, open};
+use crate::channel::ChannelStatus;
 use crate::instance;
 use crate::store::StoreStatus;
 
@@ -14,14 +15,23 @@ use crate::store::StoreStatus;
 struct Status {
     /// The process id, if an orchestrator runs in the folder.
     running: Option<String>,
+    channels: Vec<ChannelStatus>,
     #[serde(flatten)]
     store: StoreStatus,
 }
 
 pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<(), CommandError> {
     let store = open(root)?;
+    let running = instance::running(root)?;
+    let mut channels = store.channels().await?;
+    if running.is_none() {
+        for channel in &mut channels {
+            channel.state = channel.state.at_rest();
+        }
+    }
     let status = Status {
-        running: instance::running(root)?,
+        running,
+        channels,
         store: store.status().await?,
     };
     match shown {
@@ -36,6 +46,10 @@ pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<()
             writeln!(out, "running:  {running}")?;
             writeln!(out, "groups:   {}", status.store.groups)?;
             writeln!(out, "sessions: {}", status.store.sessions)?;
+            for channel in &status.channels {
+                let label = format!("{}:", channel.channel);
+                writeln!(out, "{label:<9} {}", channel.in_words())?;
+            }
             for (name, counts) in [
                 ("messages", &status.store.messages),
                 ("outbox", &status.store.outbox),

@@ -8,6 +8,7 @@ mod dotenv;
 mod file;
 mod sources;
 mod table;
+mod whatsapp;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use jiff::tz::TimeZone;
 use sources::Sources;
 
 pub(crate) use sources::SettingLine;
+pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 
 /// A value that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub assistant_name: String,
+    /// Else it shares its owner's, and its texts begin with its name.
+    pub assistant_has_own_number: bool,
     pub time_zone: TimeZone,
     pub time_zone_name: String,
     pub log_level: tracing::Level,
@@ -59,6 +63,11 @@ pub struct Config {
     /// None leaves the choice to the agent: what its key's provider offers.
     pub llm_base_url: Option<String>,
     pub llm_model: Option<String>,
+    pub(crate) whatsapp: WhatsAppSettings,
+    /// Bytes: what is larger is not downloaded.
+    pub media_limit: u64,
+    /// PEM: further authorities for HTTPS.
+    pub extra_ca_file: Option<PathBuf>,
     pub ipc_scan_interval: Duration,
     pub shutdown_grace: Duration,
     /// `PATH` for agents.
@@ -116,6 +125,7 @@ impl Config {
     fn read(root: &Path, sources: &mut Sources, search_path: OsString) -> Option<Self> {
         // Each is read before any is missed, so that all problems are told at once.
         let assistant_name = sources.read("assistant_name", "a name without line breaks", name);
+        let own_number = sources.read("assistant_has_own_number", "`true` or `false`", flag);
         let zone = sources.read("time_zone", "a time zone such as `Europe/Paris`", zone);
         let log_level = sources.read("log_level", "trace, debug, info, warn or error", level);
         let http_listen =
@@ -135,6 +145,10 @@ impl Config {
         let shutdown_grace = sources.read("shutdown_grace", "a duration of at least 4s", grace);
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
         let llm_model = sources.read_optional("llm_model", "a model's name", name);
+        let whatsapp = WhatsAppSettings::read(sources);
+        let media_limit = sources.read("media_limit", "a number of bytes", parsed);
+        let extra_ca_file =
+            sources.read_optional("extra_ca_file", "a file", |text| file_of(root, text));
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
         let (time_zone_name, time_zone) = zone?;
         let agent_runner = agent_runner?;
@@ -145,6 +159,7 @@ impl Config {
         ]);
         Some(Self {
             assistant_name: assistant_name?,
+            assistant_has_own_number: own_number?,
             time_zone,
             time_zone_name,
             log_level: log_level?,
@@ -160,6 +175,9 @@ impl Config {
             }),
             llm_base_url: llm_base_url?,
             llm_model: llm_model?,
+            whatsapp: whatsapp?,
+            media_limit: media_limit?,
+            extra_ca_file: extra_ca_file?,
             ipc_scan_interval: ipc_scan_interval?,
             shutdown_grace: shutdown_grace?,
             search_path,
@@ -250,6 +268,20 @@ fn runner(root: &Path, text: &str) -> Option<PathBuf> {
         Ok(ours) => Some(ours.with_file_name("agent-runner")),
         Err(_unknown) => None,
     }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "yes" | "1" => Some(true),
+        "false" | "no" | "0" => Some(false),
+        _unknown => None,
+    }
+}
+
+/// A file that is there; paths are relative to the root.
+fn file_of(root: &Path, text: &str) -> Option<PathBuf> {
+    let file = root.join(text);
+    file.is_file().then_some(file)
 }
 
 fn concurrent(text: &str) -> Option<usize> {
@@ -409,6 +441,12 @@ mod tests {
         check_refused("NANOKIMI_AGENT_RUNTIME", "podman");
         check_refused("NANOKIMI_HTTP_LISTEN", "8080");
         check_refused("NANOKIMI_LLM_BASE_URL", "http://a b");
+        check_refused("ASSISTANT_HAS_OWN_NUMBER", "maybe");
+        check_refused("NANOKIMI_WHATSAPP", "on");
+        check_refused("NANOKIMI_WHATSAPP_URL", "ws://web.whatsapp.com/ws/chat");
+        check_refused("NANOKIMI_WHATSAPP_VERSION", "latest");
+        check_refused("NANOKIMI_MEDIA_LIMIT", "64M");
+        check_refused("NANOKIMI_EXTRA_CA_FILE", "no/such/file.pem");
         check_refused("ASSISTANT_NAME", "two\nlines");
         check_refused("LOG_LEVEL", "loud");
     }

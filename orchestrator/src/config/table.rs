@@ -60,6 +60,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Kai",
     ),
     setting(
+        "assistant_has_own_number",
+        "false: it shares its owner's, so its texts begin with its name, as Kai: Hello",
+        &["ASSISTANT_HAS_OWN_NUMBER"],
+        "false",
+    ),
+    setting(
         "time_zone",
         "for schedules and for what agents are told; an IANA name",
         &["TZ"],
@@ -132,6 +138,38 @@ pub(super) const SETTINGS: &[Setting] = &[
     optional(
         "llm_model",
         "the model, if not what agents choose for its provider",
+    ),
+    setting(
+        "whatsapp",
+        "when_linked, required, or off; `nanokimi auth` links a device",
+        &[],
+        "when_linked",
+    ),
+    setting(
+        "whatsapp_url",
+        "where WhatsApp is; wss, or ws on loopback",
+        &[],
+        "wss://web.whatsapp.com/ws/chat",
+    ),
+    optional(
+        "whatsapp_version",
+        "the version of WhatsApp Web to be, as 2.3000.1023, if not the one that web.whatsapp.com runs",
+    ),
+    setting(
+        "whatsapp_device_name",
+        "what the phone calls us in its list of linked devices",
+        &[],
+        "nanokimi",
+    ),
+    setting(
+        "media_limit",
+        "bytes: larger pictures, sounds and documents are named but not kept",
+        &[],
+        "67108864",
+    ),
+    optional(
+        "extra_ca_file",
+        "a PEM file of further authorities to trust for HTTPS, e.g. a proxy's",
     ),
     secret(
         "openrouter_api_key",

@@ -94,6 +94,13 @@ impl Answer {
             Event::MessageReceived { .. }
             | Event::MessageSent { .. }
             | Event::MessageFailed { .. }
+            | Event::MessageDelivered { .. }
+            | Event::MessageRead { .. }
+            | Event::MessageEdited { .. }
+            | Event::MessageRevoked { .. }
+            | Event::ChatNamed { .. }
+            | Event::MediaStored { .. }
+            | Event::ChannelState { .. }
             | Event::RunStarted { .. }
             | Event::RunSession { .. }
             | Event::RunToolCall { .. }

@@ -128,6 +128,9 @@ pub(super) async fn complete(
         sender_name: sender,
         content: text,
         sent_at: api.house.clock.now(),
+        from_me: false,
+        quoted: None,
+        media: None,
     };
     match api.intake.receive(&group, new).await? {
         Received::Queued { seq } => {
@@ -138,7 +141,9 @@ pub(super) async fn complete(
                 whole(&heading, answer).await
             }
         }
-        Received::Waiting { .. } | Received::Duplicate => Ok(stored(&heading)),
+        Received::Waiting { .. } | Received::Own { .. } | Received::Duplicate => {
+            Ok(stored(&heading))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::Api;
 use super::problem::Problem;
+use crate::channel::ChannelStatus;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -39,6 +40,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         }
         registry.register(name, help, family);
     }
+    show_channels(&mut registry, &api.house.store.channels().await?);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| {
         let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
@@ -46,6 +48,19 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     })?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// 1 for the state that each channel is in.
+fn show_channels(registry: &mut Registry, channels: &[ChannelStatus]) {
+    let family = Family::<Labels, Gauge>::default();
+    for status in channels {
+        let labels = vec![
+            ("channel", status.channel.clone()),
+            ("state", status.state.word().to_owned()),
+        ];
+        family.get_or_create_owned(&labels).set(1);
+    }
+    registry.register("channel", "How each channel stands", family);
 }
 
 fn count_events(registry: &mut Registry, counts: &BTreeMap<&'static str, u64>) {

@@ -1,19 +1,24 @@
 //! What can be read: health, status, conversations.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Api;
 use super::problem::{Problem, json};
+use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
 use crate::store::{HistoryLine, StoreStatus};
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
+    /// How each channel stands, by its name.
+    channels: BTreeMap<String, ChannelState>,
 }
 
 #[derive(Serialize)]
@@ -22,6 +27,7 @@ struct Status {
     now: Timestamp,
     time_zone: String,
     agent_runtime: &'static str,
+    channels: Vec<ChannelStatus>,
     store: StoreStatus,
 }
 
@@ -45,12 +51,20 @@ struct History {
 }
 
 pub(super) async fn health(State(api): State<Api>) -> Response {
+    let channels = match api.house.store.channels().await {
+        Ok(channels) => channels,
+        Err(error) => return Problem::from(error).into_response(),
+    };
     let status = if api.stop.is_cancelled() {
         "stopping"
     } else {
         "ok"
     };
-    json(Health { status })
+    let channels = channels
+        .into_iter()
+        .map(|status| (status.channel, status.state))
+        .collect();
+    json(Health { status, channels })
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> {
@@ -59,6 +73,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         now: api.house.clock.now(),
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
+        channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,
     }))
 }
@@ -80,7 +95,7 @@ pub(super) async fn sessions(State(api): State<Api>) -> Result<Response, Problem
     Ok(json(Sessions { sessions }))
 }
 
-/// `/v1/chat/sessions/<id>/history`; an id may hold slashes.
+/// `/v1/chat/sessions/<id>/history`; an id may hold slashes, and may be a WhatsApp chat's.
 pub(super) async fn history(
     State(api): State<Api>,
     Path(rest): Path<String>,
@@ -92,12 +107,13 @@ pub(super) async fn history(
     let Some(id) = rest.strip_suffix("/history") else {
         return Err(no_such(&rest));
     };
-    let Ok(chat) = ChatJid::http(id) else {
-        return Err(no_such(id));
+    let mut chats = [ChatJid::http(id), id.parse()].into_iter().flatten();
+    let chat = loop {
+        let chat = chats.next().ok_or_else(|| no_such(id))?;
+        if api.house.store.group_of_chat(chat.clone()).await?.is_some() {
+            break chat;
+        }
     };
-    if api.house.store.group_of_chat(chat.clone()).await?.is_none() {
-        return Err(no_such(id));
-    }
     Ok(json(History {
         id: id.to_owned(),
         messages: api.house.store.history(chat).await?,

@@ -11,6 +11,7 @@ use super::IpcDesk;
 use super::faults::Faults;
 use super::inbox::{Drop, DropKind, Pass};
 use super::operations::{Handled, News, Operations, Order};
+use super::refreshing::AskedBy;
 use super::snapshots::republish;
 use crate::events::Event;
 use crate::ids::GroupFolder;
@@ -27,12 +28,14 @@ pub(super) struct Handling {
 }
 
 /// What a look at a folder came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Looked {
     /// There is more that can be handled at once.
     pub(super) more: bool,
     /// There is a file that is not whole yet.
     pub(super) not_yet: bool,
+    /// Files, gone by now, that ask for the groups to be read anew.
+    pub(super) refreshes: Vec<AskedBy>,
 }
 
 /// Where a file is after it was handled.
@@ -61,6 +64,8 @@ struct Afterwards {
     /// These groups have something new to know.
     news: BTreeSet<GroupFolder>,
     events: Vec<Event>,
+    /// Files that ask for the groups to be read anew.
+    refreshes: Vec<AskedBy>,
 }
 
 impl Handling {
@@ -103,6 +108,7 @@ impl Handling {
                 None => self.leave(group, dropped, true),
             }
         }
+        looked.refreshes = std::mem::take(&mut afterwards.refreshes);
         self.finish(afterwards).await;
         // A pass that moved nothing would find the same again.
         looked.more = more && moved;
@@ -153,6 +159,12 @@ impl Handling {
                 let now = house.clock.now();
                 house.store.keep_receipt(receipt.clone(), now).await?;
                 afterwards.events.push(refused(dropped, operation, reason));
+                self.remove(dropped, receipt).await
+            }
+            Handled::Refresh => {
+                afterwards
+                    .refreshes
+                    .push((dropped.folder.clone(), dropped.shown()));
                 self.remove(dropped, receipt).await
             }
             Handled::Done(news) => {

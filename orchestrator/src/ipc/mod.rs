@@ -9,7 +9,9 @@ mod faults;
 mod handling;
 mod inbox;
 mod line;
+mod media;
 mod operations;
+mod refreshing;
 mod snapshots;
 #[cfg(test)]
 mod tests;

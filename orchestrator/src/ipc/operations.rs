@@ -6,11 +6,13 @@ use serde::de::DeserializeOwned;
 use super::IpcDesk;
 use super::authorise::{Asked, may};
 use super::inbox::{Drop, DropKind};
+use super::media;
 use crate::clock::Work;
 use crate::events::{Event, TaskChange};
 use crate::ids::{ChatJid, GroupFolder, TaskId};
 use crate::registration;
 use crate::schedule::Schedule;
+use crate::splitting::split_text;
 use crate::store::{Group, NewTask, Receipt, StoreError, Task, TaskUpdate};
 use crate::task_changes::{self, ChangeError};
 
@@ -24,6 +26,9 @@ pub(super) struct Operations {
 pub(super) enum Handled {
     /// Done, and its receipt is in the store.
     Done(News),
+    /// Understood, and its receipt is in the store: the networks are to be asked for their
+    /// groups, which takes its time.
+    Refresh,
     /// Understood, and not allowed or not possible.
     Refused(String),
     /// Not understood.
@@ -71,8 +76,14 @@ impl Operations {
         };
         match dropped.kind {
             DropKind::Messages => match read::<IpcMessage>(bytes, dropped.young) {
-                Ok(IpcMessage::Message { chat_jid, text, .. }) => {
-                    Ok(("message", self.say(order, &chat_jid, text).await?))
+                Ok(IpcMessage::Message {
+                    chat_jid,
+                    text,
+                    media,
+                    ..
+                }) => {
+                    let said = (text, media);
+                    Ok(("message", self.say(order, &chat_jid, said).await?))
                 }
                 Err(unread) => Ok(("message", unread)),
             },
@@ -83,12 +94,17 @@ impl Operations {
         }
     }
 
-    async fn say(&self, order: &Order<'_>, chat: &str, text: String) -> Outcome {
+    async fn say(
+        &self,
+        order: &Order<'_>,
+        chat: &str,
+        (text, media): (String, Option<String>),
+    ) -> Outcome {
         let chat: ChatJid = match chat.parse() {
             Ok(chat) => chat,
             Err(error) => return Ok(Handled::Malformed(crate::chain(&error))),
         };
-        if text.trim().is_empty() {
+        if text.trim().is_empty() && media.is_none() {
             return Ok(Handled::Malformed("`text` is empty".to_owned()));
         }
         let house = &self.desk.house;
@@ -99,9 +115,23 @@ impl Operations {
         if !self.desk.channels.reach(&chat) {
             return Ok(Handled::Refused(format!("no channel reaches `{chat}`")));
         }
+        let media = match media.map(|path| media::of_group(house, &order.sender.folder, path)) {
+            Some(Ok(_)) if !self.desk.channels.take_media(&chat) => {
+                return Ok(Handled::Refused(format!("`{chat}` takes texts only")));
+            }
+            Some(Err(reason)) => return Ok(Handled::Refused(reason)),
+            Some(Ok(media)) => Some(media),
+            None => None,
+        };
         let busy = house.clock.busy(Work::Outbox);
         let (receipt, now) = (order.receipt.clone(), house.clock.now());
-        house.store.queue_ipc_text(receipt, chat, text, now).await?;
+        let longest = self.desk.channels.longest_text(&chat);
+        let parts = match &media {
+            Some(_) => media::captioned(&text, longest),
+            None => split_text(&text, longest),
+        };
+        let said = (parts, media);
+        house.store.queue_ipc_text(receipt, chat, said, now).await?;
         self.desk.outbox.wake(busy).await;
         Ok(Handled::Done(News::Nothing))
     }
@@ -135,7 +165,10 @@ impl Operations {
             IpcTask::CancelTask { task_id } => self.cancel(order, &task_id).await,
             IpcTask::RegisterGroup { .. } => self.register(order, task).await,
             IpcTask::RefreshGroups {} => match may(order.sender, Asked::Groups) {
-                Ok(()) => self.news_of_groups(order).await,
+                Ok(()) => {
+                    self.keep_receipt(order).await?;
+                    Ok(Handled::Refresh)
+                }
                 Err(reason) => Ok(Handled::Refused(reason.to_owned())),
             },
         }
@@ -289,7 +322,10 @@ impl Operations {
         match registration::from_agent(task) {
             Ok(new) => match registration::register(&self.desk.house, new).await {
                 // Registering twice is registering once, so the receipt may come after.
-                Ok(_group) => self.news_of_groups(order).await,
+                Ok(_group) => {
+                    self.keep_receipt(order).await?;
+                    Ok(Handled::Done(News::Groups))
+                }
                 Err(StoreError::GroupConflict(conflict)) => {
                     Ok(Handled::Refused(conflict.to_string()))
                 }
@@ -299,11 +335,10 @@ impl Operations {
         }
     }
 
-    async fn news_of_groups(&self, order: &Order<'_>) -> Outcome {
+    async fn keep_receipt(&self, order: &Order<'_>) -> Result<(), StoreError> {
         let house = &self.desk.house;
         let (receipt, now) = (order.receipt.clone(), house.clock.now());
-        house.store.keep_receipt(receipt, now).await?;
-        Ok(Handled::Done(News::Groups))
+        house.store.keep_receipt(receipt, now).await
     }
 
     async fn task_changed(

@@ -34,9 +34,10 @@ pub(super) async fn publish(desk: &IpcDesk, group: &Group) -> Result<(), Publish
     } else {
         Vec::new()
     };
+    let synced = store.groups_synced_at().await?;
     let available = AvailableGroups {
         groups,
-        last_sync: desk.house.clock.now(),
+        last_sync: synced.unwrap_or_else(|| desk.house.clock.now()),
     };
     let tasks = serde_json::to_vec_pretty(&tasks)?;
     let available = serde_json::to_vec_pretty(&available)?;

@@ -11,12 +11,9 @@ use tokio::time::timeout;
 use super::inbox::DropKind;
 use super::operations::{Operations, Order};
 use super::*;
-use crate::channel::Channel;
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::events::EventLog;
+use crate::channel::{Channel, Deed, Prefix, SendError, Staged};
 use crate::ids::ChatJid;
-use crate::store::{NewGroup, Receipt, Store, TriggerRule};
+use crate::store::{NewGroup, Receipt, TriggerRule};
 
 /// Nothing here takes longer on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,19 +27,7 @@ struct Stage {
 
 async fn stage() -> Stage {
     let root = tempfile::tempdir().unwrap();
-    for folder in ["store", "data/ipc"] {
-        fs_err::create_dir_all(root.path().join(folder)).unwrap();
-    }
-    let host = "agent_runtime = \"host\"\nagent_runner = \"/bin/true\"\n";
-    fs_err::write(root.path().join("nanokimi.toml"), host).unwrap();
-    let clock = Clock::test("2026-01-05T09:00:00Z".parse().unwrap());
-    let house = House {
-        root: root.path().to_owned(),
-        config: Arc::new(Config::load(root.path(), &[].into()).unwrap()),
-        store: Store::open(root.path()).unwrap(),
-        events: EventLog::new(clock.clone()),
-        clock,
-    };
+    let house = House::staged(root.path(), "");
     let stage = Stage { root, house };
     for name in ["main", "ada", "bob"] {
         stage.register(name).await;
@@ -86,16 +71,13 @@ impl Stage {
             house: self.house.clone(),
             inbox: self.inbox(),
             outbox: Outbox::new().0,
-            channels: Channels::new(vec![Channel::Http]),
+            channels: Channels::new(vec![Channel::Http], Prefix::OwnNumber),
             scheduler: Scheduler::new().0,
         }
     }
 
     fn serve(&self, interval: Duration) -> (IpcWatch, JoinSet<()>) {
-        let (watch, requests) = IpcWatch::new();
-        let mut serving = JoinSet::new();
-        serving.spawn(serve(requests, self.desk(), interval));
-        (watch, serving)
+        serve_desk(self.desk(), interval)
     }
 
     /// How often an event was told.
@@ -113,6 +95,13 @@ impl Stage {
         };
         timeout(PATIENCE, enough).await.unwrap();
     }
+}
+
+fn serve_desk(desk: IpcDesk, interval: Duration) -> (IpcWatch, JoinSet<()>) {
+    let (watch, requests) = IpcWatch::new();
+    let mut serving = JoinSet::new();
+    serving.spawn(serve(requests, desk, interval));
+    (watch, serving)
 }
 
 fn folder(name: &str) -> GroupFolder {
@@ -304,7 +293,7 @@ async fn a_file_whose_receipt_is_there_is_only_removed() {
 #[tokio::test]
 async fn what_changes_is_known_to_the_group_and_to_main_when_it_is_told() {
     let stage = stage().await;
-    let (watch, _serving) = stage.serve(NEVER);
+    let (_watch, _serving) = stage.serve(NEVER);
     stage.write("ada/tasks/1.json", OPERATIONS[0].0);
     stage.hears("ipc.done", 1).await;
     for group in ["ada", "main"] {
@@ -313,7 +302,7 @@ async fn what_changes_is_known_to_the_group_and_to_main_when_it_is_told() {
     }
     assert!(!stage.exists("bob/current_tasks.json"));
     stage.write("main/tasks/1.json", r#"{"type":"refresh_groups"}"#);
-    watch.drain(&folder("main")).await;
+    stage.hears("ipc.done", 2).await;
     let groups = fs_err::read_to_string(stage.path("main/available_groups.json")).unwrap();
     assert!(groups.contains("http:bob"), "{groups}");
 }
@@ -340,4 +329,93 @@ async fn a_file_is_told_to_be_put_aside_when_it_is_and_not_before() {
 
 fn mode(bits: u32) -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(bits)
+}
+
+#[tokio::test]
+async fn groups_that_take_long_to_read_keep_nobody_waiting() {
+    let stage = stage().await;
+    let (staged, mut deeds) = Staged::new();
+    let mut desk = stage.desk();
+    desk.channels = Channels::new(
+        vec![Channel::Http, Channel::Staged(staged)],
+        Prefix::OwnNumber,
+    );
+    let (watch, _serving) = serve_desk(desk, NEVER);
+    let ask = r#"{"type":"refresh_groups"}"#;
+    stage.write("main/tasks/1.json", ask);
+    watch.drain(&folder("main")).await;
+    let Deed::Refresh(first) = deeds.next().await else {
+        panic!("the groups were not read")
+    };
+
+    stage.write("main/tasks/2.json", ask);
+    stage.write("bob/messages/1.json", &say("bob"));
+    watch.drain_all().await;
+    assert_eq!(stage.told("ipc.done"), 1, "bob waits, or main does not");
+    assert!(deeds.is_empty(), "one after the other");
+    let named = stage.house.store.note_chat(
+        "120363@g.us".parse().unwrap(),
+        Some("Family".to_owned()),
+        stage.house.clock.now(),
+    );
+    assert!(named.await.unwrap());
+    first.send(Ok(())).unwrap();
+    stage.hears("ipc.done", 2).await;
+    let told = fs_err::read_to_string(stage.path("main/available_groups.json")).unwrap();
+    assert!(told.contains("Family"), "{told}");
+
+    // Who asked meanwhile may know more than the first answer does.
+    let Deed::Refresh(second) = deeds.next().await else {
+        panic!("the groups were not read again")
+    };
+    second.send(Err(SendError::NotConnected)).unwrap();
+    stage.hears("ipc.refused", 1).await;
+}
+
+/// What becomes of a message with this file, which the agent of a group sends to its own chat.
+async fn check_media(group: &str, path: &str, expected: &str) {
+    let stage = stage().await;
+    let pictures = stage.root.path().join(format!("groups/{group}/pictures"));
+    fs_err::create_dir_all(&pictures).unwrap();
+    fs_err::write(pictures.join("cat.png"), "meow").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", pictures.join("link.png")).unwrap();
+    std::os::unix::fs::symlink("/etc", pictures.join("folder")).unwrap();
+    let mut desk = stage.desk();
+    let (staged, _deeds) = Staged::new();
+    let channels = vec![Channel::Http, Channel::Staged(staged)];
+    desk.channels = Channels::new(channels, Prefix::OwnNumber);
+    let eve = NewGroup {
+        folder: folder("eve"),
+        chat: "120363@g.us".parse().unwrap(),
+        name: "Eve".to_owned(),
+        trigger: TriggerRule::Always,
+        is_main: false,
+    };
+    let now = stage.house.clock.now();
+    stage.house.store.register_group(eve, now).await.unwrap();
+    stage.inbox().prepare("eve").unwrap();
+    let sender = stage.house.store.group_of_folder(folder(group)).await;
+    let chat = sender.unwrap().unwrap().chat;
+    let text = format!(r#"{{"type":"message","chatJid":"{chat}","text":"","media":"{path}"}}"#);
+    stage.write(&format!("{group}/messages/1.json"), &text);
+
+    let (watch, _serving) = serve_desk(desk, NEVER);
+    watch.drain(&folder(group)).await;
+
+    let became = match stage.house.store.unsent_heads().await.unwrap().first() {
+        Some(head) => format!("sent {}", head.media.as_ref().unwrap().path),
+        None => stage.house.told().await.pop().unwrap(),
+    };
+    assert!(became.contains(expected), "{path}: {became}");
+}
+
+#[tokio::test]
+async fn an_agent_sends_files_of_its_own_folder_and_no_others() {
+    check_media("eve", "pictures/cat.png", "sent pictures/cat.png").await;
+    check_media("eve", "pictures/dog.png", "there is no file").await;
+    check_media("eve", "pictures/link.png", "there is no file").await;
+    check_media("eve", "pictures/folder/passwd", "there is no file").await;
+    check_media("eve", "../main/secret.png", "is not a path below").await;
+    check_media("eve", "/etc/passwd", "is not a path below").await;
+    check_media("ada", "pictures/cat.png", "takes texts only").await;
 }

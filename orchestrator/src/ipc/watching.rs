@@ -14,7 +14,8 @@ use super::faults::Faults;
 use super::handling::Handling;
 use super::inbox::DropKind;
 use super::line::Line;
-use super::snapshots::{PublishError, publish};
+use super::refreshing::{Refreshed, Refreshing};
+use super::snapshots::{PublishError, publish, republish};
 use super::watch::Watch;
 use super::{IpcDesk, Request, Requests};
 use crate::clock::{Busy, Work};
@@ -25,6 +26,7 @@ use crate::store::Group;
 enum Woken {
     Asked(Option<Request>),
     Dropped,
+    Refreshed(Refreshed),
     InLine,
 }
 
@@ -42,6 +44,7 @@ pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, inter
                 biased;
                 request = requests.recv() => Woken::Asked(request),
                 Some(()) = drops.recv() => Woken::Dropped,
+                refreshed = watching.refreshing.ended() => Woken::Refreshed(refreshed),
                 () = ready(()), if in_line => Woken::InLine,
             }
         };
@@ -53,6 +56,7 @@ pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, inter
                 continue;
             }
             Ok(Woken::Dropped) => watching.line_up(false).await,
+            Ok(Woken::Refreshed(refreshed)) => watching.tell_refreshed(refreshed).await,
             Ok(Woken::InLine) | Err(_) => {}
         }
         if scan_at <= Instant::now() {
@@ -68,6 +72,7 @@ struct Watching {
     watch: Watch,
     line: Line,
     faults: Faults,
+    refreshing: Refreshing,
     /// Held while anybody stands in line.
     busy: Option<Busy>,
 }
@@ -76,6 +81,7 @@ impl Watching {
     fn new(desk: IpcDesk, dropped: mpsc::Sender<()>) -> Self {
         Self {
             watch: Watch::start(desk.house.root.join("data/ipc"), dropped),
+            refreshing: Refreshing::new(desk.channels.clone(), desk.house.clock.clone()),
             handling: Handling::new(desk),
             line: Line::default(),
             faults: Faults::default(),
@@ -157,11 +163,20 @@ impl Watching {
             if looked.more {
                 self.line.join(group.clone());
             }
+            self.refreshing.ask(looked.refreshes);
             if looked.not_yet {
                 self.line.join_later(group.clone(), Instant::now());
             }
         }
         self.rest();
+    }
+
+    /// Whoever hears that the groups were read finds them in the snapshots.
+    async fn tell_refreshed(&mut self, refreshed: Refreshed) {
+        republish(self.handling.desk(), [GroupFolder::main()].into()).await;
+        for event in refreshed.events() {
+            self.house().events.tell(event);
+        }
     }
 
     fn rest(&mut self) {

@@ -130,6 +130,25 @@ impl Store {
         .await
     }
 
+    /// Notes that people talk in a chat, whoever's it is: when, and under which name. What they
+    /// say there is not kept. Returns whether the name is news.
+    pub(crate) async fn note_chat(
+        &self,
+        chat: ChatJid,
+        name: Option<String>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            let known: Option<String> = tx
+                .prepare_cached("SELECT name FROM chats WHERE jid = ?1")?
+                .query_row([chat.as_str()], |row| row.get(0))
+                .optional()?;
+            touch_chat(tx, &chat, name.as_deref(), at)?;
+            Ok(name.is_some() && name != known)
+        })
+        .await
+    }
+
     /// Chats of groups that could be registered, newest activity first, with their folder if
     /// they are.
     pub(crate) async fn available_chats(
@@ -187,13 +206,12 @@ pub(super) fn touch_chat(
     name: Option<&str>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let is_group = chat.http_conversation().is_some() || chat.as_str().ends_with("@g.us");
     tx.prepare_cached(
         "INSERT INTO chats (jid, name, is_group, last_activity) VALUES (?1, coalesce(?2, ?1), ?3, ?4)
          ON CONFLICT (jid) DO UPDATE SET
            name = coalesce(?2, name), last_activity = max(last_activity, ?4)",
     )?
-    .execute(params![chat.as_str(), name, is_group, instant(at)])?;
+    .execute(params![chat.as_str(), name, chat.is_group(), instant(at)])?;
     Ok(())
 }
 

@@ -126,8 +126,70 @@ CREATE TABLE ipc_receipts (
 ) STRICT;
 ";
 
+/// WhatsApp: who wrote, what was quoted, edited and taken back; texts in parts, with media, and
+/// how far they got; the state of channels.
+const V2: &str = "
+-- Written with the number that the assistant uses: by its owner, or by itself.
+ALTER TABLE messages ADD COLUMN from_me INTEGER NOT NULL DEFAULT 0;
+-- The assistant's own words, come back from the network.
+ALTER TABLE messages ADD COLUMN is_bot INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN quoted_id TEXT;
+ALTER TABLE messages ADD COLUMN quoted_from TEXT;
+ALTER TABLE messages ADD COLUMN quoted_text TEXT;
+-- A file below the group's folder.
+ALTER TABLE messages ADD COLUMN media TEXT;
+ALTER TABLE messages ADD COLUMN edited_at TEXT;
+-- Taken back by whoever wrote it: its content is gone.
+ALTER TABLE messages ADD COLUMN revoked_at TEXT;
+
+CREATE TABLE outbox_v2 (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    chat_jid TEXT NOT NULL REFERENCES chats(jid),
+    run_id TEXT REFERENCES runs(id),
+    output_index INTEGER,
+    -- A text too long for its channel leaves in parts, counted from 0.
+    part INTEGER NOT NULL DEFAULT 0,
+    text TEXT NOT NULL,
+    -- A file to send with the text: in which group's folder, and where below it.
+    media_group TEXT,
+    media_path TEXT,
+    -- Chosen before the first attempt, so that a repeated one is the same message.
+    message_id TEXT NOT NULL UNIQUE,
+    after_seq INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending','sent','delivered','read','failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    -- Why the last attempt failed.
+    error TEXT,
+    created_at TEXT NOT NULL,
+    sent_at TEXT,
+    delivered_at TEXT,
+    read_at TEXT,
+    UNIQUE (run_id, output_index, part)
+) STRICT;
+INSERT INTO outbox_v2 (id, chat_jid, run_id, output_index, text, message_id, after_seq, state, attempts, created_at, sent_at)
+    SELECT id, chat_jid, run_id, output_index, text, message_id, after_seq, state, attempts, created_at, sent_at FROM outbox;
+DROP TABLE outbox;
+ALTER TABLE outbox_v2 RENAME TO outbox;
+CREATE INDEX unsent ON outbox(chat_jid, id) WHERE state = 'pending';
+
+-- How each channel stands.
+CREATE TABLE channels (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    detail TEXT,
+    retry_at TEXT,
+    since TEXT NOT NULL
+) STRICT;
+
+-- When something was last read from the network.
+CREATE TABLE syncs (
+    what TEXT PRIMARY KEY,
+    at TEXT NOT NULL
+) STRICT;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1)])
+    Migrations::new(vec![M::up(V1), M::up(V2)])
 }
 
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
@@ -168,7 +230,7 @@ fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The schema version this program writes.
-const KNOWN: usize = 1;
+const KNOWN: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -190,6 +252,51 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_the_first_version_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("messages.db");
+        let first = Connection::open(&file).unwrap();
+        first.execute_batch(V1).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        first
+            .execute_batch(
+                "INSERT INTO chats VALUES ('http:a', 'a', 1, '2026-01-05T09:00:00.000Z');
+                 INSERT INTO groups VALUES ('a', 'http:a', 'a', NULL, 0, 0, '2026-01-05T09:00:00.000Z');
+                 INSERT INTO runs (id, group_folder, kind, state, attempt, created_at)
+                   VALUES ('r', 'a', 'message', 'ended', 1, '2026-01-05T09:00:00.000Z');
+                 INSERT INTO messages (chat_jid, id, sender, sender_name, content, sent_at, state, run_id)
+                   VALUES ('http:a', 'm1', 'ada', 'Ada', 'hi', '2026-01-05T09:00:00.000Z', 'answered', 'r');
+                 INSERT INTO outbox (id, chat_jid, run_id, output_index, text, message_id, after_seq, state, attempts, created_at)
+                   VALUES (7, 'http:a', 'r', 0, 'hello', 'r-0', 1, 'pending', 3, '2026-01-05T09:00:00.000Z');",
+            )
+            .unwrap();
+        drop(first);
+
+        let migrated = open(&file).unwrap();
+
+        let row: String = migrated
+            .query_row(
+                "SELECT json_array(outbox.id, part, text, message_id, outbox.state, outbox.attempts, media_path,
+                        content, from_me, is_bot, revoked_at)
+                 FROM outbox JOIN messages ON messages.seq = after_seq",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(row, r#"[7,0,"hello","r-0","pending",3,null,"hi",0,0,null]"#);
+        let broken: i64 = migrated
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(broken, 0);
+        let next = "INSERT INTO outbox (chat_jid, text, message_id, after_seq, state, created_at)
+                    VALUES ('http:a', 'x', 'y', 1, 'pending', '') RETURNING id";
+        let id: i64 = migrated.query_row(next, [], |row| row.get(0)).unwrap();
+        assert_eq!(id, 8);
+    }
+
+    #[test]
     fn a_newer_database_is_refused_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("messages.db");
@@ -201,6 +308,6 @@ mod tests {
 
         let refused = open(&file).unwrap_err().to_string();
 
-        assert!(refused.contains("schema 99, this one knows 1"), "{refused}");
+        assert!(refused.contains("schema 99, this one knows 2"), "{refused}");
     }
 }

@@ -4,6 +4,9 @@
 //! there is one writer and no lock. A call that returns has been committed and synced: only
 //! then may a message be acknowledged or a text be sent.
 
+mod changes;
+mod channels;
+mod deliveries;
 mod groups;
 mod messages;
 mod migrations;
@@ -24,9 +27,11 @@ use std::thread;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use changes::{Changed, Edit, Revocation, Revoker};
+pub(crate) use deliveries::Delivery;
 pub(crate) use groups::{Group, GroupConflict, NewGroup, TriggerRule};
-pub(crate) use messages::{HistoryLine, MessageState, NewMessage, StoredMessage};
-pub(crate) use outbox::{OutboxState, OutboxText, Queued};
+pub(crate) use messages::{HistoryLine, MessageState, NewMessage, Quoted, StoredMessage};
+pub(crate) use outbox::{OutboxMedia, OutboxState, OutboxText, Queued};
 pub(crate) use receipts::Receipt;
 pub(crate) use runs::{Claim, Release, Released, Unit};
 pub(crate) use sessions::StoredSession;

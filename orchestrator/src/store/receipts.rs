@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::groups::touch_chat;
-use super::outbox::{NewText, insert_text};
+use super::outbox::{NewText, OutboxMedia, insert_text};
 use super::rows::{instant, parsed};
 use super::tasks::{TaskUpdate, forget, write_update};
 use super::{Store, StoreError};
@@ -83,13 +83,13 @@ impl Store {
         .await
     }
 
-    /// Keeps a text that an agent sent by IPC, with the receipt for its file. It belongs to
-    /// the live run of the agent's group, if there is one.
+    /// Keeps what an agent sent by IPC, in the parts in which it leaves, with the receipt for
+    /// its file. It belongs to the live run of the agent's group, if there is one.
     pub(crate) async fn queue_ipc_text(
         &self,
         receipt: Receipt,
         chat: ChatJid,
-        text: String,
+        (parts, media): (Vec<String>, Option<OutboxMedia>),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.call(move |tx| {
@@ -101,14 +101,18 @@ impl Store {
                 )?
                 .query_row([receipt.group.as_str()], |row| parsed(row, "id"))
                 .optional()?;
-            let text = NewText {
-                chat: &chat,
-                run: run.as_ref(),
-                output_index: None,
-                text: &text,
-                message_id: &uuid::Uuid::new_v4().to_string(),
-            };
-            insert_text(tx, &text, now)?;
+            for (part, text) in (0..).zip(&parts) {
+                let text = NewText {
+                    chat: &chat,
+                    run: run.as_ref(),
+                    output_index: None,
+                    part,
+                    text,
+                    // The first part is its caption.
+                    media: media.as_ref().filter(|_| part == 0),
+                };
+                insert_text(tx, &text, now)?;
+            }
             Ok(())
         })
         .await

@@ -51,7 +51,9 @@ fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {
 
 fn requeue(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE messages SET state = 'queued', run_id = NULL WHERE run_id = ?1 AND state = 'in_flight'",
+        "UPDATE messages SET run_id = NULL,
+                state = CASE WHEN revoked_at IS NULL THEN 'queued' ELSE 'answered' END
+         WHERE run_id = ?1 AND state = 'in_flight'",
         [run.as_str()],
     )?;
     tx.execute(

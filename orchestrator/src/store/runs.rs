@@ -299,7 +299,8 @@ fn give_back_messages(
         // An attempt that we cut short ourselves does not count.
         let uncounted = i64::from(matches!(release, Release::Interrupted));
         tx.execute(
-            "UPDATE messages SET state = 'queued', run_id = NULL, attempts = attempts - ?2
+            "UPDATE messages SET run_id = NULL, attempts = attempts - ?2,
+                    state = CASE WHEN revoked_at IS NULL THEN 'queued' ELSE 'answered' END
              WHERE run_id = ?1 AND state = 'in_flight'",
             params![run, uncounted],
         )?;
@@ -326,8 +327,9 @@ fn give_back_messages(
             chat: &claim.group.chat,
             run: Some(&claim.run),
             output_index: Some(0),
+            part: 0,
             text: report,
-            message_id: &format!("{run}-report"),
+            media: None,
         };
         insert_text(tx, &text, now)?;
     }
@@ -355,11 +357,11 @@ fn end_run(
     Ok(())
 }
 
-/// Texts that a run has put into the outbox itself (what it sent by IPC is not an answer).
+/// Outputs that a run has put into the outbox itself (what it sent by IPC is not an answer).
 pub(super) fn outputs_of(tx: &Transaction<'_>, run: &str) -> Result<u32, StoreError> {
     let count = tx
         .prepare_cached(
-            "SELECT count(*) FROM outbox WHERE run_id = ?1 AND output_index IS NOT NULL",
+            "SELECT count(DISTINCT output_index) FROM outbox WHERE run_id = ?1 AND output_index IS NOT NULL",
         )?
         .query_row([run], |row| row.get(0))?;
     Ok(count)

@@ -7,12 +7,12 @@ use super::*;
 use crate::events::RunOutcome;
 use crate::ids::{ChatJid, GroupFolder};
 
-struct House {
+pub(super) struct House {
     _root: tempfile::TempDir,
-    store: Store,
+    pub(super) store: Store,
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     format!("2026-01-05T{text}Z").parse().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn group(name: &str) -> NewGroup {
     }
 }
 
-async fn house() -> House {
+pub(super) async fn house() -> House {
     let root = tempfile::tempdir().unwrap();
     fs_err::create_dir(root.path().join("store")).unwrap();
     let store = Store::open(root.path()).unwrap();
@@ -42,7 +42,7 @@ async fn house() -> House {
 }
 
 impl House {
-    async fn write(&self, id: &str, state: MessageState) -> Option<i64> {
+    pub(super) async fn write(&self, id: &str, state: MessageState) -> Option<i64> {
         let new = NewMessage {
             chat: ChatJid::http("ada").unwrap(),
             id: id.to_owned(),
@@ -50,11 +50,14 @@ impl House {
             sender_name: "Ada".to_owned(),
             content: format!("text of {id}"),
             sent_at: at("09:00:00"),
+            from_me: false,
+            quoted: None,
+            media: None,
         };
         self.store.store_message(new, state).await.unwrap()
     }
 
-    async fn claim(&self) -> Option<Claim> {
+    pub(super) async fn claim(&self) -> Option<Claim> {
         self.store
             .claim(folder("ada"), at("09:00:01"))
             .await
@@ -69,10 +72,10 @@ impl House {
             .unwrap()
     }
 
-    async fn say(&self, claim: &Claim, index: u32) -> Queued {
-        let text = "said".to_owned();
+    pub(super) async fn say(&self, claim: &Claim, index: u32) -> Queued {
+        let parts = vec!["said".to_owned()];
         self.store
-            .queue_output(claim, index, text, at("09:00:01"))
+            .queue_output(claim, index, parts, at("09:00:01"))
             .await
             .unwrap()
     }
@@ -278,7 +281,7 @@ async fn texts_leave_one_chat_in_the_order_they_were_said() {
     let sent = OutboxState::Sent;
     house
         .store
-        .note_attempt(heads[0].id, sent, at("09:00:03"))
+        .note_attempt(heads[0].id, sent, None, at("09:00:03"))
         .await
         .unwrap();
     let next = house.store.unsent_heads().await.unwrap();

@@ -8,6 +8,7 @@ use crate::agent::{AgentEnd, AgentFault};
 use crate::clock::Work;
 use crate::events::Event;
 use crate::ids::SessionId;
+use crate::splitting::split_text;
 use crate::store::{Claim, Queued, StoreError};
 
 /// What one agent left behind.
@@ -125,10 +126,11 @@ impl Turns {
         self.ipc.drain(&claim.group.folder).await;
         let busy = self.house.clock.busy(Work::Outbox);
         let now = self.house.clock.now();
+        let parts = split_text(&text, self.channels.longest_text(&claim.group.chat));
         let queued = self
             .house
             .store
-            .queue_output(claim, index, text, now)
+            .queue_output(claim, index, parts, now)
             .await?;
         if queued == Queued::New {
             self.outbox.wake(busy).await;

@@ -4,6 +4,7 @@
 //! It neither decides when a group runs (the queue does) nor how an agent is run (`agent` does).
 
 mod hearing;
+mod typing;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, AgentEnd, AgentFault};
+use crate::channel::Channels;
 use crate::clock::{Clock, Work};
 use crate::events::{Event, RunOutcome};
 use crate::house::House;
@@ -35,6 +37,7 @@ pub(crate) struct Turns {
     house: House,
     agent: Agent,
     outbox: Outbox,
+    channels: Channels,
     ipc: IpcWatch,
 }
 
@@ -51,11 +54,18 @@ pub(crate) enum Next {
 
 impl Turns {
     #[must_use]
-    pub(crate) fn new(house: House, agent: Agent, outbox: Outbox, ipc: IpcWatch) -> Self {
+    pub(crate) fn new(
+        house: House,
+        agent: Agent,
+        outbox: Outbox,
+        channels: Channels,
+        ipc: IpcWatch,
+    ) -> Self {
         Self {
             house,
             agent,
             outbox,
+            channels,
             ipc,
         }
     }
@@ -76,10 +86,31 @@ impl Turns {
             }
         };
         self.house.events.tell(started(&claim));
-        let ran = self.run_healing(&claim, &stop).await;
+        let ran = self.run_visibly(&claim, &stop).await;
         // What the agent dropped into its IPC folder before it ended is part of this turn.
         self.ipc.drain(folder).await;
-        self.end(claim, ran, &stop).await
+        let people = match claim.unit {
+            Unit::Messages(_) => Some(claim.group.chat.clone()),
+            Unit::Task(_) => None,
+        };
+        let hidden = async {
+            if let Some(chat) = people {
+                typing::stop(&self.channels, &chat).await;
+            }
+        };
+        // An answer never waits for this.
+        let (next, ()) = tokio::join!(self.end(claim, ran, &stop), hidden);
+        next
+    }
+
+    /// Runs the agent; whoever wrote sees that it is at work.
+    async fn run_visibly(&self, claim: &Claim, stop: &CancellationToken) -> Ran {
+        let run = self.run_healing(claim, stop);
+        match claim.unit {
+            Unit::Messages(_) => typing::during(&self.channels, &claim.group.chat, run).await,
+            // Nobody waits for an answer.
+            Unit::Task(_) => run.await,
+        }
     }
 
     /// Runs the agent, and once more in a fresh session if the old one is dead.
@@ -127,8 +158,9 @@ impl Turns {
         {
             self.house.events.tell(Event::MessageFailed {
                 chat: claim.group.chat.clone(),
-                group: claim.group.folder.clone(),
+                group: Some(claim.group.folder.clone()),
                 reason: error.clone(),
+                id: None,
             });
         }
         self.outbox.wake(busy).await;

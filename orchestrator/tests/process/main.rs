@@ -5,6 +5,7 @@
 
 mod agents;
 mod api;
+mod channels;
 mod ends;
 mod stage;
 mod start;

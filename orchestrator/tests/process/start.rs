@@ -13,7 +13,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
 
     stage.check_refused(
         3,
-        "written by a newer nanokimi (schema 99, this one knows 1)",
+        "written by a newer nanokimi (schema 99, this one knows 2)",
     );
 }
 

@@ -112,6 +112,11 @@ const TOOLS: [ToolSpec; 14] = [
         &[
             must("text", Shape::Text, "what to say"),
             may(
+                "media",
+                Shape::Text,
+                "a file below your folder to send along, e.g. chart.png; text is its caption",
+            ),
+            may(
                 "sender",
                 Shape::Text,
                 "a name to speak under, where the chat can show one",

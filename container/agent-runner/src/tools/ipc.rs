@@ -75,10 +75,15 @@ impl IpcFolder {
     }
 
     pub(super) fn send_message(&mut self, saying: Saying) -> Result<String, IpcError> {
+        let text = match saying.media {
+            Some(_) => saying.text,
+            None => filled("text", saying.text)?,
+        };
         let message = IpcMessage::Message {
             chat_jid: self.chat()?.to_owned(),
-            text: filled("text", saying.text)?,
+            text,
             sender: saying.sender,
+            media: saying.media,
         };
         self.leave("messages", message)?;
         Ok("requested: the message will be sent".to_owned())
@@ -278,6 +283,7 @@ mod tests {
         Saying {
             text: text.into(),
             sender: None,
+            media: None,
         }
     }
 

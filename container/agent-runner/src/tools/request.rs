@@ -81,8 +81,10 @@ pub(crate) struct Page {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saying {
+    #[serde(default)]
     pub text: String,
     pub sender: Option<String>,
+    pub media: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -1,0 +1,52 @@
+//! The frozen clock of a stage, and coming to rest: nanokimi's, and that of the wire.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Moved, Stage, StageError, wire};
+
+impl Stage {
+    /// Moves the frozen clock and waits until all is quiet and its events have come.
+    pub(crate) async fn move_clock(&mut self, to: &Value) -> Result<Moved, StageError> {
+        if self.cast.is_none() {
+            return self.move_once(to).await;
+        }
+        wire::at_rest(self.mock.whatsapp()).await?;
+        let mut moved = self.move_once(to).await?;
+        let deadline = Instant::now() + wire::PATIENCE;
+        // What came to rest on one side may set something going on the other.
+        while moved.settled {
+            let before = self.journal().last();
+            wire::at_rest(self.mock.whatsapp()).await?;
+            moved = self.move_once(&json!({ "advance": "0s" })).await?;
+            if self.journal().last() == before {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let left = "something new came again and again".to_owned();
+                return Err(StageError::Unsettled(left));
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn move_once(&mut self, to: &Value) -> Result<Moved, StageError> {
+        let Some(running) = &self.running else {
+            let told = "nanokimi is not running".to_owned();
+            return Err(StageError::Clock(told));
+        };
+        // An answer that is held keeps its run from ending: then the run is not waited for.
+        let held = !self.mock.llm().waiting().is_empty();
+        let moved = running.api.move_clock(to, held).await?;
+        running.events.caught_up(moved.last_event).await?;
+        self.moved_to(moved.now);
+        Ok(moved)
+    }
+
+    /// Moves the clock while nanokimi is down: it will start at the new instant.
+    pub(crate) fn moved_to(&mut self, now: Timestamp) {
+        self.now = now;
+        self.journal().clock_moved(now);
+    }
+}

@@ -1,0 +1,216 @@
+//! WhatsApp on a stage: who is on it, the device that is linked, and when all is at rest.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err as fs;
+use indexmap::IndexMap;
+use mock_server::MockServer;
+use mock_server::whatsapp::{ControlError, GroupCast, WhatsApp};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::folder::Folder;
+use super::process::Ended;
+use super::{Stage, StageError, paired};
+use crate::scenario::{Chat, Linking};
+
+/// How long stanzas may be on their way.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Far longer than a stanza is on its way within one machine.
+const LITTLE_WHILE: Duration = Duration::from_millis(20);
+
+/// States that a connection does not come out of by itself.
+const FINAL: [&str; 6] = [
+    "replaced",
+    "logged_out",
+    "outdated",
+    "banned",
+    "locked",
+    "passkey",
+];
+
+/// What became of nanokimi's connection to WhatsApp.
+#[derive(Debug)]
+pub(crate) enum Connecting {
+    Connected,
+    /// It told that it does not try any more.
+    GaveUp {
+        state: String,
+    },
+    /// The last state it told.
+    Silent {
+        state: String,
+    },
+    Ended(Ended),
+}
+
+/// Lets in the device that was linked before, or leaves nanokimi unlinked.
+pub(super) async fn prepare(
+    whatsapp: &WhatsApp,
+    linking: Linking,
+    (folder, fixture): (&Folder, &Path),
+) -> Result<(), StageError> {
+    // Groups are registered before the first start, for which there must be this.
+    fs::create_dir_all(folder.root().join("store")).map_err(StageError::Folder)?;
+    if !linking.linked {
+        return Ok(());
+    }
+    let account = paired::unpack(fixture, folder.root())?;
+    whatsapp.link(account).await.map_err(StageError::WhatsApp)
+}
+
+/// What nanokimi must know to take the mock for WhatsApp.
+pub(super) fn settings(
+    whatsapp: &WhatsApp,
+    folder: &Folder,
+) -> Result<[(String, Value); 2], StageError> {
+    let authority = folder.media_authority();
+    fs::write(&authority, whatsapp.media_authority()).map_err(StageError::Folder)?;
+    let authority = authority.display().to_string();
+    Ok([
+        ("whatsapp_url".to_owned(), whatsapp.socket_url().into()),
+        ("extra_ca_file".to_owned(), authority.into()),
+    ])
+}
+
+/// Whom a story on WhatsApp knows from its beginning, by name.
+#[derive(Debug, Default)]
+pub(super) struct Cast {
+    /// The JID of each chat on WhatsApp.
+    chats: IndexMap<String, String>,
+    /// The JID of each person.
+    people: IndexMap<String, String>,
+    over_http: BTreeSet<String>,
+}
+
+/// Makes the groups and names the chats.
+pub(super) async fn cast(
+    whatsapp: &WhatsApp,
+    chats: &IndexMap<String, Option<Chat>>,
+) -> Result<Cast, StageError> {
+    let mut cast = Cast::default();
+    cast.over_http.insert("main".to_owned());
+    for (name, chat) in chats {
+        let chat = chat.clone().unwrap_or_default();
+        let Some(jid) = stage(whatsapp, name, &chat).await else {
+            cast.over_http.insert(name.clone());
+            continue;
+        };
+        let jid = jid.map_err(StageError::WhatsApp)?;
+        cast.chats.insert(name.clone(), jid);
+        for person in chat.members.into_iter().chain(chat.direct) {
+            let jid = whatsapp.jid_of(&person);
+            cast.people.extend(jid.map(|jid| (person, jid)));
+        }
+    }
+    Ok(cast)
+}
+
+/// `None` for a chat over HTTP.
+async fn stage(
+    whatsapp: &WhatsApp,
+    name: &str,
+    chat: &Chat,
+) -> Option<Result<String, ControlError>> {
+    if let Some(person) = &chat.direct {
+        return Some(whatsapp.stage_direct(name, person).await);
+    }
+    let group = GroupCast {
+        name: name.to_owned(),
+        id: chat.group?.to_string(),
+        subject: chat.subject.clone(),
+        members: chat.members.clone(),
+        addressing: chat.addressing.unwrap_or_default(),
+    };
+    Some(whatsapp.stage_group(group).await)
+}
+
+/// Returns when no stanza is on its way.
+pub(super) async fn at_rest(whatsapp: &WhatsApp) -> Result<(), StageError> {
+    let rested = whatsapp.at_rest(PATIENCE).await;
+    rested.map_err(|error| StageError::Unsettled(error.to_string()))
+}
+
+/// Returns when nothing has happened for a little while.
+pub(super) async fn quiet(mock: &MockServer) {
+    let mut follower = mock.journal().follow_after(mock.journal().last());
+    while timeout(LITTLE_WHILE, follower.next()).await.is_ok() {}
+}
+
+impl Stage {
+    /// The JID of a chat on WhatsApp, `None` for one over HTTP.
+    pub(crate) fn jid_on_whatsapp(&self, chat: &str) -> Option<String> {
+        let cast = self.cast.as_ref()?;
+        if let Some(jid) = cast.chats.get(chat) {
+            return Some(jid.clone());
+        }
+        if cast.over_http.contains(chat) {
+            return None;
+        }
+        // It came to be since.
+        self.mock.whatsapp().jid_of(chat)
+    }
+
+    /// People and groups come into the story.
+    pub(crate) fn meet(&mut self, names: &[String]) {
+        let Some(cast) = &mut self.cast else {
+            return;
+        };
+        let jid = |name: &String| Some((name.clone(), self.mock.whatsapp().jid_of(name)?));
+        cast.people.extend(names.iter().filter_map(jid));
+    }
+
+    /// The JIDs of people and chats by their names; where both have one name, of the chat.
+    pub(crate) fn jids(&self) -> IndexMap<String, String> {
+        let Some(cast) = &self.cast else {
+            return IndexMap::new();
+        };
+        let mut jids = cast.people.clone();
+        jids.extend(cast.chats.clone());
+        jids
+    }
+
+    /// The JID of any chat.
+    pub(super) fn jid(&self, chat: &str) -> String {
+        self.jid_on_whatsapp(chat)
+            .unwrap_or_else(|| format!("http:{chat}"))
+    }
+
+    /// Waits until nanokimi has told, after entry `after`, that it is connected, or that it
+    /// gives up.
+    pub(crate) async fn connected(
+        &mut self,
+        after: u64,
+        patience: Duration,
+    ) -> Result<Connecting, StageError> {
+        let mut follower = self.journal().follow_after(after);
+        let mut state = "nothing".to_owned();
+        let telling = async {
+            loop {
+                let entry = follower.next().await;
+                let told = entry
+                    .text("state")
+                    .filter(|_| entry.event == "channel.state");
+                let Some(told) = told else { continue };
+                state = told.to_owned();
+                if told == "connected" {
+                    return Connecting::Connected;
+                }
+                if FINAL.contains(&told) {
+                    return Connecting::GaveUp {
+                        state: state.clone(),
+                    };
+                }
+            }
+        };
+        let told = tokio::select! {
+            biased;
+            told = timeout(patience, telling) => told,
+            ended = self.died() => return Ok(Connecting::Ended(ended?)),
+        };
+        Ok(told.unwrap_or(Connecting::Silent { state }))
+    }
+}

@@ -1,0 +1,149 @@
+//! How a client becomes a linked device of the owner: it shows a QR code that the phone scans,
+//! or a code that its owner types in; then the phone vouches for it.
+//!
+//! Format: WhatsApp Web, as Baileys 7.0.0-rc14 and whatsapp-rust 0.7.0 speak it.
+
+mod code;
+mod qr;
+
+use buffa::Message as _;
+use tokio::sync::mpsc;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+use wacore_libsignal::crypto::hmac_sha256;
+use wacore_libsignal::protocol::SignalProtocolError;
+use waproto::whatsapp::ADVSignedDeviceIdentityHMAC;
+
+use super::connection::{Opened, Order};
+use super::introduction::Registration;
+use super::phone::{DeviceKeys, vouch_for};
+use super::stanza::{Answer, Malformed, Reader, server};
+
+pub(super) use code::{LinkAsk, LinkCode};
+pub(super) use qr::QrCode;
+
+/// So many QR codes are shown one after the other.
+pub(super) const REFERENCES: u32 = 6;
+
+/// A connection that wants to be linked.
+pub(super) struct Guest {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) noise_key: [u8; 32],
+    pub(super) keys: Registration,
+    /// What its QR codes begin with.
+    pub(super) references: Vec<String>,
+    /// Linking by a code that is typed in has begun.
+    pub(super) code: Option<LinkCode>,
+    /// The phone has vouched for it; its signature is awaited.
+    pub(super) vouched: Option<Vouched>,
+}
+
+/// What a client is to sign.
+#[derive(Clone, Debug)]
+pub(super) struct Vouched {
+    /// The id of the request that brought it.
+    pub(super) request: String,
+    pub(super) device: u16,
+    pub(super) by: Means,
+}
+
+/// How a device was linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Means {
+    Qr,
+    Code,
+}
+
+impl Guest {
+    pub(super) fn new(opened: Opened, keys: Registration, references: Vec<String>) -> Self {
+        Self {
+            orders: opened.orders,
+            noise_key: opened.client_key,
+            keys,
+            references,
+            code: None,
+            vouched: None,
+        }
+    }
+}
+
+/// What the client is to show: the beginnings of its QR codes.
+pub(super) fn offer(id: &str, references: &[String]) -> Node {
+    let references = references.iter();
+    let references = references.map(|text| NodeBuilder::new("ref").bytes(text.as_bytes()).build());
+    let offer = NodeBuilder::new("pair-device").children(references).build();
+    request(id, offer)
+}
+
+fn request(id: &str, child: Node) -> Node {
+    let request = NodeBuilder::new("iq")
+        .attr("from", server())
+        .attr("type", "set");
+    request
+        .attr("id", id.to_owned())
+        .attr("xmlns", "md")
+        .children([child])
+        .build()
+}
+
+/// The device that a guest becomes.
+#[derive(Clone, Debug)]
+pub(super) struct NewDevice {
+    pub(super) pn: Jid,
+    pub(super) lid: Jid,
+    pub(super) number: u16,
+}
+
+/// The phone vouches for a client: signed with its identity, and sealed with the secret that
+/// only the QR code or the typed code gave it.
+///
+/// # Errors
+/// The curve refuses, which seeded keys do not make it.
+pub(super) fn success(
+    id: &str,
+    (phone, secret): (&DeviceKeys, &[u8; 32]),
+    client: &Registration,
+    device: &NewDevice,
+    t: u64,
+) -> Result<Node, SignalProtocolError> {
+    let signed = vouch_for(phone, &client.identity, device.number, t)?.encode_to_vec();
+    let container = ADVSignedDeviceIdentityHMAC {
+        hmac: Some(hmac_sha256(secret, &signed).to_vec()),
+        details: Some(signed),
+        ..ADVSignedDeviceIdentityHMAC::default()
+    };
+    let container = container.encode_to_vec();
+    let jids = NodeBuilder::new("device").attr("jid", device.pn.with_device(device.number));
+    let jids = jids
+        .attr("lid", device.lid.with_device(device.number))
+        .build();
+    let success = NodeBuilder::new("pair-success").children([
+        NodeBuilder::new("device-identity").bytes(container).build(),
+        NodeBuilder::new("biz").attr("name", "").build(),
+        jids,
+        NodeBuilder::new("platform").attr("name", "android").build(),
+    ]);
+    let mut node = request(id, success.build());
+    node.attrs.insert("t", t.to_string());
+    Ok(node)
+}
+
+/// The client's own signature under what the phone vouched for: an `ADVSignedDeviceIdentity`.
+pub(super) fn signature(answer: &Answer) -> Result<Vec<u8>, Malformed> {
+    let signed = Reader::new(&answer.node).child("pair-device-sign")?;
+    Ok(signed.child("device-identity")?.bytes().to_vec())
+}
+
+/// Linking wants a passkey, which only a browser has.
+pub(super) fn passkey_demand(id: &str, t: u64) -> Node {
+    let options = r#"{"challenge":"bW9jaw","rpId":"whatsapp.com","timeout":60000,"allowCredentials":[],"userVerification":"required"}"#;
+    let options = NodeBuilder::new("passkey_request_options")
+        .bytes(options.as_bytes())
+        .build();
+    let node = NodeBuilder::new("notification").attr("from", server());
+    let node = node
+        .attr("type", "passkey_prologue_request")
+        .attr("id", id.to_owned());
+    node.attr("t", t.to_string()).children([options]).build()
+}
