@@ -20,6 +20,7 @@ mod notices;
 mod outbound;
 mod pairing;
 mod people;
+mod pulse;
 mod serve;
 mod tasks;
 mod typing;

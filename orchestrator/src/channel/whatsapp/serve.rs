@@ -23,7 +23,7 @@ use super::inbound::{Admission, Ears};
 use super::notices::{Acknowledgements, Listener, Notice};
 use super::people::{self, Names};
 use super::typing::Change;
-use super::{Linked, Order, groups, library_log, outbound, typing};
+use super::{Linked, Order, groups, library_log, outbound, pulse, typing};
 use crate::channel::{ChannelEnd, ChannelState, ChannelStatus, Prefix, SendError, note_state};
 use crate::clock::{Busy, Timer, Work};
 use crate::house::House;
@@ -140,17 +140,17 @@ struct Line {
 enum Done {
     Connection,
     Errand,
+    /// The server was asked whether it still hears us.
+    Pulse {
+        silent: bool,
+    },
 }
 
-fn is_connection(done: Result<Done, JoinError>) -> bool {
-    match done {
-        Ok(Done::Connection) => true,
-        Ok(Done::Errand) => false,
-        Err(error) => {
-            tracing::error!(%error, "something that WhatsApp was asked for came to nothing");
-            false
-        }
-    }
+fn unwound(done: Result<Done, JoinError>) -> Done {
+    done.unwrap_or_else(|error| {
+        tracing::error!(%error, "something that WhatsApp was asked for came to nothing");
+        Done::Errand
+    })
 }
 
 impl Line {
@@ -162,6 +162,7 @@ impl Line {
     ) -> Result<(), ChannelEnd> {
         self.connect().await;
         let mut timer = self.timer();
+        let mut beat = pulse::beat();
         loop {
             let due = self.next_due();
             tokio::select! {
@@ -170,14 +171,22 @@ impl Line {
                     None => break,
                 },
                 Some(notice) = notices.recv() => self.act_on(notice).await,
-                Some(done) = self.work.join_next() => {
-                    if is_connection(done) {
+                Some(done) = self.work.join_next() => match unwound(done) {
+                    Done::Connection => {
                         // Whatever it said before it ended is in there.
                         while let Ok(notice) = notices.try_recv() {
                             self.act_on(notice).await;
                         }
                         self.ended().await;
                     }
+                    Done::Pulse { silent: true } => {
+                        self.begin_anew("WhatsApp's server does not answer any more");
+                    }
+                    Done::Pulse { silent: false } | Done::Errand => {}
+                },
+                _ = beat.tick(), if self.connection.is_connected() => {
+                    let asked = pulse::is_silent(Arc::clone(&self.client));
+                    self.work.spawn(async move { Done::Pulse { silent: asked.await } });
                 }
                 busy = timer.fired() => {
                     self.on_time(busy).await;
@@ -277,12 +286,15 @@ impl Line {
                     }
                 });
             }
-            Notice::NotKept => {
-                let why = "a message could not be stored".to_owned();
-                self.ending.get_or_insert(Ending::Lost { why });
-                self.errand(|client| async move { client.reconnect_immediately().await });
-            }
+            Notice::NotKept => self.begin_anew("a message could not be stored"),
         }
+    }
+
+    /// Ends this connection; what was not acknowledged comes again on the next.
+    fn begin_anew(&mut self, why: &str) {
+        let why = why.to_owned();
+        self.ending.get_or_insert(Ending::Lost { why });
+        self.errand(|client| async move { client.reconnect_immediately().await });
     }
 
     async fn connected(&mut self) {
@@ -344,7 +356,13 @@ impl Line {
             }
         });
         let now = self.house.clock.now();
-        self.connection.ended(ending, now, rand::random());
+        // Under a test clock the wait is the whole one, so that two runs are the same.
+        let chance = if self.house.clock.is_test() {
+            1.0
+        } else {
+            rand::random()
+        };
+        self.connection.ended(ending, now, chance);
         match self.connection.standing().clone() {
             Standing::Connecting => self.connect().await,
             Standing::Connected { .. } => {}
