@@ -2,8 +2,8 @@
 //!
 //! A message comes in through `notices.rs` and `inbound.rs`, gets its words in `wording.rs`
 //! and its file through `media.rs`, and leaves for the intake; a text goes out through
-//! `outbound.rs`. `serve.rs` owns the client and does as `connection.rs` decides. The wire
-//! itself is the client library's. Nothing of this links a device: that is `pairing.rs`, run by
+//! `outbound.rs`. `serve.rs` owns the client and does as `connection.rs` decides; `pulse.rs` asks
+//! whether the server still answers. The wire itself is the client library's. Nothing of this links a device: that is `pairing.rs`, run by
 //! the command alone, so that a server never shows codes to nobody.
 
 mod attachment;
