@@ -84,6 +84,11 @@ const heard = ({ key, message, messageStubType, messageStubParameters, pushName 
 /** Since when or until when something is so; null: it is not. */
 const isSet = time => (time === undefined ? undefined : time !== null);
 
+/** That a member of a group has got, or read, a message. */
+const tellReceipt = ({ id }, { userJid, readTimestamp }) => {
+	say({ event: 'receipt', id, by: userJid, status: readTimestamp ? READ : DELIVERED });
+};
+
 const tellContacts = contacts => {
 	for (const { id, name } of contacts) {
 		say({ event: 'contact', id, name: name ?? null });
@@ -113,9 +118,12 @@ const on = {
 		for (const message of messages) {
 			seen.set(message.key.id, message);
 			say(heard(message, type === 'append'));
-			// Baileys may hold a receipt back until it can tell of both at once.
+			// Baileys may hold receipts back until it can tell of them and the message at once.
 			if (message.key.fromMe && message.status >= DELIVERED) {
 				say({ event: 'receipt', id: message.key.id, by: message.key.remoteJid, status: message.status });
+			}
+			for (const receipt of message.userReceipt ?? []) {
+				tellReceipt(message.key, receipt);
 			}
 		}
 	},
@@ -133,8 +141,7 @@ const on = {
 	},
 	'message-receipt.update': receipts => {
 		for (const { key, receipt } of receipts) {
-			const status = receipt.readTimestamp ? READ : DELIVERED;
-			say({ event: 'receipt', id: key.id, by: receipt.userJid, status });
+			tellReceipt(key, receipt);
 		}
 	},
 	'messages.reaction': reactions => {
