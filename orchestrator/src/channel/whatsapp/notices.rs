@@ -5,7 +5,7 @@
 //! must not be lost, messages, comes through the hook in `inbound.rs` instead.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,37 +52,47 @@ pub(super) enum Notice {
 /// What a server says to a text of ours: nothing, or the code of a refusal.
 pub(super) type Acknowledgement = Result<(), String>;
 
-/// Who waits for an acknowledgement, by message id.
+/// Who waits for an acknowledgement, by message id; none while there is no connection on which
+/// one could come.
 #[derive(Debug, Default)]
-pub(super) struct Acknowledgements(Mutex<BTreeMap<String, oneshot::Sender<Acknowledgement>>>);
+pub(super) struct Acknowledgements(Mutex<Option<Waiting>>);
+
+type Waiting = BTreeMap<String, oneshot::Sender<Acknowledgement>>;
 
 impl Acknowledgements {
-    /// Begins to wait; must come before the message leaves.
-    pub(super) fn expect(&self, id: &str) -> oneshot::Receiver<Acknowledgement> {
-        let (told, waiting) = oneshot::channel();
-        self.lock().insert(id.to_owned(), told);
-        waiting
-    }
-
-    pub(super) fn forget(&self, id: &str) {
-        self.lock().remove(id);
+    /// There is a connection.
+    pub(super) fn open(&self) {
+        self.lock().get_or_insert_default();
     }
 
     /// The connection is gone: nobody is answered any more.
-    pub(super) fn forget_all(&self) {
-        self.lock().clear();
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// Begins to wait; must come before the message leaves. None if there is no connection.
+    pub(super) fn expect(&self, id: &str) -> Option<oneshot::Receiver<Acknowledgement>> {
+        let (told, waiting) = oneshot::channel();
+        self.lock().as_mut()?.insert(id.to_owned(), told);
+        Some(waiting)
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.take(id);
     }
 
     fn tell(&self, id: &str, acknowledgement: Acknowledgement) {
-        if let Some(waiting) = self.lock().remove(id) {
+        if let Some(waiting) = self.take(id) {
             // Whoever waited may have lost patience.
             let (Ok(()) | Err(_)) = waiting.send(acknowledgement);
         }
     }
 
-    fn lock(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<String, oneshot::Sender<Acknowledgement>>> {
+    fn take(&self, id: &str) -> Option<oneshot::Sender<Acknowledgement>> {
+        self.lock().as_mut()?.remove(id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
         // Nothing panics while it holds the map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -318,8 +328,9 @@ mod tests {
     #[test]
     fn an_acknowledgement_finds_who_waits_for_it_once() {
         let waiting = Acknowledgements::default();
-        let mut first = waiting.expect("A");
-        let mut second = waiting.expect("B");
+        waiting.open();
+        let mut first = waiting.expect("A").unwrap();
+        let mut second = waiting.expect("B").unwrap();
         let ack = |id: &str, class: &str, error: Option<&str>| {
             let ack = ServerAck::builder()
                 .id(id.to_owned())
@@ -333,7 +344,17 @@ mod tests {
         ack("A", "message", None);
         assert_eq!(first.try_recv(), Ok(Err("479".to_owned())));
 
-        waiting.forget_all();
+        waiting.close();
         assert!(second.try_recv().is_err());
+    }
+
+    #[test]
+    fn nobody_waits_for_what_a_lost_connection_cannot_bring() {
+        let waiting = Acknowledgements::default();
+        assert!(waiting.expect("A").is_none());
+        waiting.open();
+        assert!(waiting.expect("A").is_some());
+        waiting.close();
+        assert!(waiting.expect("A").is_none());
     }
 }

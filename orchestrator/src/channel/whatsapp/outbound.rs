@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use waproto::whatsapp as wa;
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::{Client, ClientError, Freshness, Jid, SendOptions, send};
 
 use super::media::{self, MediaError};
-use super::notices::Acknowledgements;
+use super::notices::{Acknowledgement, Acknowledgements};
 use crate::channel::SendError;
 use crate::house::House;
 use crate::store::OutboxText;
@@ -21,13 +22,47 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The group has changed since its members were looked up.
 const STALE_GROUP: &str = "421";
 
-/// Sends a text; returns when the server has it.
+/// What an attempt to send a text came to.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub came_to: Result<(), SendError>,
+    /// Nothing at all came from the server while it was waited for: the line is dead, and nobody
+    /// has told us.
+    pub silent: bool,
+}
+
+/// What a server says to a stanza.
+#[derive(Debug)]
+enum Told {
+    Taken,
+    /// With a code.
+    Refused(String),
+    /// Not within our patience.
+    Nothing,
+}
+
+/// Sends a text; returns when the server has it, or has not said so in time.
 pub(super) async fn send(
     client: &Client,
     house: &House,
     acknowledgements: &Acknowledgements,
     text: &OutboxText,
-) -> Result<(), SendError> {
+) -> Sent {
+    let heard = client.stats().frames_received;
+    let told = attempt(client, house, acknowledgements, text).await;
+    let silent = matches!(told, Ok(Told::Nothing)) && client.stats().frames_received == heard;
+    Sent {
+        came_to: told.and_then(judged),
+        silent,
+    }
+}
+
+async fn attempt(
+    client: &Client,
+    house: &House,
+    acknowledgements: &Acknowledgements,
+    text: &OutboxText,
+) -> Result<Told, SendError> {
     let to: Jid = text
         .chat
         .as_str()
@@ -37,59 +72,79 @@ pub(super) async fn send(
         })?;
     let message = compose(client, house, text).await?;
     let options = SendOptions::default().with_message_id(&text.message_id);
-    let sent = Sending {
+    let stanza = Stanza {
         client,
         acknowledgements,
         to,
         id: &text.message_id,
     };
-    match sent.try_once(message.clone(), options.clone()).await? {
-        Err(code) if code == STALE_GROUP => {
+    match stanza.send(message.clone(), options.clone()).await? {
+        Told::Refused(code) if code == STALE_GROUP => {
             let fresh = options
                 .with_group_metadata_freshness(Freshness::Refresh)
                 .with_device_freshness(Freshness::Refresh);
-            judged(sent.try_once(message, fresh).await?)
+            stanza.send(message, fresh).await
         }
-        told => judged(told),
+        told @ (Told::Taken | Told::Refused(_) | Told::Nothing) => Ok(told),
     }
 }
 
-struct Sending<'a> {
+struct Stanza<'a> {
     client: &'a Client,
     acknowledgements: &'a Acknowledgements,
     to: Jid,
     id: &'a str,
 }
 
-impl Sending<'_> {
-    /// One stanza, and what the server says to it: nothing, or the code of a refusal.
-    async fn try_once(
+impl Stanza<'_> {
+    async fn send(&self, message: wa::Message, options: SendOptions) -> Result<Told, SendError> {
+        // The connection may have ended since we were asked to send.
+        let told = self.acknowledgements.expect(self.id);
+        let mut told = told.ok_or(SendError::NotConnected)?;
+        let outcome = match self.hand_over(message, options, &mut told).await {
+            Ok(Some(early)) => Ok(heard(early)),
+            Ok(None) => match tokio::time::timeout(PATIENCE, told).await {
+                Ok(Ok(said)) => Ok(heard(said)),
+                Ok(Err(_closed)) => Err(later(
+                    "the connection ended before WhatsApp said that it has the text",
+                )),
+                Err(_elapsed) => Ok(Told::Nothing),
+            },
+            Err(error) => Err(error),
+        };
+        self.acknowledgements.forget(self.id);
+        outcome
+    }
+
+    /// Gives the message to the library; tells what the server said, if it was that quick.
+    ///
+    /// When its connection is lost, the library would wait a minute for the next one and then
+    /// send. That is for the outbox to decide, so it is stopped.
+    async fn hand_over(
         &self,
         message: wa::Message,
         options: SendOptions,
-    ) -> Result<Result<(), String>, SendError> {
-        let told = self.acknowledgements.expect(self.id);
-        let handed = self
-            .client
-            .send_message_with_options(self.to.clone(), message, options);
-        if let Err(error) = handed.await {
-            self.acknowledgements.forget(self.id);
-            return Err(not_sent(&error));
-        }
-        match tokio::time::timeout(PATIENCE, told).await {
-            Ok(Ok(told)) => Ok(told),
-            Ok(Err(_forgotten)) => Err(later(
-                "the connection ended before WhatsApp said that it has the text",
-            )),
-            Err(_elapsed) => {
-                self.acknowledgements.forget(self.id);
-                Err(later(&format!(
-                    "WhatsApp did not say within {} s that it has the text",
-                    PATIENCE.as_secs()
-                )))
+        told: &mut oneshot::Receiver<Acknowledgement>,
+    ) -> Result<Option<Acknowledgement>, SendError> {
+        let client = self.client;
+        let handed = client.send_message_with_options(self.to.clone(), message, options);
+        let mut handed = Box::pin(handed);
+        let early = tokio::select! {
+            biased;
+            handed = &mut handed => {
+                return handed.map(|_sent| None).map_err(|error| not_sent(&error));
             }
+            early = told => early.map_err(|_closed| SendError::NotConnected)?,
+        };
+        // The server has it; what the library still has to write down, it writes down.
+        match handed.await {
+            Ok(_) | Err(_) => Ok(Some(early)),
         }
     }
+}
+
+fn heard(said: Acknowledgement) -> Told {
+    said.map_or_else(Told::Refused, |()| Told::Taken)
 }
 
 async fn compose(
@@ -125,10 +180,16 @@ fn later(why: &str) -> SendError {
     }
 }
 
-/// What a refusal by the server means for the text.
-fn judged(told: Result<(), String>) -> Result<(), SendError> {
-    let Err(code) = told else {
-        return Ok(());
+/// What the server's word means for the text.
+fn judged(told: Told) -> Result<(), SendError> {
+    let code = match told {
+        Told::Taken => return Ok(()),
+        Told::Refused(code) => code,
+        Told::Nothing => {
+            let patience = PATIENCE.as_secs();
+            let why = format!("WhatsApp did not say within {patience} s that it has the text");
+            return Err(later(&why));
+        }
     };
     let refused = |why: &str| SendError::Refused {
         why: format!("WhatsApp refuses the text ({code}): {why}"),
@@ -172,7 +233,7 @@ mod tests {
     use super::*;
 
     fn check(code: &str, is_final: bool) {
-        match judged(Err(code.to_owned())) {
+        match judged(Told::Refused(code.to_owned())) {
             Err(SendError::Refused { why }) => assert!(is_final && why.contains(code), "{why}"),
             Err(SendError::Later { why }) => assert!(!is_final && why.contains(code), "{why}"),
             other => panic!("{code}: {other:?}"),
@@ -187,6 +248,6 @@ mod tests {
         for code in ["421", "429", "500", "503", "999"] {
             check(code, false);
         }
-        assert_eq!(judged(Ok(())), Ok(()));
+        assert_eq!(judged(Told::Taken), Ok(()));
     }
 }

@@ -21,9 +21,10 @@ use super::dialling::Missed;
 use super::guidance::guidance;
 use super::inbound::{Admission, Ears};
 use super::notices::{Acknowledgements, Listener, Notice};
+use super::outbound::{self, Sent};
 use super::people::{self, Names};
 use super::typing::Change;
-use super::{Linked, Order, groups, library_log, outbound, pulse, typing};
+use super::{Linked, Order, groups, library_log, pulse, typing};
 use crate::channel::{ChannelEnd, ChannelState, ChannelStatus, Prefix, SendError, note_state};
 use crate::clock::{Busy, Timer, Work};
 use crate::house::House;
@@ -140,7 +141,7 @@ struct Line {
 enum Done {
     Connection,
     Errand,
-    /// The server was asked whether it still hears us.
+    /// The server was asked for something, if only whether it still hears us.
     Pulse {
         silent: bool,
     },
@@ -303,6 +304,7 @@ impl Line {
             return;
         }
         tracing::info!("Connected to WhatsApp");
+        self.acknowledgements.open();
         self.tell(ChannelState::Connected, None).await;
         // The library says that it is connected when it has delivered what was waiting for us.
         self.caught_up().await;
@@ -342,7 +344,7 @@ impl Line {
 
     /// The connection is gone; what now is decided by the rules.
     async fn ended(&mut self) {
-        self.acknowledgements.forget_all();
+        self.acknowledgements.close();
         self.composing.clear();
         let heard = self.client.stats().frames_received > self.frames_before;
         let ending = self.ending.take().unwrap_or(if heard {
@@ -420,17 +422,11 @@ impl Line {
                 let (client, house) = (Arc::clone(&self.client), self.house.clone());
                 let acknowledgements = Arc::clone(&self.acknowledgements);
                 self.work.spawn(async move {
-                    let heard = client.stats().frames_received;
                     let sent = outbound::send(&client, &house, &acknowledgements, &text);
-                    let sent = Box::pin(sent).await;
-                    let silent = client.stats().frames_received == heard;
-                    if silent && matches!(sent, Err(SendError::Later { .. })) {
-                        // The line is dead, and nobody has told us.
-                        client.reconnect_immediately().await;
-                    }
+                    let Sent { came_to, silent } = Box::pin(sent).await;
                     // Whoever asked may have been stopped.
-                    let (Ok(()) | Err(_)) = done.send(sent);
-                    Done::Errand
+                    let (Ok(()) | Err(_)) = done.send(came_to);
+                    Done::Pulse { silent }
                 });
             }
             Order::Typing { chat, typing } if connected => {
@@ -471,7 +467,7 @@ impl Line {
     async fn close(&mut self) {
         self.admission.close();
         self.outbox = None;
-        self.acknowledgements.forget_all();
+        self.acknowledgements.close();
         // Nothing more is shown.
         self.shows = mpsc::channel(1).0;
         let goodbye = async {
