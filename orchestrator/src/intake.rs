@@ -17,7 +17,7 @@ use crate::house::House;
 use crate::ids::{ChatJid, GroupFolder};
 use crate::router;
 use crate::store::{
-    Changed, Delivery, Edit, Group, MessageState, NewMessage, Revocation, StoreError,
+    Changed, Delivery, Edit, Group, MessageState, NewMessage, Revocation, Revoked, StoreError,
 };
 
 /// Takes messages in, and what people do to them. Each channel has its own.
@@ -91,6 +91,8 @@ impl Intake {
         let turn = self.turn(&group.folder, triggered, busy).await;
         let stored = self.house.store.store_message(new, state_of(triggered));
         let Some(seq) = stored.await? else {
+            // Whoever stored it may have been cut off before it could take its turn.
+            self.take(&group.folder, turn).await;
             return Ok(Received::Duplicate);
         };
         self.house.events.tell(told);
@@ -151,16 +153,16 @@ impl Intake {
     }
 
     /// Forgets what a message said. If no agent has had it yet, none ever will.
-    pub(crate) async fn revoked(&self, revocation: Revocation) -> Result<Changed, StoreError> {
+    pub(crate) async fn revoked(&self, revocation: Revocation) -> Result<Revoked, StoreError> {
         let _busy = self.house.clock.busy(Work::Intake);
         let (chat, id) = (revocation.chat.clone(), revocation.id.clone());
         let now = self.house.clock.now();
-        let changed = self.house.store.revoke_message(revocation, now).await?;
-        if let Some(late) = is_late(changed) {
+        let revoked = self.house.store.revoke_message(revocation, now).await?;
+        if let Some(late) = is_late(revoked.changed) {
             let told = Event::MessageRevoked { chat, id, late };
             self.house.events.tell(told);
         }
-        Ok(changed)
+        Ok(revoked)
     }
 
     /// Notes that a text of ours has come to somebody, or was read. What is no text of ours, or

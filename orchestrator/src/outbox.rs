@@ -21,8 +21,11 @@ use crate::store::{OutboxState, OutboxText, StoreError};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// Chats that are spoken to at the same time: a network that is slow for one of them is often
-/// slow for all, and would take many texts for a flood.
+/// About two hours of trying on a channel that is there. Until then a text holds back all that
+/// comes after it in its chat.
+const MOST_ATTEMPTS: u32 = 120;
+/// Chats of a network that are spoken to at the same time: one that is slow for one of them is
+/// often slow for all, and would take many texts for a flood.
 const AT_ONCE: usize = 8;
 /// How long texts that are on their way at the end have to arrive. What is cut off is sent
 /// again by the next process, under the same id.
@@ -111,6 +114,17 @@ fn unwound<T>(ended: Result<T, JoinError>) -> T {
     }
 }
 
+/// What failed too often has failed for good.
+fn given_up(text: &OutboxText, came_to: Result<(), SendError>) -> Result<(), SendError> {
+    match came_to {
+        Err(SendError::Later { why }) if text.attempts + 1 >= MOST_ATTEMPTS => {
+            let why = format!("given up after {MOST_ATTEMPTS} attempts: {why}");
+            Err(SendError::Refused { why })
+        }
+        came_to => came_to,
+    }
+}
+
 /// One attempt to send one text.
 struct Attempt {
     text: OutboxText,
@@ -169,7 +183,7 @@ impl Sender {
     async fn start_what_may(&mut self) {
         let now = self.house.clock.now();
         self.paused.retain(|_, at| *at > now);
-        if self.store_paused.is_some_and(|at| at > now) || self.attempts.len() >= AT_ONCE {
+        if self.store_paused.is_some_and(|at| at > now) {
             return;
         }
         self.store_paused = None;
@@ -181,7 +195,9 @@ impl Sender {
 
     fn start(&mut self, text: OutboxText) {
         let waits = self.paused.contains_key(&text.chat) || self.offline.contains(&text.chat);
-        if waits || self.attempts.len() >= AT_ONCE || self.spoken_to.contains(&text.chat) {
+        // What is told over HTTP is there at once, and waits for no network.
+        let is_full = text.chat.http_conversation().is_none() && self.attempts.len() >= AT_ONCE;
+        if waits || is_full || self.spoken_to.contains(&text.chat) {
             return;
         }
         self.spoken_to.insert(text.chat.clone());
@@ -209,7 +225,8 @@ impl Sender {
             }
             return attempt.busy;
         }
-        if let Err(error) = self.note(attempt.text, attempt.came_to).await {
+        let came_to = given_up(&attempt.text, attempt.came_to);
+        if let Err(error) = self.note(attempt.text, came_to).await {
             // Nobody knows it was sent, so it will be sent again, under the same id.
             self.pause_store(&error);
         }

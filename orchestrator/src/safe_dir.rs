@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use fs_err::File;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, fsync, mkdirat, openat, renameat,
     renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
@@ -175,6 +175,16 @@ impl SafeDir {
             done => done,
         }
         .map_err(|e| at(&self.path.join(name), e))
+    }
+
+    /// The same, and returns when it survives the loss of power.
+    pub(crate) fn replace_durably(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.replace(name, bytes)?;
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat(&self.fd, name, flags, Mode::empty()).map_err(|e| at(&path, e))?;
+        fsync(&fd).map_err(|e| at(&path, e))?;
+        fsync(&self.fd).map_err(|e| at(&self.path, e))
     }
 
     /// Whether a regular file of this name is here.

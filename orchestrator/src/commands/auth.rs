@@ -14,7 +14,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::channel::whatsapp::{Method, PairingError, Progress, auth_folder, pair};
+use crate::channel::whatsapp::{Method, PairingError, Progress, allows, auth_folder, pair};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::instance::{self, InstanceError};
@@ -62,6 +62,7 @@ impl AuthError {
                 | PairingError::Refused(_)
                 | PairingError::Lost(_)
                 | PairingError::Interrupted
+                | PairingError::InterruptedLate
                 | PairingError::Unsettled => Exit::Fault,
             },
         }
@@ -80,7 +81,7 @@ fn word(error: &PairingError) -> &'static str {
         PairingError::Refused(_) => "failed:refused",
         PairingError::Lost(_) => "failed:connection",
         PairingError::Unsettled => "failed:unsettled",
-        PairingError::Interrupted => "failed:interrupted",
+        PairingError::Interrupted | PairingError::InterruptedLate => "failed:interrupted",
         PairingError::Unverified(_) | PairingError::Client(_) | PairingError::Io(_) => {
             "failed:unknown"
         }
@@ -101,6 +102,9 @@ pub async fn auth(
     }
     let files = Files::of(root);
     files.clear()?;
+    if !allows(&config.whatsapp) {
+        return Err(PairingError::Unverified(config.whatsapp.url.clone()).into());
+    }
     if options.reset
         && let Some(kept) = set_aside(root)?
     {
@@ -111,16 +115,22 @@ pub async fn auth(
         Some(phone) => Method::TypeCode { phone },
         None => Method::Scan,
     };
-    let mut shown = Ok(());
+    let (mut shown, mut agreed) = (Ok(()), false);
     let mut told = stop_signal()?;
     let pairing = pair(root, config, method, |progress| {
+        agreed |= progress == Progress::Agreed;
         if shown.is_ok() {
             shown = show(out, &files, &progress);
         }
     });
     let paired = tokio::select! {
-        paired = Box::pin(pairing) => paired,
-        () = &mut told => Err(PairingError::Interrupted),
+        paired = Box::pin(pairing) => Some(paired),
+        () = &mut told => None,
+    };
+    let paired = match (paired, agreed) {
+        (Some(paired), _) => paired,
+        (None, true) => Err(PairingError::InterruptedLate),
+        (None, false) => Err(PairingError::Interrupted),
     };
     remove(&files.qr)?;
     match &paired {

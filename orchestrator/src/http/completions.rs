@@ -131,6 +131,7 @@ pub(super) async fn complete(
         from_me: false,
         quoted: None,
         media: None,
+        media_note: None,
     };
     match api.intake.receive(&group, new).await? {
         Received::Queued { seq } => {

@@ -40,7 +40,24 @@ async fn stage(settings: &str) -> Stage {
 
 impl Stage {
     async fn hears(&self, id: &str, from: &str, text: &str) -> Received {
+        let new = self.message(id, from, text);
+        self.intake.receive(&self.group, new).await.unwrap()
+    }
+
+    /// Hears a picture that is kept as `media/<id>.jpg`.
+    async fn sees(&self, id: &str, from: &str, caption: &str) -> Received {
+        let path = format!("media/{id}.jpg");
+        let note = format!("[image: {path}]");
         let new = NewMessage {
+            media: Some(path),
+            media_note: Some(note.clone()),
+            ..self.message(id, from, &format!("{caption}\n{note}"))
+        };
+        self.intake.receive(&self.group, new).await.unwrap()
+    }
+
+    fn message(&self, id: &str, from: &str, text: &str) -> NewMessage {
+        NewMessage {
             chat: CHAT.parse().unwrap(),
             id: id.to_owned(),
             sender: from.to_owned(),
@@ -50,27 +67,29 @@ impl Stage {
             from_me: from == OWNER,
             quoted: None,
             media: None,
-        };
-        self.intake.receive(&self.group, new).await.unwrap()
+            media_note: None,
+        }
     }
 
     async fn edits(&self, id: &str, by: &str, text: &str) -> Changed {
         let edit = Edit {
             chat: CHAT.parse().unwrap(),
             id: id.to_owned(),
-            by: by.to_owned(),
+            by: vec![by.to_owned()],
             text: text.to_owned(),
         };
         self.intake.edited(&self.group, edit).await.unwrap()
     }
 
     async fn takes_back(&self, id: &str, by: Revoker) -> Changed {
+        self.takes_back_a_file(id, by).await.changed
+    }
+
+    async fn takes_back_a_file(&self, id: &str, by: Revoker) -> Revoked {
         let chat = CHAT.parse().unwrap();
         let id = id.to_owned();
-        self.intake
-            .revoked(Revocation { chat, id, by })
-            .await
-            .unwrap()
+        let revocation = Revocation { chat, id, by };
+        self.intake.revoked(revocation).await.unwrap()
     }
 
     /// The texts that an agent gets now; none if none is started.
@@ -169,6 +188,47 @@ async fn an_edit_in_time_is_what_the_agent_reads_and_what_decides() {
 }
 
 #[tokio::test]
+async fn a_new_caption_leaves_the_picture_where_it_is() {
+    let stage = stage("").await;
+    stage.sees("1", ADA, "@Kai what is ths?").await;
+    stage.edits("1", ADA, "@Kai what is this?").await;
+    stage.sees("2", ADA, "and this?").await;
+    stage.edits("2", ADA, "").await;
+    assert_eq!(
+        stage.agent_gets().await.unwrap(),
+        [
+            "@Kai what is this?\n[image: media/1.jpg]",
+            "[image: media/2.jpg]"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_picture_that_is_taken_back_is_named_to_be_removed() {
+    let stage = stage("").await;
+    stage.sees("1", ADA, "@Kai look").await;
+    let ada = || Revoker::Sender(vec![ADA.to_owned()]);
+    let revoked = stage.takes_back_a_file("1", ada()).await;
+    assert_eq!(revoked.media.as_deref(), Some("media/1.jpg"));
+    let again = stage.takes_back_a_file("1", ada()).await;
+    assert_eq!(again.media, None);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_takes_the_turn_that_was_cut_off() {
+    let mut stage = stage("").await;
+    let house = &stage.house;
+    let stored = house
+        .store
+        .store_message(stage.message("1", ADA, "@Kai hi"), MessageState::Queued);
+    stored.await.unwrap().unwrap();
+    stage.intake.catch_up();
+    assert_eq!(stage.hears("1", ADA, "@Kai hi").await, Received::Duplicate);
+    stage.intake.caught_up().await;
+    assert_eq!(stage.arrivals.so_far(), ["family"]);
+}
+
+#[tokio::test]
 async fn an_edit_that_comes_late_is_kept_and_not_answered() {
     let stage = stage("").await;
     stage.hears("1", ADA, "@Kai hi").await;
@@ -195,7 +255,7 @@ async fn nobody_changes_what_somebody_else_wrote() {
         stage.edits("9", ADA, "@Kai no").await,
         Changed::NoSuchMessage
     );
-    let eve = Revoker::Sender("666@s.whatsapp.net".to_owned());
+    let eve = Revoker::Sender(vec!["666@s.whatsapp.net".to_owned()]);
     assert_eq!(stage.takes_back("1", eve).await, Changed::NoSuchMessage);
     assert_eq!(stage.agent_gets().await.unwrap(), ["@Kai hi"]);
 }
@@ -205,7 +265,7 @@ async fn what_was_taken_back_in_time_never_comes_to_an_agent() {
     let stage = stage("").await;
     stage.hears("1", ADA, "@Kai my password is 123").await;
     stage.hears("2", ADA, "@Kai hi").await;
-    let ada = Revoker::Sender(ADA.to_owned());
+    let ada = Revoker::Sender(vec!["900@lid".to_owned(), ADA.to_owned()]);
     assert_eq!(stage.takes_back("1", ada.clone()).await, Changed::InTime);
     assert_eq!(stage.takes_back("1", ada).await, Changed::NoSuchMessage);
     assert_eq!(

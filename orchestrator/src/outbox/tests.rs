@@ -38,11 +38,15 @@ fn stage() -> Stage {
 impl Stage {
     /// Says something in the chat `<chat>@g.us`.
     async fn say(&self, chat: &str, text: &str) {
+        self.say_in(&format!("{chat}@g.us"), text).await;
+    }
+
+    async fn say_in(&self, chat: &str, text: &str) {
         let receipt = Receipt {
             group: "main".parse().unwrap(),
             file: text.to_owned(),
         };
-        let chat = format!("{chat}@g.us").parse().unwrap();
+        let chat = chat.parse().unwrap();
         let said = (vec![text.to_owned()], None);
         let now = self.house.clock.now();
         let store = &self.house.store;
@@ -164,6 +168,51 @@ async fn a_text_that_fails_is_sent_again_later_and_later_under_the_same_id() {
         assert_eq!(again, first);
     }
     assert_eq!(stage.states().await, "1 pending");
+}
+
+#[tokio::test]
+async fn a_text_that_never_leaves_is_given_up_and_lets_the_next_one_go() {
+    let mut stage = stage();
+    stage.say("1", "one").await;
+    stage.say("1", "two").await;
+    let clock = stage.house.clock.clone();
+    let moving = async {
+        for _ in 0..MOST_ATTEMPTS {
+            let moved = Move {
+                to: clock.after(LONGEST_RETRY),
+                patience: Duration::from_secs(20),
+                leave_runs: false,
+            };
+            clock.advance(moved).await;
+        }
+    };
+    let answering = async {
+        for _ in 0..MOST_ATTEMPTS {
+            stage.answers("one", later()).await;
+        }
+        stage.answers("two", Ok(())).await;
+    };
+    tokio::join!(moving, answering);
+    assert_eq!(stage.states().await, "1 failed, 1 sent");
+    let told = stage.house.told().await.join("\n");
+    assert!(told.contains("given up after 120 attempts: busy"), "{told}");
+}
+
+#[tokio::test]
+async fn a_slow_network_does_not_hold_up_http() {
+    let mut stage = stage();
+    let mut answers = Vec::new();
+    for chat in 0..AT_ONCE {
+        stage.say(&chat.to_string(), "hi").await;
+        answers.push(stage.asked().await.2);
+    }
+    stage.say_in("http:main", "hello").await;
+    let said = async {
+        while !stage.states().await.contains("1 sent") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), said).await.unwrap();
 }
 
 #[tokio::test]

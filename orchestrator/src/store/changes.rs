@@ -14,8 +14,9 @@ use crate::ids::ChatJid;
 pub(crate) struct Edit {
     pub chat: ChatJid,
     pub id: String,
-    /// Who edits, as the channel addresses them: nobody edits another one's message.
-    pub by: String,
+    /// Who edits, by each name the channel has for them: nobody edits another one's message.
+    pub by: Vec<String>,
+    /// The words; what the message says of its file stays.
     pub text: String,
 }
 
@@ -30,10 +31,18 @@ pub(crate) struct Revocation {
 /// Who takes a message back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Revoker {
-    /// The sender, as the channel addresses them.
-    Sender(String),
+    /// The sender, by each name the channel has for them.
+    Sender(Vec<String>),
     /// Somebody whom the network lets take back what others wrote.
     Admin,
+}
+
+/// What taking a message back came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revoked {
+    pub changed: Changed,
+    /// The file that had come with it, below the group's folder.
+    pub media: Option<String>,
 }
 
 /// What a change of a message came to.
@@ -68,7 +77,9 @@ impl Store {
                 }
             };
             tx.execute(
-                "UPDATE messages SET content = ?3, edited_at = ?4, state = coalesce(?5, state)
+                "UPDATE messages SET edited_at = ?4, state = coalesce(?5, state),
+                        content = CASE WHEN media_note IS NULL THEN ?3 WHEN ?3 = '' THEN media_note
+                                       ELSE ?3 || char(10) || media_note END
                  WHERE chat_jid = ?1 AND id = ?2",
                 params![edit.chat.as_str(), edit.id, edit.text, instant(now), state],
             )?;
@@ -82,24 +93,32 @@ impl Store {
         &self,
         revocation: Revocation,
         now: Timestamp,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<Revoked, StoreError> {
         self.call(move |tx| {
             let Revocation { chat, id, by } = revocation;
             let changed = match standing(tx, &chat, &id, &by)? {
-                None => return Ok(Changed::NoSuchMessage),
+                None => {
+                    return Ok(Revoked {
+                        changed: Changed::NoSuchMessage,
+                        media: None,
+                    });
+                }
                 // What was given up waits for another chance, which it does not get.
                 Some(MessageState::Waiting | MessageState::Queued | MessageState::Failed) => {
                     Changed::InTime
                 }
                 Some(MessageState::InFlight | MessageState::Answered) => Changed::Late,
             };
+            let media = tx
+                .prepare_cached("SELECT media FROM messages WHERE chat_jid = ?1 AND id = ?2")?
+                .query_row(params![chat.as_str(), id], |row| row.get("media"))?;
             tx.execute(
-                "UPDATE messages SET content = '', media = NULL, quoted_text = NULL, revoked_at = ?3,
+                "UPDATE messages SET content = '', media = NULL, media_note = NULL, quoted_text = NULL, revoked_at = ?3,
                         state = CASE state WHEN 'in_flight' THEN state ELSE 'answered' END
                  WHERE chat_jid = ?1 AND id = ?2",
                 params![chat.as_str(), id, instant(now)],
             )?;
-            Ok(changed)
+            Ok(Revoked { changed, media })
         })
         .await
     }
@@ -123,7 +142,7 @@ fn standing(
         .optional()?;
     Ok(found
         .filter(|(_, sender)| match by {
-            Revoker::Sender(by) => by == sender,
+            Revoker::Sender(by) => by.contains(sender),
             Revoker::Admin => true,
         })
         .map(|(state, _)| state))

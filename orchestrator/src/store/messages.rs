@@ -23,8 +23,10 @@ pub(crate) struct NewMessage {
     /// Written with the assistant's own number: by its owner, or by itself.
     pub from_me: bool,
     pub quoted: Option<Quoted>,
-    /// A file that came with it, below the group's folder. The content names it already.
+    /// A file that came with it, below the group's folder.
     pub media: Option<String>,
+    /// What the end of the content says of a file, whether it was kept or not.
+    pub media_note: Option<String>,
 }
 
 /// The message that another one replies to, as its sender saw it.
@@ -112,6 +114,17 @@ impl Store {
             .await
     }
 
+    /// Whether a message is kept already.
+    pub(crate) async fn has_message(&self, chat: ChatJid, id: String) -> Result<bool, StoreError> {
+        self.call(move |tx| {
+            let known = tx
+                .prepare_cached("SELECT 1 FROM messages WHERE chat_jid = ?1 AND id = ?2")?
+                .exists(params![chat.as_str(), id])?;
+            Ok(known)
+        })
+        .await
+    }
+
     /// The conversation in a chat, oldest first: messages, and what has been sent.
     pub(crate) async fn history(&self, chat: ChatJid) -> Result<Vec<HistoryLine>, StoreError> {
         self.call(move |tx| {
@@ -160,8 +173,9 @@ fn insert_message(
     let seq = tx
         .prepare_cached(
             "INSERT INTO messages (chat_jid, id, sender, sender_name, content, sent_at, state,
-                                   from_me, is_bot, quoted_id, quoted_from, quoted_text, media)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+                                   from_me, is_bot, quoted_id, quoted_from, quoted_text, media,
+                                   media_note)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
              WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = ?2 AND chat_jid = ?1)
              ON CONFLICT (chat_jid, id) DO NOTHING RETURNING seq",
         )?
@@ -179,7 +193,8 @@ fn insert_message(
                 quoted.map(|quoted| &quoted.id),
                 quoted.map(|quoted| &quoted.from),
                 quoted.map(|quoted| &quoted.text),
-                new.media
+                new.media,
+                new.media_note
             ],
             |row| row.get(0),
         )

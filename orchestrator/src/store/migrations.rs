@@ -138,6 +138,8 @@ ALTER TABLE messages ADD COLUMN quoted_from TEXT;
 ALTER TABLE messages ADD COLUMN quoted_text TEXT;
 -- A file below the group's folder.
 ALTER TABLE messages ADD COLUMN media TEXT;
+-- What the content says of it, which a new caption leaves as it is.
+ALTER TABLE messages ADD COLUMN media_note TEXT;
 ALTER TABLE messages ADD COLUMN edited_at TEXT;
 -- Taken back by whoever wrote it: its content is gone.
 ALTER TABLE messages ADD COLUMN revoked_at TEXT;

@@ -27,7 +27,7 @@ use std::thread;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use changes::{Changed, Edit, Revocation, Revoker};
+pub(crate) use changes::{Changed, Edit, Revocation, Revoked, Revoker};
 pub(crate) use deliveries::Delivery;
 pub(crate) use groups::{Group, GroupConflict, NewGroup, TriggerRule};
 pub(crate) use messages::{HistoryLine, MessageState, NewMessage, Quoted, StoredMessage};

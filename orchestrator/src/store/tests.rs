@@ -53,6 +53,7 @@ impl House {
             from_me: false,
             quoted: None,
             media: None,
+            media_note: None,
         };
         self.store.store_message(new, state).await.unwrap()
     }

@@ -13,7 +13,7 @@ pub(super) struct Attachment {
     pub file_name: Option<String>,
     /// In bytes, as the sender says.
     pub length: u64,
-    /// None if the message does not say where it lies.
+    /// None if the message does not say where it lies, or not on WhatsApp's media hosts.
     pub source: Option<DownloadParams>,
 }
 
@@ -67,7 +67,8 @@ impl Kind {
 
 impl Attachment {
     fn new(kind: Kind, mime: Option<&str>, from: &dyn Downloadable) -> Self {
-        let source = from.direct_path().map(|path| DownloadParams {
+        let path = from.direct_path().filter(|path| is_path(path));
+        let source = path.map(|path| DownloadParams {
             direct_path: path.to_owned(),
             media_key: from.media_key().map(<[u8]>::to_vec),
             file_sha256: from.file_sha256().map(<[u8]>::to_vec).unwrap_or_default(),
@@ -125,6 +126,16 @@ impl Attachment {
         }
         .to_owned()
     }
+}
+
+/// Whether it is a path and nothing else. The library puts it behind the name of a host, and
+/// our token behind it: `@elsewhere.example/` would carry that to a host of the sender's choice.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\\#@".contains(&b))
 }
 
 /// The last step of what a sender calls a file, short enough to read.
@@ -193,6 +204,40 @@ mod tests {
             found.file_name("3EB0", at),
             format!("2026-01-05-3EB0.{kept}")
         );
+    }
+
+    #[track_caller]
+    fn check_source(path: &str, is_one: bool) {
+        let image = wa::message::ImageMessage {
+            direct_path: Some(path.to_owned()),
+            ..wa::message::ImageMessage::default()
+        };
+        let message = wa::Message {
+            image_message: waproto::buffa::MessageField::some(image),
+            ..wa::Message::default()
+        };
+        let (found, _caption) = attachment(&message).unwrap();
+        assert_eq!(found.source.is_some(), is_one, "{path:?}");
+    }
+
+    #[test]
+    fn a_sender_does_not_choose_the_host_we_fetch_from() {
+        check_source(
+            "/v/t62.7118-24/1_n.enc?ccb=11-4&oh=01_Q5&oe=68&_nc_sid=5e",
+            true,
+        );
+        for elsewhere in [
+            "@elsewhere.example/v/1",
+            ".elsewhere.example/v/1",
+            ":443@elsewhere.example/v/1",
+            "//elsewhere.example/v/1",
+            "/v/1#",
+            "/v/1\nforged",
+            "v/1",
+            "",
+        ] {
+            check_source(elsewhere, false);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! does the first two never and the third not at all. When it connects is decided in
 //! `connection.rs`, and its words reach us through `notices.rs`.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use wacore::store::DevicePropsOverride;
 use waproto::whatsapp::device_props::PlatformType;
+use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::{Client, InboundDurabilityHook};
@@ -20,6 +22,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook};
 use super::dialling::{Dialler, Missed};
 use super::http::HttpsClient;
 use super::tasks::{OwnedTasks, TasksOwner};
+use super::version::Versions;
 use crate::config::{Config, WhatsAppSettings};
 
 /// How often what the library knows about itself is written down.
@@ -35,6 +38,8 @@ pub(super) struct Built {
     /// Ends the client's tasks.
     pub tasks: TasksOwner,
     pub missed: Missed,
+    /// None where the version is given.
+    pub versions: Option<Versions>,
 }
 
 /// Why there is no client.
@@ -70,18 +75,20 @@ pub(super) async fn build(
 ) -> Result<Built, ClientError> {
     make_private(&auth_folder(root)).map_err(ClientError::Folder)?;
     let (runtime, tasks) = OwnedTasks::new();
-    let device = open(root).await?;
+    let device = Arc::new(open(root).await?);
     let settings = &config.whatsapp;
     let https = HttpsClient::new(config.extra_ca_file.clone(), config.media_limit);
+    let https: Arc<dyn HttpClient> = Arc::new(https);
     let (dialler, missed) = Dialler::new(&settings.url);
     let mut builder = Client::builder()
         .with_runtime(runtime)
-        .with_persistence_manager(Arc::new(device))
+        .with_persistence_manager(Arc::clone(&device))
         .with_transport_factory(dialler)
-        .with_http_client(https)
+        .with_http_client_arc(Arc::clone(&https))
         .with_skip_history_sync(true)
         .with_background_saver_interval(SAVE_EVERY);
-    if let Some(version) = version(settings) {
+    let version = version(settings);
+    if let Some(version) = version {
         builder = builder.with_version_override(version);
     }
     if let Some(hook) = hook {
@@ -103,6 +110,7 @@ pub(super) async fn build(
         client,
         tasks,
         missed,
+        versions: version.is_none().then(|| Versions::new(device, https)),
     })
 }
 
@@ -128,5 +136,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
+        .create(folder)?;
+    // It may have been put there by hand.
+    fs_err::set_permissions(folder, Permissions::from_mode(0o700))
 }

@@ -72,6 +72,22 @@ pub(super) enum Ending {
     Final(Verdict),
 }
 
+impl Ending {
+    /// Whether it counts although the other one was told before.
+    #[must_use]
+    pub(super) fn outranks(&self, told_before: &Self) -> bool {
+        self.is_decided() && !told_before.is_decided()
+    }
+
+    /// Decided by the server, rather than happened to us.
+    fn is_decided(&self) -> bool {
+        match self {
+            Self::Banned { .. } | Self::Final(_) => true,
+            Self::Lost { .. } | Self::Renewed | Self::Refused { .. } => false,
+        }
+    }
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -90,6 +106,15 @@ impl Connection {
             standing: Standing::Connecting,
             waits: 0,
             hurried: false,
+        }
+    }
+
+    /// Begins in a ban.
+    #[must_use]
+    pub(super) fn banned(until: Timestamp, why: String) -> Self {
+        Self {
+            standing: Standing::Banned { until, why },
+            ..Self::new()
         }
     }
 
@@ -318,6 +343,16 @@ mod tests {
         let why = "400".to_owned();
         connection.ended(Ending::Refused { why }, at(0), 0.0);
         assert_eq!(wait(&connection, 0), Some(150.0));
+    }
+
+    #[test]
+    fn a_verdict_counts_whenever_it_is_told() {
+        let replaced = Ending::Final(Verdict::Replaced);
+        let passkey = Ending::Final(Verdict::Passkey);
+        assert!(replaced.outranks(&lost()));
+        assert!(!lost().outranks(&replaced));
+        assert!(!Ending::Renewed.outranks(&lost()), "its consequence");
+        assert!(!passkey.outranks(&replaced));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::intake::Intake;
 /// How long names stay fresh. The server tells changes meanwhile.
 pub(super) const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// After they could not be read.
+pub(super) const AGAIN: Duration = Duration::from_secs(5 * 60);
+
 /// When the names are to be read next; now, if they never were.
 pub(super) async fn due(house: &House) -> Timestamp {
     match house.store.groups_synced_at().await {

@@ -8,15 +8,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::mpsc;
 use wacore::types::message::{EditAttribute, MessageCategory, MessageInfo};
 use whatsapp_rust::anyhow::{self, anyhow};
 use whatsapp_rust::types::events::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid, async_trait};
 
 use super::attachment::Attachment;
-use super::media;
-use super::notices::Notice;
+use super::media::{self, Batch, Together};
+use super::notices::{Notice, Notices};
 use super::people::{self, Names};
 use super::wording::{self, Quote, Said, Wording};
 use crate::channel::Prefix;
@@ -62,7 +61,7 @@ pub(super) struct Ears {
     pub admission: Arc<Admission>,
     pub names: Names,
     pub prefix: Prefix,
-    pub notices: mpsc::Sender<Notice>,
+    pub notices: Notices,
 }
 
 #[async_trait]
@@ -70,15 +69,19 @@ impl InboundDurabilityHook for Ears {
     async fn on_messages(
         &self,
         client: Arc<Client>,
-        batch: &[InboundMessage],
+        messages: &[InboundMessage],
     ) -> anyhow::Result<()> {
         let _busy = self.house.clock.busy(Work::Channel);
         let Some(intake) = self.admission.intake() else {
             return Err(anyhow!("nanokimi is stopping; the message comes again"));
         };
         // Understood side by side, since files take long; kept in the order they came.
-        let read = futures_util::stream::iter(batch.to_vec())
-            .map(|message| self.understand_or_tell(&client, message))
+        let batch = Batch {
+            client: &client,
+            together: &Together::default(),
+        };
+        let read = futures_util::stream::iter(messages.to_vec())
+            .map(|message| self.understand_or_tell(batch, message))
             .buffered(FETCHES);
         let mut read = Box::pin(read);
         while let Some(understood) = read.next().await {
@@ -88,9 +91,10 @@ impl InboundDurabilityHook for Ears {
                 Err(error) => Err(error),
             };
             if let Err(error) = kept {
-                tracing::error!(error = crate::chain(&error), "a message cannot be kept");
-                // Whoever reconnects knows already if there is no room.
-                let (Ok(()) | Err(_)) = self.notices.try_send(Notice::NotKept);
+                if let Missed::Store(error) = &error {
+                    tracing::error!(error = crate::chain(error), "a message cannot be kept");
+                    self.notices.tell(Notice::NotKept);
+                }
                 return Err(anyhow!(error));
             }
         }
@@ -103,7 +107,7 @@ impl InboundDurabilityHook for Ears {
 enum Understood {
     New(Group, NewMessage),
     Edited(Group, Edit),
-    Revoked(Revocation),
+    Revoked(Group, Revocation),
     /// Somebody said something in a chat that is none of our groups, or has a new name.
     HeardOf {
         chat: ChatJid,
@@ -112,7 +116,16 @@ enum Understood {
     },
 }
 
-async fn keep(house: &House, intake: &Intake, understood: Understood) -> Result<(), StoreError> {
+/// Why a message is not acknowledged; it comes again.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error("the store does not take it")]
+    Store(#[from] StoreError),
+    #[error("the connection ended while its file was fetched")]
+    Disconnected,
+}
+
+async fn keep(house: &House, intake: &Intake, understood: Understood) -> Result<(), Missed> {
     match understood {
         Understood::New(group, new) => {
             let (chat, id, media) = (new.chat.clone(), new.id.clone(), new.media.clone());
@@ -126,8 +139,10 @@ async fn keep(house: &House, intake: &Intake, understood: Understood) -> Result<
         Understood::Edited(group, edit) => {
             intake.edited(&group, edit).await?;
         }
-        Understood::Revoked(revocation) => {
-            intake.revoked(revocation).await?;
+        Understood::Revoked(group, revocation) => {
+            if let Some(path) = intake.revoked(revocation).await?.media {
+                media::forget(house, &group.folder, path).await;
+            }
         }
         Understood::HeardOf { chat, name, at } => intake.heard_of(chat, name, at).await?,
     }
@@ -138,11 +153,11 @@ impl Ears {
     /// A message that brings the reader down is let go.
     async fn understand_or_tell(
         &self,
-        client: &Client,
+        batch: Batch<'_>,
         message: InboundMessage,
-    ) -> Result<Option<Understood>, StoreError> {
+    ) -> Result<Option<Understood>, Missed> {
         let info = &message.info;
-        let read = AssertUnwindSafe(self.understand(client, &message));
+        let read = AssertUnwindSafe(self.understand(batch, &message));
         match Box::pin(read).catch_unwind().await {
             Ok(understood) => understood,
             Err(_panic) => {
@@ -158,15 +173,17 @@ impl Ears {
 
     async fn understand(
         &self,
-        client: &Client,
+        batch: Batch<'_>,
         message: &InboundMessage,
-    ) -> Result<Option<Understood>, StoreError> {
+    ) -> Result<Option<Understood>, Missed> {
+        let client = batch.client;
         let info = &message.info;
         // Peer messages are what the owner's devices tell each other.
         if info.category == MessageCategory::Peer {
             return Ok(None);
         }
-        let Some(chat) = people::chat_of(client, &info.source).await else {
+        let chats = people::names_of_chat(client, &info.source).await;
+        let Some(chat) = chats.first().cloned() else {
             return Ok(None);
         };
         let said = wording::read(&message.message);
@@ -174,16 +191,20 @@ impl Ears {
             return Ok(None);
         }
         let at = people::instant(info.timestamp);
-        let sender = people::sender_of(client, &info.source).await;
-        self.names.note(&sender, &info.push_name);
-        let Some(group) = self.house.store.group_of_chat(chat.clone()).await? else {
+        let senders = people::names_of_sender(client, &info.source).await;
+        let sender = senders.first().unwrap_or(&info.source.sender);
+        self.names.note(sender, &info.push_name);
+        let Some(group) = self.group_of(&chats).await? else {
             let name = name_of_chat(&chat, info);
             return Ok(Some(Understood::HeardOf { chat, name, at }));
         };
-        let by = sender.to_string();
+        let chat = group.chat.clone();
+        let by = || senders.iter().map(Jid::to_string).collect();
         Ok(match said {
             Said::Nothing => None,
-            Said::Edited { id, text } => {
+            Said::Edited { id, text, mentions } => {
+                let text = self.named(client, &text, &mentions).await;
+                let by = by();
                 Some(Understood::Edited(group, Edit { chat, id, by, text }))
             }
             Said::Revoked { id, of_another } => {
@@ -191,23 +212,29 @@ impl Ears {
                 let by = if of_another && info.edit == EditAttribute::AdminRevoke {
                     Revoker::Admin
                 } else {
-                    Revoker::Sender(by)
+                    Revoker::Sender(by())
                 };
-                Some(Understood::Revoked(Revocation { chat, id, by }))
+                Some(Understood::Revoked(group, Revocation { chat, id, by }))
             }
-            Said::Message(wording) => {
+            Said::Message(mut wording) => {
+                // Whoever sends a second message under its id must not get at the file of the
+                // first.
+                if self.is_known(&chat, &info.id).await? {
+                    wording.attachment = None;
+                }
                 let new = NewMessage {
                     chat,
                     id: info.id.clone(),
-                    sender_name: name_or_number(&info.push_name, &sender),
-                    sender: by,
+                    sender_name: name_or_number(&info.push_name, sender),
+                    sender: sender.to_string(),
                     content: String::new(),
                     sent_at: at,
                     from_me: info.source.is_from_me,
                     quoted: None,
                     media: None,
+                    media_note: None,
                 };
-                Some(self.worded(client, group, new, *wording).await)
+                Some(self.worded(batch, group, new, *wording).await?)
             }
         })
     }
@@ -215,27 +242,49 @@ impl Ears {
     /// Puts the words in: names for mentions, the quote, and where the file lies.
     async fn worded(
         &self,
-        client: &Client,
+        batch: Batch<'_>,
         group: Group,
         mut new: NewMessage,
         wording: Wording,
-    ) -> Understood {
+    ) -> Result<Understood, Missed> {
+        let client = batch.client;
+        new.content = self.named(client, &wording.text, &wording.mentions).await;
+        if let Some(quote) = wording.quote {
+            new.quoted = Some(self.quoted(client, quote).await);
+        }
+        if let Some(attachment) = wording.attachment {
+            self.attach(batch, &group, &mut new, &attachment).await?;
+        }
+        Ok(Understood::New(group, new))
+    }
+
+    /// A text with the names of those it mentions.
+    async fn named(&self, client: &Client, text: &str, mentions: &[String]) -> String {
         let mut people = Vec::new();
-        for jid in &wording.mentions {
+        for jid in mentions {
             people.push((jid.clone(), self.called(client, jid).await));
         }
         let called = |jid: &str| {
             let known = people.iter().find(|(known, _)| known == jid);
             known.and_then(|(_, name)| name.clone())
         };
-        new.content = wording::with_names(&wording.text, &wording.mentions, called);
-        if let Some(quote) = wording.quote {
-            new.quoted = Some(self.quoted(client, quote).await);
+        wording::with_names(text, mentions, called)
+    }
+
+    /// The group that is registered under one of a chat's names.
+    async fn group_of(&self, chats: &[ChatJid]) -> Result<Option<Group>, StoreError> {
+        for chat in chats {
+            let group = self.house.store.group_of_chat(chat.clone()).await?;
+            if group.is_some() {
+                return Ok(group);
+            }
         }
-        if let Some(attachment) = wording.attachment {
-            self.attach(client, &group, &mut new, &attachment).await;
-        }
-        Understood::New(group, new)
+        Ok(None)
+    }
+
+    async fn is_known(&self, chat: &ChatJid, id: &str) -> Result<bool, StoreError> {
+        let store = &self.house.store;
+        store.has_message(chat.clone(), id.to_owned()).await
     }
 
     async fn quoted(&self, client: &Client, quote: Quote) -> Quoted {
@@ -256,22 +305,24 @@ impl Ears {
     /// Fetches the file, and says in the text where it lies, or why it does not.
     async fn attach(
         &self,
-        client: &Client,
+        batch: Batch<'_>,
         group: &Group,
         new: &mut NewMessage,
         attachment: &Attachment,
-    ) {
+    ) -> Result<(), Missed> {
         let kind = attachment.kind.word();
         let name = attachment.file_name(&new.id, new.sent_at);
         let called = attachment.file_name.as_deref();
         let called = called.map_or_else(String::new, |called| format!(" `{called}`"));
-        let kept = media::keep(client, &self.house, &group.folder, attachment, name).await;
+        let kept = media::keep(batch, &self.house, &group.folder, attachment, name).await;
         let note = match kept {
             Ok(path) => {
                 let note = format!("[{kind}{called}: {path}]");
                 new.media = Some(path);
                 note
             }
+            // It is not the file's fault; on the next connection it comes again.
+            Err(_) if !batch.client.is_connected() => return Err(Missed::Disconnected),
             Err(error) => {
                 let error = crate::chain(&error);
                 tracing::warn!(chat = %new.chat, id = new.id, error, "a file is not kept");
@@ -283,6 +334,8 @@ impl Ears {
             new.content.push('\n');
         }
         new.content.push_str(&note);
+        new.media_note = Some(note);
+        Ok(())
     }
 
     /// What to call a person in a text: the assistant by its own name, others by theirs.

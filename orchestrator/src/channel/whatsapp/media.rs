@@ -4,11 +4,14 @@
 //! `safe_dir`. A file that cannot be fetched costs the file, never the message.
 
 use std::path::{Component, Path};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use waproto::whatsapp as wa;
 use whatsapp_rust::Client;
+use whatsapp_rust::anyhow;
 use whatsapp_rust::download::{DownloadUtils, MediaType};
+use whatsapp_rust::error::ErrorChainExt;
 use whatsapp_rust::media::{self, AudioOptions, DocumentOptions, ImageOptions, VideoOptions};
 use whatsapp_rust::upload::UploadOptions;
 
@@ -20,7 +23,10 @@ use crate::store::OutboxMedia;
 
 /// The folder of received files below the group's.
 const FOLDER: &str = "media";
+/// For a file to come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A network that carries less than this, in bytes a second, carries no file.
+const SLOWEST: u64 = 32 * 1024;
 
 /// Why a file was not kept, or did not leave.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +47,27 @@ pub(super) enum MediaError {
     Unsendable { path: String, why: String },
     #[error("`{path}` could not be handed to WhatsApp: {why}")]
     Upload { path: String, why: String },
+    #[error("WhatsApp does not take `{path}`: {why}")]
+    Unwanted { path: String, why: String },
+}
+
+/// Files that come in together come from one host. When it has kept us waiting once, the others
+/// are not waited for: until all have been read, no message is acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Together {
+    is_slow: AtomicBool,
+}
+
+/// Whom to ask for the files of messages that came in together.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub client: &'a Client,
+    pub together: &'a Together,
 }
 
 /// Fetches a file and keeps it; returns its path below the group's folder.
 pub(super) async fn keep(
-    client: &Client,
+    Batch { client, together }: Batch<'_>,
     house: &House,
     group: &GroupFolder,
     attachment: &Attachment,
@@ -56,7 +78,14 @@ pub(super) async fn keep(
         let size = attachment.length;
         return Err(MediaError::TooLarge { size, limit });
     }
-    let bytes = fetch(client, attachment).await?;
+    if together.is_slow.load(Ordering::Relaxed) {
+        return Err(MediaError::Slow);
+    }
+    let fetched = fetch(client, attachment).await;
+    if matches!(fetched, Err(MediaError::Slow)) {
+        together.is_slow.store(true, Ordering::Relaxed);
+    }
+    let bytes = fetched?;
     let groups = house.root.join("groups");
     let group = group.clone();
     let path = format!("{FOLDER}/{name}");
@@ -64,13 +93,37 @@ pub(super) async fn keep(
         let folder = SafeDir::open(&groups)?
             .enter(group.as_str())?
             .enter(FOLDER)?;
-        folder.replace(&name, &bytes)
+        folder.replace_durably(&name, &bytes)
     });
     match written.await {
         Ok(Ok(())) => Ok(path),
         Ok(Err(error)) => Err(MediaError::Keep(error.to_string())),
         Err(error) => Err(MediaError::Keep(error.to_string())),
     }
+}
+
+/// Removes a file that its sender has taken back, if it still is one.
+pub(super) async fn forget(house: &House, group: &GroupFolder, path: String) {
+    let groups = house.root.join("groups");
+    let group = group.clone();
+    let removed = tokio::task::spawn_blocking(move || {
+        let Some(name) = Path::new(&path).file_name() else {
+            return Ok(());
+        };
+        match SafeDir::open(&groups)?
+            .enter(group.as_str())?
+            .enter_existing(FOLDER)?
+        {
+            Some(folder) => folder.remove(name),
+            None => Ok(()),
+        }
+    });
+    let why = match removed.await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(why, "a file that was taken back is still there");
 }
 
 async fn fetch(client: &Client, attachment: &Attachment) -> Result<Vec<u8>, MediaError> {
@@ -101,17 +154,15 @@ pub(super) async fn upload(
         (Shape::Sound, mime) if !caption.is_empty() => (Shape::Document, mime),
         shape => shape,
     };
+    let patience = PATIENCE + Duration::from_secs(bytes.len() as u64 / SLOWEST);
     let uploaded = Box::pin(client.upload(bytes, shape.kind(), UploadOptions::new()));
-    let uploaded = tokio::time::timeout(PATIENCE, uploaded)
+    let uploaded = tokio::time::timeout(patience, uploaded)
         .await
         .map_err(|_elapsed| MediaError::Upload {
             path: file.path.clone(),
-            why: format!("it took longer than {} s", PATIENCE.as_secs()),
+            why: format!("it took longer than {} s", patience.as_secs()),
         })?
-        .map_err(|error| MediaError::Upload {
-            path: file.path.clone(),
-            why: format!("{error:#}"),
-        })?;
+        .map_err(|error| not_uploaded(&file.path, &error))?;
     let caption = (!caption.is_empty()).then(|| caption.to_owned());
     let mimetype = Some(mime.to_owned());
     Ok(match shape {
@@ -150,6 +201,15 @@ pub(super) async fn upload(
             media::document_message(uploaded, options)
         }
     })
+}
+
+/// A host that says no to this file says no again; anything else may pass.
+fn not_uploaded(path: &str, error: &anyhow::Error) -> MediaError {
+    let (path, why) = (path.to_owned(), format!("{error:#}"));
+    match error.http_status() {
+        Some(400 | 404 | 405 | 406 | 410..=417 | 422) => MediaError::Unwanted { path, why },
+        Some(_) | None => MediaError::Upload { path, why },
+    }
 }
 
 async fn read(house: &House, file: &OutboxMedia) -> Result<Vec<u8>, MediaError> {

@@ -7,6 +7,7 @@
 //! the command alone, so that a server never shows codes to nobody.
 
 mod attachment;
+mod call;
 mod client;
 mod connection;
 mod dialling;
@@ -15,15 +16,18 @@ mod guidance;
 mod http;
 mod inbound;
 mod library_log;
+mod line;
 mod media;
 mod notices;
 mod outbound;
 mod pairing;
+mod parting;
 mod people;
 mod pulse;
 mod serve;
 mod tasks;
 mod typing;
+mod version;
 mod wording;
 
 use std::io;

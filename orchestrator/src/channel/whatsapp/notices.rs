@@ -1,8 +1,9 @@
 //! What the client library tells, sorted: ends of connections for `serve.rs`, acknowledgements
 //! for whoever waits for one, receipts and names for the store.
 //!
-//! The library must not be held up, so a notice that finds no room is dropped and told: what
-//! must not be lost, messages, comes through the hook in `inbound.rs` instead.
+//! The library must not be held up, so a receipt that finds no room is dropped and told. What
+//! must not be lost has room of its own, or, as messages do, comes through the hook in
+//! `inbound.rs` instead.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use whatsapp_rust::Jid;
 
 use super::connection::{Ending, Verdict};
 use super::people;
+use crate::clock::{Busy, Clock, Work};
 use crate::ids::ChatJid;
 use crate::store::Delivery;
 
@@ -47,6 +49,52 @@ pub(super) enum Notice {
     Recovered(Arc<[InboundMessage]>),
     /// A message could not be kept and was not acknowledged; a new connection brings it again.
     NotKept,
+}
+
+/// Places in the queue that are kept for what must not be lost. A burst of receipts, which may
+/// be, fills the others: a large group has read something.
+const RESERVED: usize = 128;
+const PLACES: usize = 1024 + RESERVED;
+
+/// The way in for notices. Each is work until it has been acted on.
+#[derive(Clone, Debug)]
+pub(super) struct Notices {
+    told: mpsc::Sender<(Notice, Busy)>,
+    clock: Clock,
+}
+
+impl Notices {
+    #[must_use]
+    pub(super) fn new(clock: Clock) -> (Self, mpsc::Receiver<(Notice, Busy)>) {
+        let (told, notices) = mpsc::channel(PLACES);
+        (Self { told, clock }, notices)
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        let busy = self.clock.busy(Work::Channel);
+        let has_room = self.told.capacity() > RESERVED || !notice.may_be_lost();
+        let lost = match has_room.then(|| self.told.try_send((notice, busy))) {
+            Some(Ok(())) => return,
+            // Nobody acts on anything any more.
+            Some(Err(mpsc::error::TrySendError::Closed(_))) => return,
+            Some(Err(mpsc::error::TrySendError::Full((notice, _)))) => Some(notice),
+            None => None,
+        };
+        tracing::warn!(?lost, "WhatsApp tells more than can be taken in");
+    }
+}
+
+impl Notice {
+    fn may_be_lost(&self) -> bool {
+        match self {
+            Self::Receipt { .. } | Self::GroupNamed { .. } | Self::Joined(_) => true,
+            Self::Connected
+            | Self::Ending(_)
+            | Self::Online
+            | Self::Recovered(_)
+            | Self::NotKept => false,
+        }
+    }
 }
 
 /// What a server says to a text of ours: nothing, or the code of a refusal.
@@ -101,16 +149,13 @@ impl Acknowledgements {
 /// Hears what the library tells.
 #[derive(Debug)]
 pub(super) struct Listener {
-    notices: mpsc::Sender<Notice>,
+    notices: Notices,
     acknowledgements: Arc<Acknowledgements>,
 }
 
 impl Listener {
     #[must_use]
-    pub(super) fn new(
-        notices: mpsc::Sender<Notice>,
-        acknowledgements: Arc<Acknowledgements>,
-    ) -> Self {
+    pub(super) fn new(notices: Notices, acknowledgements: Arc<Acknowledgements>) -> Self {
         Self {
             notices,
             acknowledgements,
@@ -131,10 +176,8 @@ impl EventHandler for Listener {
                 "a message could not be decrypted; its sender is asked to send it again"
             );
         }
-        if let Some(notice) = notice(&event)
-            && let Err(lost) = self.notices.try_send(notice)
-        {
-            tracing::warn!(%lost, "WhatsApp tells more than can be taken in");
+        if let Some(notice) = notice(&event) {
+            self.notices.tell(notice);
         }
     }
 
@@ -246,10 +289,6 @@ fn failure(told: &ConnectFailure) -> Ending {
     reason = "the other kinds are about messages to us"
 )]
 fn receipt_notice(receipt: &Receipt) -> Option<Notice> {
-    // Our own other devices hear our texts first.
-    if receipt.source.is_from_me {
-        return None;
-    }
     let delivery = match &receipt.r#type {
         ReceiptType::Delivered | ReceiptType::Inactive => Delivery::Delivered,
         ReceiptType::Read | ReceiptType::Played => Delivery::Read,

@@ -168,6 +168,7 @@ async fn compose(
             | MediaError::Fetch(_)
             | MediaError::Changed
             | MediaError::Keep(_)
+            | MediaError::Unwanted { .. }
             | MediaError::Unsendable { .. } => SendError::Refused {
                 why: error.to_string(),
             },

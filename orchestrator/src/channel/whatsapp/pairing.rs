@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,7 +19,7 @@ use whatsapp_rust::pair_code::{PairCodeOptions, PairCodeRejection};
 use super::client::{self, Built, ClientError};
 use super::connection::{Ending, Verdict};
 use super::dialling::Missed;
-use super::{allows, is_linked, notices};
+use super::{is_linked, notices};
 use crate::config::Config;
 
 /// A pairing code is good for three minutes, the server says; and some to type it.
@@ -84,6 +85,8 @@ pub enum PairingError {
     Unsettled,
     #[error("told to stop before the phone agreed")]
     Interrupted,
+    #[error("told to stop when the phone had agreed; start nanokimi to go on")]
+    InterruptedLate,
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("store/auth cannot be read")]
@@ -97,9 +100,6 @@ pub(crate) async fn pair(
     method: Method,
     progress: impl FnMut(Progress),
 ) -> Result<(), PairingError> {
-    if !allows(&config.whatsapp) {
-        return Err(PairingError::Unverified(config.whatsapp.url.clone()));
-    }
     if is_linked(root).await.map_err(PairingError::Io)? {
         return Err(PairingError::AlreadyLinked);
     }
@@ -108,7 +108,11 @@ pub(crate) async fn pair(
         client,
         tasks,
         missed,
+        versions,
     } = built;
+    if let Some(versions) = versions {
+        versions.refresh(Timestamp::now()).await;
+    }
     // Everything that is told while pairing fits.
     let (told, steps) = mpsc::channel(256);
     let _heard = client.subscribe_handler(Arc::new(Guide { told }));
@@ -230,11 +234,10 @@ impl<P: FnMut(Progress)> Pairing<P> {
                     Method::TypeCode { .. } if asked => {}
                     Method::TypeCode { .. } => {
                         asked = true;
-                        self.ask_for_code().await?;
-                        deadline = Some(Instant::now() + CODE_LASTS);
+                        deadline = self.ask_for_code().await?;
                     }
                 },
-                Step::NewCodeWanted => self.ask_for_code().await?,
+                Step::NewCodeWanted => deadline = self.ask_for_code().await?,
                 // A code lives on when the QR codes are spent.
                 Step::QrSpent if asked => {}
                 Step::QrSpent => return Err(PairingError::TimedOut),
@@ -269,9 +272,10 @@ impl<P: FnMut(Progress)> Pairing<P> {
         }
     }
 
-    async fn ask_for_code(&mut self) -> Result<(), PairingError> {
+    /// Returns until when the code can be typed.
+    async fn ask_for_code(&mut self) -> Result<Option<Instant>, PairingError> {
         let Method::TypeCode { phone } = &self.method else {
-            return Ok(());
+            return Ok(None);
         };
         let options = PairCodeOptions {
             phone_number: phone.clone(),
@@ -283,7 +287,7 @@ impl<P: FnMut(Progress)> Pairing<P> {
                     code,
                     lasts: CODE_LASTS,
                 });
-                Ok(())
+                Ok(Some(Instant::now() + CODE_LASTS))
             }
             Err(error) => Err(match error.rejection() {
                 Some(rejection) if rejection.is_throttled() => {

@@ -23,10 +23,12 @@ pub(super) fn chat(jid: &Jid) -> Option<ChatJid> {
     }
 }
 
-/// The chat a message belongs to.
-pub(super) async fn chat_of(client: &Client, source: &MessageSource) -> Option<ChatJid> {
+/// The chat a message belongs to, by each of its names, the one to prefer first; none for what is
+/// no conversation. A direct chat that was registered before its phone number was known stays
+/// what it is called.
+pub(super) async fn names_of_chat(client: &Client, source: &MessageSource) -> Vec<ChatJid> {
     if source.is_group {
-        return chat(&source.chat);
+        return chat(&source.chat).into_iter().collect();
     }
     // In a direct chat the other side is named twice: as who wrote, or as whom we wrote to.
     let other = if source.is_from_me {
@@ -34,12 +36,29 @@ pub(super) async fn chat_of(client: &Client, source: &MessageSource) -> Option<C
     } else {
         source.sender_alt.as_ref()
     };
-    chat(&phone_of(client, &source.chat, other).await)
+    let names = names_of(client, &source.chat, other).await;
+    names.iter().filter_map(chat).collect()
 }
 
-/// Who wrote a message.
-pub(super) async fn sender_of(client: &Client, source: &MessageSource) -> Jid {
-    phone_of(client, &source.sender, source.sender_alt.as_ref()).await
+/// Who wrote a message, by each of their names, the one to prefer first.
+pub(super) async fn names_of_sender(client: &Client, source: &MessageSource) -> Vec<Jid> {
+    names_of(client, &source.sender, source.sender_alt.as_ref()).await
+}
+
+/// The names of a person, without a device: first the phone number, if it is known.
+async fn names_of(client: &Client, jid: &Jid, other_name: Option<&Jid>) -> Vec<Jid> {
+    let mut names = vec![phone_of(client, jid, other_name).await, jid.to_non_ad()];
+    names.extend(other_name.map(Jid::to_non_ad));
+    if let Ok(Some(known)) = client.get_lid_pn_entry(jid).await {
+        names.push(Jid::lid(&*known.lid));
+    }
+    let mut told = Vec::new();
+    for name in names {
+        if !told.contains(&name) {
+            told.push(name);
+        }
+    }
+    told
 }
 
 /// The phone number behind a JID, without a device; the JID itself if nobody knows it.

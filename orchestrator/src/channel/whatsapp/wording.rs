@@ -18,10 +18,11 @@ const LONGEST_QUOTE: usize = 500;
 #[derive(Debug)]
 pub(super) enum Said {
     Message(Box<Wording>),
-    /// An earlier message has a new text.
+    /// An earlier message has a new text, which may be empty beside a file.
     Edited {
         id: String,
         text: String,
+        mentions: Vec<String>,
     },
     /// An earlier message is taken back; by its author, or by an admin if it was somebody else's.
     Revoked {
@@ -68,8 +69,12 @@ pub(super) fn read(message: &wa::Message) -> Said {
         text,
         attachment,
         quote: context.and_then(quote),
-        mentions: context.map_or_else(Vec::new, |context| context.mentioned_jid.clone()),
+        mentions: mentions(context),
     }))
+}
+
+fn mentions(context: Option<&wa::ContextInfo>) -> Vec<String> {
+    context.map_or_else(Vec::new, |context| context.mentioned_jid.clone())
 }
 
 /// The message inside: disappearing, view-once, copied from another device of the owner …
@@ -118,12 +123,17 @@ fn read_protocol(protocol: &wa::message::ProtocolMessage) -> Said {
             of_another: !from_me,
         };
     }
-    match protocol.edited_message.as_option() {
-        Some(edited) => Said::Edited {
-            id,
-            text: words(unwrap(edited)).0,
-        },
-        None => Said::Nothing,
+    let Some(edited) = protocol.edited_message.as_option().map(unwrap) else {
+        return Said::Nothing;
+    };
+    let (text, attachment) = words(edited);
+    if text.trim().is_empty() && attachment.is_none() {
+        return Said::Nothing;
+    }
+    Said::Edited {
+        id,
+        text,
+        mentions: mentions(context(edited)),
     }
 }
 

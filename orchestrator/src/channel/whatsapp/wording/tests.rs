@@ -166,7 +166,7 @@ fn an_edit_and_a_revocation_name_the_message_they_change() {
         ..wa::Message::default()
     };
     let said = format!("{:?}", read(&edit));
-    assert_eq!(said, "Edited { id: \"A1\", text: \"new\" }");
+    assert_eq!(said, "Edited { id: \"A1\", text: \"new\", mentions: [] }");
 
     let revocation = protocol("A2", ProtocolType::REVOKE, None);
     let said = format!("{:?}", read(&revocation));
