@@ -3,8 +3,17 @@
 use std::fs::TryLockError;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use fs_err::File;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+/// A child of a killed nanokimi that has not become a program of its own yet holds what was open
+/// in its parent, the lock too. That is over in moments.
+const INHERITED: Duration = Duration::from_secs(2);
 
 /// The held lock; dropping it frees the folder.
 #[derive(Debug)]
@@ -36,10 +45,11 @@ pub(crate) fn lock(root: &Path) -> Result<Instance, InstanceError> {
     match file.file().try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(InstanceError::Taken {
-                folder: root.to_owned(),
-                pid: holder(&mut file)?,
-            });
+            let pid = holder(&mut file)?;
+            if is_alive(&pid) || !is_freed_within(&file, INHERITED)? {
+                let folder = root.to_owned();
+                return Err(InstanceError::Taken { folder, pid });
+            }
         }
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
@@ -62,6 +72,31 @@ pub(crate) fn running(root: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// Whether a process of this id exists; whatever is no id is taken for one that does.
+fn is_alive(pid: &str) -> bool {
+    match pid.parse().map(Pid::from_raw) {
+        Ok(Some(pid)) => test_kill_process(pid) != Err(Errno::SRCH),
+        Ok(None) | Err(_) => true,
+    }
+}
+
+/// Waits for the lock, and holds it if it comes.
+fn is_freed_within(file: &File, patience: Duration) -> io::Result<bool> {
+    // The same lock under a second name: whichever of them takes it, we have it.
+    let waiting = file.file().try_clone()?;
+    let (told, freed) = mpsc::channel();
+    thread::Builder::new()
+        .name("lock".to_owned())
+        .spawn(move || {
+            // Whoever lost patience does not listen.
+            let (Ok(()) | Err(_)) = told.send(waiting.lock());
+        })?;
+    match freed.recv_timeout(patience) {
+        Ok(locked) => locked.map(|()| true),
+        Err(_elapsed) => Ok(false),
+    }
+}
+
 fn holder(file: &mut File) -> io::Result<String> {
     let mut pid = String::new();
     file.read_to_string(&mut pid)?;
@@ -70,7 +105,31 @@ fn holder(file: &mut File) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_dead_ones_lock_that_somebody_inherited_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("store")).unwrap();
+        let mut dead = Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let mut heir = open(root.path()).unwrap();
+        heir.file().lock().unwrap();
+        heir.write_all(dead.id().to_string().as_bytes()).unwrap();
+        assert!(!is_alive(&dead.id().to_string()));
+        let file = open(root.path()).unwrap();
+        assert!(!is_freed_within(&file, Duration::ZERO).unwrap());
+        drop(file);
+
+        let locked = thread::scope(|scope| {
+            let locking = scope.spawn(|| lock(root.path()));
+            drop(heir);
+            locking.join().unwrap()
+        });
+        locked.unwrap();
+    }
 
     #[test]
     fn a_second_instance_is_refused_and_told_of_the_first() {
