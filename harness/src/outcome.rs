@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use mock_server::yaml::Source;
 use mock_server::{Entry, Journal};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::final_word;
 use crate::play::{Play, Snapshots};
 use crate::record::{Redactor, canonical_journal};
-use crate::scenario::Scenario;
+use crate::scenario::{Lapse, Scenario};
 use crate::stage::{Closed, Ended, Leak, Means, Stage, StageError};
 
 /// How a scenario went.
@@ -68,6 +69,26 @@ impl Verdict {
             Self::Broke(error) => Self::Broke(mask(error)),
         }
     }
+}
+
+/// The longest nanokimi may take to come to rest when the story is told. It gives up by itself
+/// a little earlier, and says what it is still at.
+const REST: Duration = Duration::from_secs(12);
+/// The longest the end of nanokimi and of all that it started may take, with every grace.
+const END: Duration = Duration::from_secs(30);
+/// The longest the mocks may take to end.
+const STRIKE: Duration = Duration::from_secs(5);
+
+/// Waits for a part of the ending, which has its deadline as every step has.
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    ending: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    timeout(limit, ending).await.map_err(|_elapsed| {
+        let lapse = Lapse::new(limit);
+        Failure::new(format!("{what} within {lapse}"))
+    })
 }
 
 /// How scenarios are played.
@@ -133,8 +154,11 @@ impl Performance {
     ) -> Outcome {
         if found.is_nothing() && play.stage.api().is_some() {
             // Only a nanokimi at rest can be judged; one that cannot rest has failed.
-            let rested = play.rest().await;
-            rested.into_iter().for_each(|trouble| found.add(trouble));
+            let resting = within(REST, "nanokimi did not come to rest", play.rest());
+            match resting.await {
+                Ok(rested) => rested.into_iter().for_each(|trouble| found.add(trouble)),
+                Err(restless) => found.add(restless.into()),
+            }
         }
         let clock = play.stage.journal().now();
         let journal = play.stage.journal().clone();
@@ -148,10 +172,14 @@ impl Performance {
             Keep::Failed => failed,
             Keep::None => false,
         };
-        let kept = match play.stage.strike(keep).await {
-            Ok(kept) => kept,
-            Err(error) => {
+        let kept = match within(STRIKE, "the mocks did not end", play.stage.strike(keep)).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => {
                 found.add(error.into());
+                None
+            }
+            Err(stuck) => {
+                found.add(StageError::Stuck(stuck.headline).into());
                 None
             }
         };
@@ -274,9 +302,12 @@ impl Found {
 /// Ends nanokimi and looks at all that it left, also on its way out.
 async fn judge_end(scenario: &Scenario, stage: &mut Stage, found: &mut Found) {
     let running = stage.api().is_some();
-    let closed = stage.close().await;
+    let closing = within(END, "nanokimi did not end", stage.close()).await;
     let judged = final_word(scenario, stage);
-    let left = closed.map(|closed| left_over(&closed, running));
+    let left = match closing {
+        Ok(closed) => closed.map(|closed| left_over(&closed, running)),
+        Err(endless) => Ok(vec![endless]),
+    };
     for judged in [judged, left] {
         match judged {
             Ok(failures) => failures
@@ -310,6 +341,15 @@ fn left_over(closed: &Closed, was_running: bool) -> Vec<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ending_that_does_not_come_is_told() {
+        let ending = std::future::pending::<()>();
+        let limit = Duration::from_secs(60);
+        let told = timeout(limit, within(REST, "it did not end", ending)).await;
+        let told = told.unwrap().unwrap_err();
+        assert_eq!(told.headline, "it did not end within 12s");
+    }
 
     #[test]
     fn a_verdict_tells_no_secret() {

@@ -35,6 +35,8 @@ pub(crate) enum StageError {
     Fixture(#[from] PairedError),
     #[error("the mock's WhatsApp cannot be prepared")]
     WhatsApp(#[source] mock_server::whatsapp::ControlError),
+    #[error("{0}")]
+    Stuck(String),
     #[error("WhatsApp does not come to rest: {0}")]
     Unsettled(String),
 }

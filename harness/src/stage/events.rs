@@ -14,14 +14,12 @@ use tokio::time::timeout;
 use super::StageError;
 use super::api::Api;
 use super::sse::{SseEvent, SseReader};
+use super::wire::{LITTLE_WHILE, LONGEST_WAIT_FOR_QUIET};
 use crate::chain::chain;
 use crate::lenient::parsed;
 
 /// Events are told when they happen; only a broken stream takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Far longer than an event is on its way between two processes of one machine.
-const LITTLE_WHILE: Duration = Duration::from_millis(20);
 
 /// The stream of one process.
 #[derive(Debug)]
@@ -97,11 +95,13 @@ impl Events {
         }
     }
 
-    /// Returns when no event has come for a little while.
+    /// Returns when no event has come for a little while, or they never stop to come.
     pub(crate) async fn quiet(&self) {
         let mut seen = self.seen.clone();
         seen.mark_unchanged();
-        while let Ok(Ok(())) = timeout(LITTLE_WHILE, seen.changed()).await {}
+        let silence =
+            async { while let Ok(Ok(())) = timeout(LITTLE_WHILE, seen.changed()).await {} };
+        drop(timeout(LONGEST_WAIT_FOR_QUIET, silence).await);
     }
 
     /// Reads what is left after the process has ended.
@@ -152,6 +152,19 @@ mod tests {
         let expected = "nanokimi's events do not come: \
                         nanokimi told of event 2, the last that came is 1";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_never_falls_silent_is_not_waited_out() {
+        let gusts = tokio::time::interval(LITTLE_WHILE / 2);
+        let storm = stream::unfold(gusts, |mut gusts| async {
+            gusts.tick().await;
+            let event = Bytes::from_static(b"id: 2\nevent: a\ndata: {}\n\n");
+            Some((Ok(event), gusts))
+        });
+        let stormy = events(Box::pin(storm));
+        let waited = timeout(LONGEST_WAIT_FOR_QUIET * 2, stormy.quiet());
+        assert!(waited.await.is_ok());
     }
 
     #[tokio::test]

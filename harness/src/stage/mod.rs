@@ -292,7 +292,7 @@ impl Stage {
         }
         if how != How::Itself && self.cast.is_some() {
             // The same for what is on its way between nanokimi and phones.
-            wire::quiet(&self.mock).await;
+            wire::quiet(self.mock.journal()).await;
         }
         let told = running.events.still_told();
         let (signal, asked) = match how {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use indexmap::IndexMap;
-use mock_server::MockServer;
+use mock_server::Journal;
 use mock_server::whatsapp::{ControlError, GroupCast, WhatsApp};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -19,8 +19,12 @@ use crate::scenario::{Chat, Linking};
 /// How long stanzas may be on their way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Far longer than a stanza is on its way within one machine.
-const LITTLE_WHILE: Duration = Duration::from_millis(20);
+/// Far longer than a stanza, or an event, is on its way within one machine.
+pub(super) const LITTLE_WHILE: Duration = Duration::from_millis(20);
+
+/// Who never falls silent, as in a storm of logins, is ended all the same: the story of it is
+/// told by what comes then.
+pub(super) const LONGEST_WAIT_FOR_QUIET: Duration = Duration::from_secs(2);
 
 /// States that a connection does not come out of by itself.
 const FINAL: [&str; 6] = [
@@ -134,10 +138,11 @@ pub(super) async fn at_rest(whatsapp: &WhatsApp) -> Result<(), StageError> {
     rested.map_err(|error| StageError::Unsettled(error.to_string()))
 }
 
-/// Returns when nothing has happened for a little while.
-pub(super) async fn quiet(mock: &MockServer) {
-    let mut follower = mock.journal().follow_after(mock.journal().last());
-    while timeout(LITTLE_WHILE, follower.next()).await.is_ok() {}
+/// Returns when nothing has happened for a little while, or never stops happening.
+pub(super) async fn quiet(journal: &Journal) {
+    let mut follower = journal.follow_after(journal.last());
+    let silence = async { while timeout(LITTLE_WHILE, follower.next()).await.is_ok() {} };
+    drop(timeout(LONGEST_WAIT_FOR_QUIET, silence).await);
 }
 
 impl Stage {
@@ -212,5 +217,31 @@ impl Stage {
             ended = self.died() => return Ok(Connecting::Ended(ended?)),
         };
         Ok(told.unwrap_or(Connecting::Silent { state }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, interval};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_is_not_waited_out() {
+        let journal = Journal::open();
+        let storm = async {
+            let mut gusts = interval(LITTLE_WHILE / 2);
+            loop {
+                gusts.tick().await;
+                journal.write("whatsapp.connected", serde_json::Map::new());
+            }
+        };
+        let began = Instant::now();
+        tokio::select! {
+            () = quiet(&journal) => {}
+            () = storm => {}
+            _ = timeout(LONGEST_WAIT_FOR_QUIET * 2, std::future::pending::<()>()) => {}
+        }
+        assert_eq!(began.elapsed(), LONGEST_WAIT_FOR_QUIET);
     }
 }
