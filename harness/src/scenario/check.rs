@@ -13,7 +13,7 @@ use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
 use super::step::{Hear, Step, Subject};
 use super::templates::{JID, names_in, shift_of_now};
-use super::{ScenarioFile, cast, chat, rehearsal, within_root};
+use super::{ScenarioFile, background, cast, chat, rehearsal, within_root};
 
 pub(super) fn check(
     document: &Document,
@@ -63,6 +63,9 @@ pub(super) fn check(
     for step in all_steps(file) {
         known.check_step(step, sure("chats"), sure("script") && sure("scripts"));
     }
+    if sure("steps") && sure("finally") {
+        background::check(file, known.mistakes);
+    }
     for part in ["config", "files"] {
         if let Some(node) = document.root().get(part).filter(|_| sure(part)) {
             check_variables(node, known.mistakes);
@@ -103,7 +106,9 @@ fn first_key(root: &Node) -> Span {
 
 fn expects(step: &Step) -> bool {
     match step {
-        Step::Hear(_) | Step::Expect(_) | Step::Never(_) | Step::Run(_) | Step::Ended(_) => true,
+        Step::Hear(_) | Step::Expect(_) | Step::Never(_) | Step::Ended(_) => true,
+        // What became of one in the background is told with `ended`.
+        Step::Run(run) => !run.background,
         Step::Snapshot(subjects) => !subjects.is_empty(),
         Step::Ask(ask) => ask.answer.is_some() || ask.status.is_some(),
         Step::Start(start) => start.exit.is_some(),

@@ -2,6 +2,7 @@
 //!
 //! Read and checked here, played elsewhere: whatever [`load`] returns can be played.
 
+mod background;
 mod cast;
 mod chat;
 mod check;
