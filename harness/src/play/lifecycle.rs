@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::commands::expect_exit;
 use super::{PATIENCE, Play};
 use crate::failure::{Failure, Trouble};
-use crate::scenario::{Chat, How, Lapse, Matcher, Start, Stop};
+use crate::scenario::{Chat, How, Lapse, Matcher, Moment, Restart, Start, Stop, StoreState};
 use crate::stage::{Connecting, Ended, Started};
 
 const START: Duration = Duration::from_secs(10);
@@ -121,7 +121,7 @@ impl Play<'_> {
         self.floor = self.stage.journal().last();
         let patience = stop.within.map_or(STOP, Lapse::length);
         let span = stop.exit.as_ref().map(|exit| exit.span);
-        let ended = self.end(stop.how, patience).await?;
+        let ended = self.end((stop.how, stop.at), patience).await?;
         let expected = match (&stop.exit, stop.how) {
             (Some(exit), _) => Ended::Code(exit.value),
             (None, How::Term | How::Itself) => Ended::Code(0),
@@ -135,20 +135,29 @@ impl Play<'_> {
         Err(span.map_or(failure.clone(), |span| failure.at(span)).into())
     }
 
-    pub(super) async fn restart(&mut self, how: How, span: Span) -> Result<(), Trouble> {
+    pub(super) async fn restart(&mut self, again: &Restart, span: Span) -> Result<(), Trouble> {
         let stop = Stop {
-            how,
+            how: again.how,
+            at: again.at,
             ..Stop::default()
         };
         self.stop(&stop).await?;
         self.start(&Start::default(), span).await
     }
 
-    async fn end(&mut self, how: How, patience: Duration) -> Result<Ended, Trouble> {
+    pub(super) fn store(&mut self, state: StoreState) -> Result<(), Trouble> {
+        match state {
+            StoreState::Locked => Ok(self.stage.lock_store()?),
+            StoreState::Free if self.stage.free_store() => Ok(()),
+            StoreState::Free => Err(Failure::new("the store was not locked").into()),
+        }
+    }
+
+    async fn end(&mut self, stopping: (How, Moment), patience: Duration) -> Result<Ended, Trouble> {
         if self.stage.api().is_none() {
             return Err(Failure::new("nanokimi is not running, so it cannot be stopped").into());
         }
-        let ended = self.stage.stop(how, patience).await?;
+        let ended = self.stage.stop(stopping, patience).await?;
         ended.ok_or_else(|| {
             let lapse = Lapse::new(patience);
             Failure::new(format!("nanokimi had not ended after {lapse}")).into()

@@ -173,6 +173,7 @@ impl<'a> Play<'a> {
                 | Step::Never(_)
                 | Step::Clock(_)
                 | Step::Release(_)
+                | Step::Store(_)
                 | Step::Settle(_)
                 | Step::Snapshot(_)
                 | Step::Run(_) => None,
@@ -196,13 +197,14 @@ impl<'a> Play<'a> {
             Step::Clock(to) => self.clock(to).await,
             Step::Start(start) => self.start(start, step.span).await,
             Step::Stop(stop) => self.stop(stop).await,
-            Step::Restart(restart) => self.restart(restart.how, step.span).await,
+            Step::Restart(restart) => self.restart(restart, step.span).await,
             Step::Release(gate) => {
                 let released = self.stage.mock().llm().release(gate);
                 released
                     .map(drop)
                     .map_err(|error| Failure::new(error.to_string()).at(gate.span).into())
             }
+            Step::Store(state) => self.store(*state),
             Step::Settle(_) => self.settle().await.map(drop),
             Step::Snapshot(subjects) => self.snapshot(subjects),
             Step::Run(run) => self.run(run).await,

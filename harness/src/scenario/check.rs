@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::known_names::{EVENTS, TABLES};
 use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
-use super::step::{Hear, Step, Subject};
+use super::step::{Hear, How, Moment, Restart, Step, Stop, Subject};
 use super::templates::{JID, names_in, shift_of_now};
 use super::{ScenarioFile, background, cast, chat, rehearsal, within_root};
 
@@ -120,6 +120,7 @@ fn expects(step: &Step) -> bool {
         | Step::Clock(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Store(_)
         | Step::Settle(_) => false,
     }
 }
@@ -185,6 +186,12 @@ impl Known<'_> {
                     }
                 }
             }
+            Step::Stop(Stop { how, at, .. }) | Step::Restart(Restart { how, at }) => {
+                if (*how, *at) == (How::Itself, Moment::Once) {
+                    let help = "leave it out; nanokimi itself says when";
+                    self.means_nothing("at", "`how: itself`", step.span, help);
+                }
+            }
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
                     .help("give one of: message, task, raw, symlink, fifo, size");
@@ -198,9 +205,8 @@ impl Known<'_> {
             | Step::Ipc(_)
             | Step::Clock(_)
             | Step::Start(_)
-            | Step::Stop(_)
-            | Step::Restart(_)
             | Step::Release(_)
+            | Step::Store(_)
             | Step::Settle(_)
             | Step::Run(_)
             | Step::Ended(_) => {}
@@ -230,6 +236,10 @@ impl Known<'_> {
         if let Some(count) = &hear.count {
             let help = "leave it out; to hear it no more often, write `hear` with a `count`";
             self.means_nothing("count", "what is never heard", count.span, help);
+        }
+        if let Some(name) = &hear.called {
+            let help = "leave it out; what is not heard has no name";
+            self.means_nothing("as", "what is never heard", name.span, help);
         }
         if hear.within.is_some() {
             let help = "leave it out; `for` says how long";
@@ -317,6 +327,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Store(_)
         | Step::Settle(_)
         | Step::Snapshot(_)
         | Step::Run(_) => None,

@@ -38,7 +38,8 @@ pub(crate) use phone::Burst;
 pub use schema::schema;
 pub(crate) use sought::{Expect, Never, Sought, StateName};
 pub(crate) use step::{
-    Ask, ClockMove, CommandEnd, Drop, DropContent, Hear, How, Run, Start, Step, Stop, Subject,
+    Ask, ClockMove, CommandEnd, Drop, DropContent, Hear, How, Moment, Restart, Run, Start, Step,
+    Stop, StoreState, Subject,
 };
 pub(crate) use templates::{Names, UnknownName};
 

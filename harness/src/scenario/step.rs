@@ -46,6 +46,8 @@ pub(crate) enum Step {
     Restart(Restart),
     /// A turn that is held at this gate is answered.
     Release(At<String>),
+    /// Somebody locks nanokimi's store, or frees it: what nanokimi wants to keep waits, for 5 s.
+    Store(StoreState),
     /// All that is under way comes to its end.
     Settle(Settle),
     /// What came out is compared with the snapshot beside the scenario.
@@ -193,10 +195,20 @@ pub(crate) struct Start {
 #[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Stop {
     pub(crate) how: How,
+    pub(crate) at: Moment,
     /// The exit code; 0 after `term` if it is not given.
     pub(crate) exit: Option<At<i32>>,
     /// The longest wait, in real time; 15 s if it is not given.
     pub(crate) within: Option<Lapse>,
+}
+
+/// What somebody else does with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoreState {
+    /// nanokimi can read it, but not write.
+    Locked,
+    Free,
 }
 
 /// How nanokimi is stopped before it is started again.
@@ -205,6 +217,7 @@ pub(crate) struct Stop {
 #[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Restart {
     pub(crate) how: How,
+    pub(crate) at: Moment,
 }
 
 /// What ends nanokimi.
@@ -218,6 +231,17 @@ pub(crate) enum How {
     Kill,
     /// No signal: it has reasons of its own.
     Itself,
+}
+
+/// When nanokimi is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Moment {
+    /// When all that is on its way has been told, so that it is the same point in each run.
+    #[default]
+    Quiet,
+    /// At once, in the middle of whatever it does.
+    Once,
 }
 
 /// Nothing to say.

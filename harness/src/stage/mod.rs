@@ -12,6 +12,7 @@ mod folder;
 mod guard;
 mod http;
 mod leaks;
+mod lock;
 mod output;
 mod paired;
 mod process;
@@ -32,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::chain::chain;
-use crate::scenario::{Chat, How, Scenario};
+use crate::scenario::{Chat, How, Moment, Scenario};
 
 pub use binaries::{Binaries, BinariesError};
 pub use guard::{GUARD, become_guarded};
@@ -49,6 +50,7 @@ pub(crate) use wire::Connecting;
 use background::printed;
 use events::Events;
 use folder::{Folder, MODEL_KEY};
+use lock::StoreLock;
 use process::{Process, Surroundings};
 use ready::Notifications;
 use wire::Cast;
@@ -102,6 +104,8 @@ pub(crate) struct Stage {
     running: Option<Running>,
     /// A command that runs while the story goes on.
     background: Option<Process>,
+    /// Keeps nanokimi from writing to its store.
+    lock: Option<StoreLock>,
     /// Whom the story knows on WhatsApp, if it has to do with it.
     cast: Option<Cast>,
     /// Whether it is linked with the build of nanokimi that is made for that.
@@ -163,6 +167,7 @@ impl Stage {
             mock,
             running: None,
             background: None,
+            lock: None,
             cast,
             pairs: scenario.needs_pairing(),
             secrets: vec![MODEL_KEY.to_owned()],
@@ -279,18 +284,19 @@ impl Stage {
     /// Ends nanokimi, or waits for its own end. `None` if it was still alive after `patience`.
     pub(crate) async fn stop(
         &mut self,
-        how: How,
+        (how, at): (How, Moment),
         patience: Duration,
     ) -> Result<Option<Ended>, StageError> {
         let Some(mut running) = self.running.take() else {
             return Ok(None);
         };
-        if how == How::Kill {
+        let waits = at == Moment::Quiet;
+        if how == How::Kill && waits {
             // What has been told by now is heard first, so that a kill comes at the same point
             // in each run. After a SIGTERM nanokimi tells all before it ends.
             running.events.quiet().await;
         }
-        if how != How::Itself && self.cast.is_some() {
+        if how != How::Itself && waits && self.cast.is_some() {
             // The same for what is on its way between nanokimi and phones.
             wire::quiet(self.mock.journal()).await;
         }
@@ -403,7 +409,8 @@ impl Stage {
     pub(crate) async fn close(&mut self) -> Result<Closed, StageError> {
         const GRACE: Duration = Duration::from_secs(15);
         const LAST_AGENT: Duration = Duration::from_secs(5);
-        let ended = self.stop(How::Term, GRACE).await;
+        self.lock = None;
+        let ended = self.stop((How::Term, Moment::Quiet), GRACE).await;
         drop(self.background.take());
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.root(), LAST_AGENT).await;
