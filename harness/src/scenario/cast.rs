@@ -6,6 +6,7 @@
 use mock_server::yaml::{At, Content, Document, Mistake, Node, one_of};
 
 use super::ScenarioFile;
+use super::sought::{Never, Sought};
 use super::step::{Hear, Step};
 
 /// Whose phone nanokimi is linked with.
@@ -22,7 +23,11 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             Step::Say(_) | Step::Burst(_) | Step::Phone(_) => {
                 cast.names_in(written, "", mistakes);
             }
-            Step::Hear(hear) => cast.hear(hear, mistakes),
+            Step::Hear(hear)
+            | Step::Never(Never {
+                sought: Sought::Heard(hear),
+                ..
+            }) => cast.hear(hear, mistakes),
             Step::Ask(ask) => cast.asked(&ask.chat, mistakes),
             Step::Ipc(_)
             | Step::Expect(_)
@@ -32,6 +37,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             | Step::Stop(_)
             | Step::Restart(_)
             | Step::Release(_)
+            | Step::Store(_)
             | Step::Settle(_)
             | Step::Snapshot(_)
             | Step::Run(_)
