@@ -1,5 +1,6 @@
 //! Where the programs under test are: given, or built once with cargo.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,9 @@ pub struct Binaries {
 
 /// The feature of that build.
 const PAIRING_FEATURE: &str = "danger-pair-with-unverified-loopback-server";
+
+/// What cargo puts into each of its target folders.
+const CARGOS: &str = "CACHEDIR.TAG";
 
 /// The programs under test cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +62,12 @@ impl Binaries {
         Ok(self)
     }
 
-    /// Beside the folder of the usual build: `target/pairing` for `target/debug/nanokimi`.
+    /// Beside the folder of the usual build: `target/pairing` for `target/debug/nanokimi`, if it
+    /// is a folder of cargo's, and not e.g. `/usr/local` for `/usr/local/bin/nanokimi`.
     fn pairing_folder(&self, workspace: &Path) -> PathBuf {
-        let target = self.nanokimi.ancestors().nth(2);
         let usual = workspace.join("target");
+        let target = self.nanokimi.ancestors().nth(2);
+        let target = target.filter(|target| target.join(CARGOS).is_file());
         target
             .map_or(usual.as_path(), |target| target)
             .join("pairing")
@@ -93,6 +99,12 @@ fn found(path: &Path) -> Result<PathBuf, BinariesError> {
 }
 
 fn build_pairing(workspace: &Path, folder: &Path) -> Result<PathBuf, BinariesError> {
+    if !folder.exists() {
+        // Otherwise it would be silent for minutes.
+        let why = "building nanokimi once more, for the scenarios that link a device; this happens \
+                   once and takes some minutes";
+        let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "{why}");
+    }
     let folder = folder.display().to_string();
     let args = [
         "-p",
@@ -147,6 +159,23 @@ fn built(messages: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_in_a_folder_of_cargo_is_built_beside() {
+        let workspace = Path::new("/w");
+        let folder = tempfile::tempdir().unwrap();
+        let binaries = Binaries {
+            nanokimi: folder.path().join("bin/nanokimi"),
+            agent_runner: PathBuf::new(),
+            pairing: None,
+        };
+        let usual = Path::new("/w/target/pairing");
+        assert_eq!(binaries.pairing_folder(workspace), usual);
+
+        fs_err::write(folder.path().join(CARGOS), "").unwrap();
+        let beside = folder.path().join("pairing");
+        assert_eq!(binaries.pairing_folder(workspace), beside);
+    }
 
     #[test]
     fn executables_are_read_from_the_messages_of_cargo() {
