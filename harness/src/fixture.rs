@@ -6,14 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use mock_server::Unexpected;
 use mock_server::whatsapp::LinkedAccount;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::chain;
 use crate::failure::Trouble;
+use crate::judge;
 use crate::play::{Play, Snapshots};
 use crate::scenario::{Scenario, parse};
-use crate::stage::{ACCOUNT, DEVICE_STORE, Means, PAIRED, Stage, StageError};
+use crate::stage::{ACCOUNT, Closed, DEVICE_STORE, Means, PAIRED, Stage, StageError};
 
 /// How a device is linked, told as a story.
 const LINKED: &str = r#"
@@ -99,12 +101,28 @@ async fn link(
     let found = accounts.len();
     let account = accounts.pop().filter(|_| found == 1);
     let account = account.ok_or(FixtureError::Accounts(found))?;
+    let closed = play.stage.close().await.map_err(broke)?;
+    let unexpected = play.stage.mock().unexpected();
+    if let Some(amiss) = amiss(&closed, &unexpected) {
+        return Err(FixtureError::Linking(amiss));
+    }
     let store = play.stage.root().join(DEVICE_STORE);
     let folder = means.fixtures.join(PAIRED);
     write(&folder, &store, &account, crates)?;
-    play.stage.close().await.map_err(broke)?;
     play.stage.strike(false).await.map_err(broke)?;
     Ok(folder)
+}
+
+/// What went wrong although the device is linked: nothing is made of such a link.
+fn amiss(closed: &Closed, unexpected: &[Unexpected]) -> Option<String> {
+    let surprise = unexpected
+        .first()
+        .map(|first| judge::unexpected(first).headline);
+    let leak = || {
+        let leak = closed.leaks.first()?;
+        Some(format!("a process outlived nanokimi: {}", leak.command))
+    };
+    surprise.or_else(leak)
 }
 
 fn in_words(trouble: &Trouble) -> String {
@@ -124,12 +142,16 @@ fn write(
     if let Some(above) = kept.parent() {
         fs::create_dir_all(above)?;
     }
-    if kept.exists() {
-        fs::remove_file(&kept)?;
+    // The old one stays until the new one is whole.
+    let made = kept.with_extension("new");
+    if made.exists() {
+        fs::remove_file(&made)?;
     }
     // One file without a log beside it, and without what was deleted.
     let source = rusqlite::Connection::open(store)?;
-    source.execute("VACUUM INTO ?1", [kept.display().to_string()])?;
+    source.execute("VACUUM INTO ?1", [made.display().to_string()])?;
+    forget_when(&made)?;
+    fs::rename(&made, &kept)?;
     let manifest = Manifest {
         crates: crates.to_vec(),
         schema: schema(&kept)?,
@@ -139,6 +161,14 @@ fn write(
     fs::write(folder.join(ACCOUNT), line(account))?;
     let manifest = serde_json::to_string_pretty(&manifest)?;
     fs::write(folder.join(MANIFEST), line(manifest))?;
+    Ok(())
+}
+
+/// The library exchanges a signed key every week, by the clock on the wall: a fixture that knows
+/// how old it is behaves otherwise when it is older. At 0 the week begins anew with each use.
+fn forget_when(store: &Path) -> Result<(), FixtureError> {
+    let store = rusqlite::Connection::open(store)?;
+    store.execute("UPDATE device SET last_signed_pre_key_rotation_ms = 0", [])?;
     Ok(())
 }
 
@@ -187,4 +217,20 @@ fn locked(lock: &Path) -> Result<Vec<(String, String)>, FixtureError> {
         Ok((name.to_owned(), version.to_owned()))
     });
     named.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixture_does_not_know_how_old_it_is() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let store = package.join("../fixtures").join(PAIRED).join(DEVICE_STORE);
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let store = rusqlite::Connection::open_with_flags(store, flags).unwrap();
+        let query = "SELECT last_signed_pre_key_rotation_ms FROM device";
+        let rotated: i64 = store.query_row(query, [], |row| row.get(0)).unwrap();
+        assert_eq!(rotated, 0, "it would exchange keys once it is a week old");
+    }
 }
