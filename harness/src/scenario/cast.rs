@@ -10,7 +10,7 @@ use super::sought::{Never, Sought};
 use super::step::{Hear, Step};
 
 /// Whose phone nanokimi is linked with.
-const OWNER: &str = "owner";
+pub(crate) const OWNER: &str = "owner";
 
 /// Adds each name that nothing stands behind.
 pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {

@@ -31,6 +31,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use cast::OWNER;
 pub(crate) use chat::Chat;
 pub(crate) use duration::Lapse;
 pub(crate) use matcher::{Kind, Matcher, Pattern, Test};
@@ -252,8 +253,21 @@ impl Scenario {
     #[must_use]
     pub(crate) fn linking(&self) -> Option<Linking> {
         let mut chats = self.file.chats.values().flatten();
-        let speaks = || chats.any(Chat::is_on_whatsapp).then(Linking::default);
-        self.file.whatsapp.or_else(speaks)
+        let mut steps = self.file.steps.iter().chain(&self.file.finally);
+        // A step may also be what makes the first chat.
+        let mut speaks =
+            || chats.any(Chat::is_on_whatsapp) || steps.any(|step| step.needs_phones());
+        self.file
+            .whatsapp
+            .or_else(|| speaks().then(Linking::default))
+    }
+
+    /// A path that is written as seen from the scenario's file.
+    #[must_use]
+    pub(crate) fn beside(&self, path: &Path) -> PathBuf {
+        self.path
+            .parent()
+            .map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
 
     #[must_use]

@@ -58,6 +58,44 @@ pub(crate) enum Step {
     Ended(CommandEnd),
 }
 
+impl Step {
+    /// Whether it is done on somebody's phone, or befalls the network that phones use.
+    #[must_use]
+    pub(crate) fn needs_phones(&self) -> bool {
+        matches!(self, Self::Say(_) | Self::Burst(_) | Self::Phone(_))
+    }
+
+    /// What a person writes in it.
+    #[must_use]
+    pub(crate) fn saying(&self) -> Option<&Saying> {
+        if let Self::Phone(control) = self
+            && let Control::Say(saying) = &**control
+        {
+            return Some(saying);
+        }
+        match self {
+            Self::Say(saying) => Some(saying),
+            Self::Burst(burst) => Some(&burst.say),
+            Self::Phone(_)
+            | Self::Ask(_)
+            | Self::Hear(_)
+            | Self::Ipc(_)
+            | Self::Expect(_)
+            | Self::Never(_)
+            | Self::Clock(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Release(_)
+            | Self::Store(_)
+            | Self::Settle(_)
+            | Self::Snapshot(_)
+            | Self::Run(_)
+            | Self::Ended(_) => None,
+        }
+    }
+}
+
 /// `- settle` is `- settle:` with nothing behind it.
 fn or_a_bare_word(schema: &mut Schema) {
     let words = serde_json::json!({ "enum": ["start", "stop", "restart", "settle", "ended"] });

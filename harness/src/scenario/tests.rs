@@ -32,6 +32,17 @@ fn a_scenario_is_read_and_named_after_its_file() {
 }
 
 #[test]
+fn a_step_with_a_phone_needs_whatsapp() {
+    let group = "  - phone: { create_group: { name: club, id: '120363', members: [ada] } }\n";
+    let linking = |text: &str| {
+        let scenarios = parse(Path::new("scenarios/s.yaml"), text).unwrap();
+        scenarios[0].linking().is_some()
+    };
+    assert!(!linking(FINE));
+    assert!(linking(&format!("{FINE}{group}")));
+}
+
+#[test]
 fn a_scenario_must_expect_something_and_tell_its_story() {
     check(
         "story: ''\nsteps:\n  - ask: { chat: main, text: hi }\n  - settle\n",
@@ -92,13 +103,14 @@ fn turns_and_lanes_that_do_not_fit_together_are_told_with_their_place() {
 #[test]
 fn no_path_leaves_the_root_folder() {
     check(
-        "story: x\nchats: { a: { folder: ../a } }\nsteps:\n  - ipc: { group: ../.., raw: x }\n  - ipc: { group: main, name: /x.json, raw: x }\n  - expect: { files.../x: {} }\n  - snapshot: [files./etc/passwd]\n",
+        "story: x\nchats: { a: { folder: ../a }, ada: { direct: ada } }\nsteps:\n  - ipc: { group: ../.., raw: x }\n  - ipc: { group: main, name: /x.json, raw: x }\n  - expect: { files.../x: {} }\n  - snapshot: [files./etc/passwd]\n  - say: { chat: ada, from: ada, media: { kind: image, path: ../../x.png } }\n",
         &[
             "2:13 `../a` does not lie below the root folder | write a relative path",
             "4:5 `../..` does not lie below the root folder | write a relative path",
             "5:5 `/x.json` does not lie below the root folder | write a relative path",
             "6:27 `../x` does not lie below the root folder | write a relative path",
             "7:16 `/etc/passwd` does not lie below the root folder | write a relative path",
+            "8:5 `../../x.png` does not lie below the folder of the scenario | write a path from there",
         ],
     );
 }

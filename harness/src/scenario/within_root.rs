@@ -2,6 +2,8 @@
 //!
 //! Looks at the text alone; what a link points at is nanokimi's own affair.
 
+use std::path::{Component, Path};
+
 use mock_server::yaml::{At, Document, Mistake, Node, Span};
 
 use super::ScenarioFile;
@@ -10,7 +12,7 @@ use super::step::{Step, Subject};
 
 /// Adds a mistake for each path that leads elsewhere.
 pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
-    let mut must_stay = |path: &str, span: Span| {
+    let must_stay = |path: &str, span: Span, mistakes: &mut Vec<Mistake>| {
         let leaves = path.starts_with('/') || path.split('/').any(|part| part == "..");
         if leaves || path.is_empty() {
             let message = format!("`{path}` does not lie below the root folder");
@@ -18,7 +20,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
         }
     };
     for (path, content) in &file.files {
-        must_stay(path, content.span);
+        must_stay(path, content.span, mistakes);
     }
     for (name, chat) in &file.chats {
         if let Some(folder) = chat.as_ref().and_then(|chat| chat.folder.as_deref()) {
@@ -27,13 +29,28 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
                 .get("chats")
                 .and_then(|chats| chats.get(name));
             let span = written.map_or_else(|| document.root().span(), Node::span);
-            must_stay(folder, span);
+            must_stay(folder, span, mistakes);
         }
     }
     for step in file.steps.iter().chain(&file.finally) {
         for (path, span) in paths_in(step) {
-            must_stay(path, span);
+            must_stay(path, span, mistakes);
         }
+        let attached = step.saying().and_then(|saying| saying.media.as_ref());
+        if let Some(path) = attached.and_then(|media| media.path.as_deref()) {
+            check_attached(path, step.span, mistakes);
+        }
+    }
+}
+
+/// What people send lies beside the scenario, so that it is the same file wherever the harness is
+/// started.
+fn check_attached(path: &Path, span: Span, mistakes: &mut Vec<Mistake>) {
+    let stays = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !path.components().all(stays) {
+        let path = path.display();
+        let message = format!("`{path}` does not lie below the folder of the scenario");
+        mistakes.push(Mistake::new(span, message).help("write a path from there"));
     }
 }
 

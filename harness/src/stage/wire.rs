@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::folder::Folder;
 use super::process::Ended;
 use super::{Stage, StageError, paired};
-use crate::scenario::{Chat, Linking};
+use crate::scenario::{Chat, Linking, OWNER};
 
 /// How long stanzas may be on their way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -97,6 +97,8 @@ pub(super) async fn cast(
 ) -> Result<Cast, StageError> {
     let mut cast = Cast::default();
     cast.over_http.insert("main".to_owned());
+    let owner = whatsapp.jid_of(OWNER).map(|jid| (OWNER.to_owned(), jid));
+    cast.people.extend(owner);
     for (name, chat) in chats {
         let chat = chat.clone().unwrap_or_default();
         let Some(jid) = stage(whatsapp, name, &chat).await else {
