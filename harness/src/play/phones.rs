@@ -1,5 +1,6 @@
 //! The steps `say`, `burst` and `phone`: people on WhatsApp, and what befalls the network.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mock_server::Entry;
@@ -16,12 +17,64 @@ use crate::scenario::{Burst, Lapse, Names};
 /// How long nanokimi may take to tell that it has a message.
 const TAKEN_IN: Duration = Duration::from_secs(10);
 
-/// What keeps messages from nanokimi while it is online, as far as the steps have said.
-#[derive(Clone, Copy, Debug, Default)]
+/// What keeps messages from nanokimi while it is online, or its receipts from the server, as far
+/// as the steps have said.
+#[derive(Debug, Default)]
 pub(super) struct HeldBack {
-    messages: bool,
+    /// Messages, or the receipts that tell that nanokimi has them.
+    traffic: BTreeSet<Traffic>,
     /// The last entry before the connection went silent; a newer connection is a good one.
     silent_since: Option<u64>,
+}
+
+impl HeldBack {
+    /// `last` is the last entry before the control.
+    fn note(&mut self, control: &Control, last: u64) {
+        match control {
+            Control::Hold {
+                what: what @ (Traffic::Messages | Traffic::Deliveries),
+            } => drop(self.traffic.insert(*what)),
+            Control::LetGo { what } => drop(self.traffic.remove(what)),
+            // After noise, a connection may decrypt nothing any more.
+            Control::HalfOpen {} | Control::Garbage {} => self.silent_since = Some(last),
+            Control::Hold {
+                what: Traffic::Receipts | Traffic::Acks,
+            }
+            // Whoever is not connected is not online, which is asked of the mock.
+            | Control::Drop {}
+            | Control::StreamError { .. }
+            | Control::Offline {}
+            | Control::Back {}
+            | Control::Refuse(_)
+            | Control::Passkey {}
+            | Control::Unlink {}
+            | Control::Replace {}
+            // Late is not never.
+            | Control::Delay { .. }
+            | Control::PauseAcks {}
+            | Control::ResumeAcks {}
+            // What people do silences nobody.
+            | Control::Say(_)
+            | Control::Edit(_)
+            | Control::Revoke(_)
+            | Control::React(_)
+            | Control::Typing(_)
+            | Control::Read(_)
+            | Control::Presence(_)
+            | Control::Redeliver { .. }
+            | Control::LoseKeys { .. }
+            | Control::CreateGroup(_)
+            | Control::Add(_)
+            | Control::Remove(_)
+            | Control::Promote(_)
+            | Control::Demote(_)
+            | Control::Rename { .. }
+            | Control::ScanQr { .. }
+            | Control::EnterCode { .. }
+            | Control::LowPrekeys { .. }
+            | Control::Mutate(_) => {}
+        }
+    }
 }
 
 impl Play<'_> {
@@ -53,15 +106,7 @@ impl Play<'_> {
     }
 
     pub(super) async fn phone(&mut self, control: &Control) -> Result<(), Trouble> {
-        let of_messages = |what: &Traffic| *what == Traffic::Messages;
-        if let Control::Hold { what } = control {
-            self.held_back.messages |= of_messages(what);
-        } else if let Control::LetGo { what } = control {
-            self.held_back.messages &= !of_messages(what);
-        } else if let Control::HalfOpen {} | Control::Garbage {} = control {
-            // After noise, a connection may decrypt nothing any more.
-            self.held_back.silent_since = Some(self.stage.journal().last());
-        }
+        self.held_back.note(control, self.stage.journal().last());
         let names = self.names();
         self.obey(control, &names).await.map(drop)
     }
@@ -90,7 +135,14 @@ impl Play<'_> {
         let written = serde_json::to_value(control).map_err(unfit)?;
         let mut filled = names.fill_value(&written)?;
         self.put_ids(&mut filled);
-        Ok(serde_json::from_value(filled).map_err(unfit)?)
+        let mut control = serde_json::from_value(filled).map_err(unfit)?;
+        if let Control::Say(saying) = &mut control
+            && let Some(media) = &mut saying.media
+            && let Some(path) = &mut media.path
+        {
+            *path = self.scenario.beside(path);
+        }
+        Ok(control)
     }
 
     /// The mock knows what people's messages are called; what the assistant's are, we do.
@@ -107,9 +159,9 @@ impl Play<'_> {
         }
     }
 
-    /// Whether a message that is written now comes to nanokimi now.
+    /// Whether a message that is written now comes to nanokimi now, and its receipt comes back.
     async fn is_within_reach(&self) -> bool {
-        if self.stage.api().is_none() || self.held_back.messages {
+        if self.stage.api().is_none() || !self.held_back.traffic.is_empty() {
             return false;
         }
         let journal = self.stage.journal();

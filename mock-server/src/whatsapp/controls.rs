@@ -92,7 +92,7 @@ pub enum Control {
     /// The server no longer acknowledges what nanokimi sends, until `resume_acks`.
     PauseAcks {},
     ResumeAcks {},
-    /// Something no longer reaches nanokimi, until `let_go`.
+    /// Something no longer arrives, until `let_go`.
     Hold {
         what: Traffic,
     },
@@ -358,7 +358,7 @@ pub enum Reason {
     Unavailable,
 }
 
-/// What can be held back on its way to nanokimi.
+/// What can be held back on its way to nanokimi, or from it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -370,6 +370,9 @@ pub enum Traffic {
     Receipts,
     /// The server's acknowledgements of what nanokimi sent.
     Acks,
+    /// nanokimi's receipts for what people wrote, the other way: they are lost, and what was
+    /// written comes again with the next connection.
+    Deliveries,
 }
 
 /// A change of the state that the owner's devices share.

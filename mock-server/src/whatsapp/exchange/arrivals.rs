@@ -6,6 +6,7 @@ use wacore_binary::Node;
 use super::Exchange;
 use super::mailbox::Class;
 use crate::whatsapp::connection::{ConnectionId, Order};
+use crate::whatsapp::controls::Traffic;
 use crate::whatsapp::group::{Asking, GroupRequest};
 use crate::whatsapp::iq::keys::{self, KeyUpload, KeyWish};
 use crate::whatsapp::iq::usync::Usync;
@@ -223,6 +224,9 @@ impl Exchange {
         let Some(class) = Class::read(&ack.class) else {
             return;
         };
+        if class == Class::Message && self.weather.holds(Traffic::Deliveries) {
+            return;
+        }
         let Some(companion) = self.companions.get_mut(&device) else {
             return;
         };
@@ -252,6 +256,10 @@ impl Exchange {
     }
 
     async fn take_receipt(&mut self, device: u16, receipt: &Receipt) {
+        let is_delivery = matches!(receipt.kind, ReceiptKind::Delivered);
+        if is_delivery && self.weather.holds(Traffic::Deliveries) {
+            return;
+        }
         if let Some(companion) = self.companions.get_mut(&device) {
             for id in &receipt.ids {
                 let participant = receipt.participant.as_ref();
@@ -289,7 +297,7 @@ impl Exchange {
 
     /// Tells a device that the server took what it sent; or not yet, while that is held back.
     pub(super) fn acknowledge(&mut self, device: u16, ack: Node) {
-        if !self.weather.holds(crate::whatsapp::controls::Traffic::Acks) {
+        if !self.weather.holds(Traffic::Acks) {
             return self.send_now(device, ack);
         }
         if let Some(companion) = self.companions.get_mut(&device) {

@@ -135,6 +135,8 @@ impl Exchange {
         self.weather.let_go(what);
         match what {
             Traffic::Acks => self.release_acks(),
+            // What was lost does not come any more.
+            Traffic::Deliveries => {}
             Traffic::Messages | Traffic::Receipts => {
                 let devices: Vec<u16> = self.companions.keys().copied().collect();
                 devices

@@ -119,13 +119,18 @@ impl Mailbox {
         found.and_then(|at| self.letters.remove(at)).is_some()
     }
 
-    /// What the device has not acknowledged, or not been handed; held letters are left out.
+    /// What the device has not acknowledged, or not been handed; what is held is left out.
     pub(super) fn outstanding<'a>(
         &'a self,
         weather: &'a Weather,
     ) -> impl Iterator<Item = &'a Letter> {
+        let lost = weather.holds(Traffic::Deliveries);
         let letters = self.letters.iter();
-        letters.filter(|letter| letter.handed || !letter.class.held(weather))
+        letters.filter(move |letter| match letter.handed {
+            // Its receipt is not to come.
+            true => !(lost && letter.class == Class::Message),
+            false => !letter.class.held(weather),
+        })
     }
 
     pub(super) fn waiting(&self, weather: &Weather) -> Waiting {
@@ -176,6 +181,19 @@ mod tests {
 
         mailbox.take_back();
         assert_eq!(ids(&mailbox.take_due(&weather)), ["a", "c"]);
+    }
+
+    #[test]
+    fn what_is_never_receipted_does_not_count_and_comes_again() {
+        let (mut mailbox, mut weather) = (Mailbox::default(), Weather::default());
+        weather.hold(Traffic::Deliveries);
+        mailbox.put(letter(Class::Message, "a"));
+        assert_eq!(mailbox.outstanding(&weather).count(), 1);
+        assert_eq!(ids(&mailbox.take_due(&weather)), ["a"]);
+        assert_eq!(mailbox.outstanding(&weather).count(), 0);
+
+        mailbox.take_back();
+        assert_eq!(ids(&mailbox.take_due(&weather)), ["a"]);
     }
 
     #[test]
