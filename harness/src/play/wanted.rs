@@ -32,7 +32,7 @@ impl Place {
         let chat = entry.text("chat");
         match self {
             Self::Http(jid) => chat == Some(jid),
-            Self::WhatsApp { name, jid } => chat == Some(jid) || chat == Some(name),
+            Self::WhatsApp { jid, .. } => chat == Some(jid),
         }
     }
 }
