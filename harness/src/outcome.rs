@@ -79,6 +79,9 @@ const END: Duration = Duration::from_secs(30);
 /// The longest the mocks may take to end.
 const STRIKE: Duration = Duration::from_secs(5);
 
+/// All that comes after the last step.
+pub(crate) const LONGEST_END: Duration = REST.saturating_add(END).saturating_add(STRIKE);
+
 /// Waits for a part of the ending, which has its deadline as every step has.
 async fn within<T>(
     limit: Duration,

@@ -4,20 +4,24 @@
 //! program once for each test.
 
 mod crowd;
+mod limits;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use harness::{
-    Binaries, GUARD, Keep, Listed, Means, Performance, Scenario, ScenarioError, Snapshots, Verdict,
-    become_guarded, chain, load, manifest_of, paired_manifest, parse, refused_in, scenarios_in,
-    told,
+    Binaries, GUARD, Keep, Listed, Means, Outcome, Performance, Scenario, ScenarioError, Snapshots,
+    Verdict, become_guarded, chain, load, manifest_of, paired_manifest, parse, refused_in,
+    scenarios_in, told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crowd::Crowd;
+use limits::Patience;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
@@ -60,11 +64,12 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     let refused = refused_in(&folder())?.into_iter().map(refusal);
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
     let twice = TWICE.iter().map(|name| twice(name));
+    let own = [fixture(), crowd(), patience()];
     Ok(scenarios
         .chain(refused)
         .chain(failures)
         .chain(twice)
-        .chain([fixture(), crowd()])
+        .chain(own)
         .collect())
 }
 
@@ -105,13 +110,29 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
         ..performance(workspace().join("target/harness"), pairs)?
     };
     let mut failed = String::new();
+    let began = Instant::now();
     for scenario in scenarios {
-        let outcome = performance.play(&scenario)?;
-        if !matches!(outcome.verdict, Verdict::Passed) {
-            failed.push_str(&told(&outcome));
+        if began.elapsed() > limits::ROWS {
+            writeln!(
+                failed,
+                "{} was not played: those before took too long",
+                scenario.name()
+            )?;
+            continue;
+        }
+        if let Err(story) = passed(performance.play(&scenario)?) {
+            failed.push_str(&story);
         }
     }
     Ok(Some(failed).filter(|failed| !failed.is_empty()))
+}
+
+/// The story, if it is one of a failure.
+fn passed(outcome: Outcome) -> Result<Outcome, String> {
+    match outcome.verdict {
+        Verdict::Passed => Ok(outcome),
+        Verdict::Failed(_) | Verdict::Broke(_) => Err(told(&outcome)),
+    }
 }
 
 /// Scenarios with much that is concurrent, and with a kill.
@@ -132,7 +153,8 @@ fn twice(name: &'static str) -> Trial {
             let performance = performance(folder.path().join(run), false)?;
             let mut journal = String::new();
             for scenario in load(&self::folder().join(format!("{name}.yaml")))? {
-                performance.play(&scenario)?;
+                // Two that fail alike prove nothing.
+                passed(performance.play(&scenario)?)?;
                 let traces = folder.path().join(run).join(scenario.name());
                 journal.push_str(&std::fs::read_to_string(traces.join("canonical.jsonl"))?);
             }
@@ -172,10 +194,7 @@ fn fixture() -> Trial {
         };
         let lock = workspace().join("Cargo.lock");
         for scenario in parse(Path::new("tests/linked.yaml"), LINKED)? {
-            let outcome = performance.play(&scenario)?;
-            if !matches!(outcome.verdict, Verdict::Passed) {
-                return Err(told(&outcome).into());
-            }
+            let outcome = passed(performance.play(&scenario)?)?;
             let root = outcome.folder().ok_or("nanokimi's folder was not kept")?;
             let now = manifest_of(root, &lock)?;
             std::fs::remove_dir_all(root.parent().unwrap_or(root))?;
@@ -190,21 +209,30 @@ fn fixture() -> Trial {
     })
 }
 
+/// nextest lets every scenario come to its own end, however bad.
+fn patience() -> Trial {
+    Trial::test("limits::nextest-waits-longer-than-the-harness", || {
+        let patience = Patience::read(&workspace())?;
+        limits::check(&patience, &scenarios_in(&folder())?)?;
+        let crowd = parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)?;
+        patience.suffices(OVER_ONE_SOCKET, limits::longest(&crowd))
+    })
+}
+
+const OVER_ONE_SOCKET: &str = "crowd::over-one-socket";
+const CROWD: Crowd = Crowd {
+    groups: 100,
+    rounds: 4,
+    messages: 5,
+};
+
 /// Over one socket nothing is lost, nothing comes twice, and each group keeps its order.
 fn crowd() -> Trial {
-    const CROWD: Crowd = Crowd {
-        groups: 10,
-        rounds: 2,
-        messages: 3,
-    };
-    Trial::test("crowd::over-one-socket", || {
+    Trial::test(OVER_ONE_SOCKET, || {
         let folder = tempfile::tempdir()?;
         let performance = performance(folder.path().to_owned(), false)?;
         for scenario in parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)? {
-            let outcome = performance.play(&scenario)?;
-            if !matches!(outcome.verdict, Verdict::Passed) {
-                return Err(told(&outcome).into());
-            }
+            passed(performance.play(&scenario)?)?;
             let traces = folder.path().join(scenario.name());
             CROWD.judge(&std::fs::read_to_string(traces.join("journal.jsonl"))?)?;
         }

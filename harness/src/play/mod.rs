@@ -298,9 +298,21 @@ impl<'a> Play<'a> {
             return Ok(moved);
         }
         let failure = Failure::new("nanokimi did not come to rest")
-            .note(format!("still busy: {}", moved.busy.join(", ")))
-            .help("a turn that is held must be released first");
-        Err(failure.into())
+            .note(format!("still busy: {}", moved.busy.join(", ")));
+        let help = moved.busy.iter().find_map(|work| way_out(work));
+        Err(match help {
+            Some(help) => failure.help(help).into(),
+            None => failure.into(),
+        })
+    }
+}
+
+/// What a scenario may have to do before this work can end; without it, nanokimi is to blame.
+fn way_out(work: &str) -> Option<&'static str> {
+    match work {
+        "agent run" => Some("a turn that is held must be released first"),
+        "outbox" => Some("what is sent must be answered: is the line cut, held or `half_open`?"),
+        _ => None,
     }
 }
 

@@ -283,6 +283,13 @@ impl Scenario {
         self.file.timeout.map_or(WHOLE, Lapse::length)
     }
 
+    /// The longest it takes with all that comes after the last step, whatever goes wrong.
+    #[must_use]
+    pub fn longest(&self) -> std::time::Duration {
+        let parts = if self.file.finally.is_empty() { 1 } else { 2 };
+        self.timeout() * parts + crate::outcome::LONGEST_END
+    }
+
     /// `bootstrap/identity-is-kept` or `ipc/matrix [paused]`.
     #[must_use]
     pub fn name(&self) -> String {

@@ -23,7 +23,7 @@ impl Crowd {
     /// The story: round after round each group writes, and the model repeats what it is told.
     pub(crate) fn story(self) -> Result<String, std::fmt::Error> {
         let mut story = String::from("story: Many groups write at once, over one socket.\n");
-        writeln!(story, "timeout: 5m\nchats:")?;
+        writeln!(story, "timeout: 150s\nchats:")?;
         for (group, id) in (0..self.groups).zip(FIRST..) {
             let chat = format!("{{ group: {id}, members: [ada], requires_trigger: false }}");
             writeln!(story, "  g{group}: {chat}")?;
@@ -42,7 +42,7 @@ impl Crowd {
         let answered = format!("{{ len: {all}, all: {{ state: answered }} }}");
         writeln!(
             story,
-            "  - expect: {{ db.messages: {answered}, within: 4m }}"
+            "  - expect: {{ db.messages: {answered}, within: 140s }}"
         )?;
         Ok(story)
     }
