@@ -46,7 +46,7 @@ impl Play<'_> {
     /// Waits for the command in the background.
     pub(super) async fn ended(&mut self, end: &CommandEnd) -> Result<(), Trouble> {
         let patience = end.within.map_or(RUN, Lapse::length);
-        let Some(printed) = self.stage.background_ended(patience).await? else {
+        let Some(printed) = self.stage.background_ended(end.stop, patience).await? else {
             let failure = Failure::new("no command runs in the background");
             return Err(failure
                 .help("start one with `run: { …, background: true }`")

@@ -3,15 +3,15 @@
 //! It acts and waits. What a value must look like is asked of `judge`; how a failure is
 //! shown is the business of `report`.
 
-mod asking;
-mod commands;
-mod counting;
-mod dropping;
 mod lifecycle;
+mod commands;
 mod phones;
-mod snapshots;
-mod waiting;
+mod asking;
+mod dropping;
 mod wanted;
+mod waiting;
+mod counting;
+mod snapshots;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -310,6 +310,8 @@ pub(crate) struct Run {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct CommandEnd {
+    /// Whether it is told to end, with SIGTERM; it ends by itself if it is not given.
+    pub(crate) stop: bool,
     /// Its exit code; 0 if it is not given.
     pub(crate) exit: Option<At<i32>>,
     pub(crate) stdout: Option<At<Matcher>>,

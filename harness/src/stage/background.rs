@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::process::Process;
 use super::{Printed, Stage, StageError};
 
@@ -32,12 +34,16 @@ impl Stage {
     /// What the command in the background has come to; `None` if there is none.
     pub(crate) async fn background_ended(
         &mut self,
+        stop: bool,
         patience: Duration,
     ) -> Result<Option<Printed>, StageError> {
-        match self.background.take() {
-            Some(process) => printed(process, patience).await.map(Some),
-            None => Ok(None),
+        let Some(process) = self.background.take() else {
+            return Ok(None);
+        };
+        if stop {
+            process.signal(Signal::TERM)?;
         }
+        printed(process, patience).await.map(Some)
     }
 }
 

@@ -2,24 +2,24 @@
 //!
 //! Knows how to start, stop, ask and read; knows nothing of steps and judges nothing.
 
-mod api;
-mod background;
 mod binaries;
-mod clock;
-mod error;
-mod events;
 mod folder;
-mod guard;
-mod http;
-mod leaks;
-mod lock;
-mod output;
 mod paired;
-mod process;
-mod ready;
-mod sse;
-mod states;
 mod wire;
+mod guard;
+mod process;
+mod output;
+mod background;
+mod ready;
+mod http;
+mod api;
+mod sse;
+mod events;
+mod clock;
+mod lock;
+mod states;
+mod leaks;
+mod error;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

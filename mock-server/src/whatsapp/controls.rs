@@ -62,7 +62,8 @@ pub enum Control {
     EnterCode {
         code: String,
     },
-    /// From now on linking asks for a passkey, which nanokimi has none of.
+    /// From now on linking asks for a passkey, which nanokimi has none of; a device that is linked
+    /// is asked at once.
     Passkey {},
     /// The owner removes nanokimi from the linked devices.
     Unlink {},

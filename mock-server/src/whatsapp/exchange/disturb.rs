@@ -8,9 +8,11 @@ use serde_json::Value;
 use wacore_binary::Node;
 
 use super::Exchange;
+use super::mailbox::Class;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::Order;
 use crate::whatsapp::controls::{Done, Refusal, Traffic};
+use crate::whatsapp::pairing::passkey_demand;
 use crate::whatsapp::stanza::{replaced, stream_error, unlinked};
 
 impl Exchange {
@@ -114,6 +116,12 @@ impl Exchange {
 
     pub(super) fn demand_passkeys(&mut self) -> Result<Done, ControlError> {
         self.weather.passkey = true;
+        let devices: Vec<u16> = self.companions.keys().copied().collect();
+        for device in devices {
+            let id = self.next_notification_id();
+            let demand = passkey_demand(&id, self.t());
+            self.post(device, Class::Notification, &id, demand);
+        }
         Ok(Done::default())
     }
 
