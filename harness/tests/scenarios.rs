@@ -20,7 +20,7 @@ use harness::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crowd::Crowd;
+use crowd::{Crowd, Memory};
 use limits::Patience;
 
 fn main() -> ExitCode {
@@ -226,13 +226,19 @@ const CROWD: Crowd = Crowd {
     messages: 5,
 };
 
-/// Over one socket nothing is lost, nothing comes twice, and each group keeps its order.
+/// Over one socket nothing is lost, nothing comes twice, each group keeps its order, and what has
+/// been answered takes no memory any more.
 fn crowd() -> Trial {
     Trial::test(OVER_ONE_SOCKET, || {
         let folder = tempfile::tempdir()?;
         let performance = performance(folder.path().to_owned(), false)?;
         for scenario in parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)? {
-            passed(performance.play(&scenario)?)?;
+            let (outcome, memory) = Memory::watched(|| performance.play(&scenario));
+            passed(outcome?)?;
+            let memory = memory.ok_or("nanokimi was not seen in /proc")?;
+            if memory.most > memory.quarter / 100 * 125 {
+                return Err(format!("its memory does not stay as it is: {memory:?}").into());
+            }
             let traces = folder.path().join(scenario.name());
             CROWD.judge(&std::fs::read_to_string(traces.join("journal.jsonl"))?)?;
         }

@@ -2,14 +2,11 @@
 //! a crowd of groups on one socket.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Memory};
 use crate::samples::Samples;
 use crate::stories::Stories;
 
@@ -42,9 +39,6 @@ const CROWD: Crowd = Crowd {
     rounds: 4,
     messages: 5,
 };
-
-/// How often the memory of nanokimi is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// From the start of the process until it is connected, and until it is ready.
 pub(crate) fn connected(stories: &Stories, times: usize) -> io::Result<(Samples, Samples)> {
@@ -83,55 +77,11 @@ pub(crate) fn replies(stories: &Stories) -> io::Result<Samples> {
 pub(crate) fn crowd(stories: &Stories) -> io::Result<(Samples, Samples)> {
     let text = CROWD.story().map_err(io::Error::other)?;
     let story = stories.add("crowd", &text)?;
-    let over = AtomicBool::new(false);
-    let (tell, looks) = mpsc::channel();
-    let journal = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                // Between two scenarios there is no nanokimi to look at.
-                let (Ok(()) | Err(_)) = tell.send(resident());
-                thread::park_timeout(LOOK);
-            }
-        });
-        let journal = stories.journal_of(&story);
-        over.store(true, Ordering::Relaxed);
-        journal
-    })?;
-    drop(tell);
-    CROWD.judge(&journal).map_err(io::Error::other)?;
-    let looks: Vec<u32> = looks.into_iter().flatten().collect();
-    let quarter = looks.get(looks.len() / 4).copied();
-    let most = looks.iter().max().copied();
-    let (Some(quarter), Some(most)) = (quarter, most) else {
-        return Err(io::Error::other("nanokimi was not seen in /proc"));
-    };
+    let (journal, memory) = Memory::watched(|| stories.journal_of(&story));
+    CROWD.judge(&journal?).map_err(io::Error::other)?;
+    let unseen = || io::Error::other("nanokimi was not seen in /proc");
+    let Memory { quarter, most } = memory.ok_or_else(unseen)?;
     Ok((Samples::memory(most), Samples::memory(quarter)))
-}
-
-/// Memory in use of our child nanokimi, in kilobytes of 1,024 bytes.
-fn resident() -> Option<u32> {
-    let ours = std::process::id().to_string();
-    let Ok(entries) = fs_err::read_dir("/proc") else {
-        return None;
-    };
-    let mut statuses = entries.map(|entry| {
-        // Processes come and go while we look.
-        let status = entry.and_then(|entry| fs_err::read_to_string(entry.path().join("status")));
-        status.unwrap_or_else(|_gone| String::new())
-    });
-    let status = statuses.find(|status| {
-        field(status, "PPid:") == Some(&ours) && field(status, "Name:") == Some("nanokimi")
-    })?;
-    match field(&status, "VmRSS:")?.parse() {
-        Ok(kilobytes) => Some(kilobytes),
-        Err(_not_a_number) => None,
-    }
-}
-
-/// The first word behind a name in `/proc/<pid>/status`.
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.split_whitespace().next())
 }
 
 /// From each entry called `from` to the next that `until` accepts.

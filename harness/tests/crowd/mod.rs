@@ -1,10 +1,14 @@
 //! A crowd: many groups that write at the same time over one socket, as a story, and what must
 //! be true of its journal. Shared by the test and the benchmark.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
+
+pub(crate) use memory::Memory;
 
 /// How many groups write, and how much.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +27,7 @@ impl Crowd {
     /// The story: round after round each group writes, and the model repeats what it is told.
     pub(crate) fn story(self) -> Result<String, std::fmt::Error> {
         let mut story = String::from("story: Many groups write at once, over one socket.\n");
-        writeln!(story, "timeout: 150s\nchats:")?;
+        writeln!(story, "timeout: 4m\nchats:")?;
         for (group, id) in (0..self.groups).zip(FIRST..) {
             let chat = format!("{{ group: {id}, members: [ada], requires_trigger: false }}");
             writeln!(story, "  g{group}: {chat}")?;
@@ -42,7 +46,7 @@ impl Crowd {
         let answered = format!("{{ len: {all}, all: {{ state: answered }} }}");
         writeln!(
             story,
-            "  - expect: {{ db.messages: {answered}, within: 140s }}"
+            "  - expect: {{ db.messages: {answered}, within: 230s }}"
         )?;
         Ok(story)
     }
