@@ -330,3 +330,16 @@ fn forgotten(turn: &UnsaidTurn) -> Option<Trouble> {
 fn in_words(lapse: Lapse) -> String {
     format!("{}ms", lapse.length().as_millis())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::way_out;
+
+    #[test]
+    fn help_is_of_what_is_at_work() {
+        let of_turns = |work| way_out(work).is_some_and(|help| help.contains("turn"));
+        assert!(of_turns("agent run"));
+        assert!(!of_turns("outbox"));
+        assert_eq!(way_out("timer"), None);
+    }
+}
