@@ -23,7 +23,7 @@ pub(super) enum SocketFault {
     Intro([u8; 4]),
     #[error("a frame would be too long: {0}")]
     TooLong(String),
-    #[error("the socket broke: {0}")]
+    #[error("the socket broke")]
     Broken(#[from] tokio_websockets::Error),
 }
 

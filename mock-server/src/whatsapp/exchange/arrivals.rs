@@ -5,6 +5,7 @@ use wacore_binary::Node;
 
 use super::Exchange;
 use super::mailbox::Class;
+use crate::text::chain;
 use crate::whatsapp::connection::{ConnectionId, Order};
 use crate::whatsapp::group::{Asking, GroupRequest};
 use crate::whatsapp::iq::keys::{self, KeyUpload, KeyWish};
@@ -56,7 +57,7 @@ impl Exchange {
 
     fn reply(&mut self, device: u16, iq: &Iq, answer: Result<Answered, PhoneError>) {
         let answered = answer.unwrap_or_else(|fault| {
-            self.unexpected(format!("{fault}: {}", xml(&iq.node)));
+            self.unexpected(format!("{}: {}", chain(&fault), xml(&iq.node)));
             Answered::of(iq.refused(500, "internal-server-error"))
         });
         self.send_now(device, answered.node);

@@ -7,6 +7,7 @@ use wacore_binary::Jid;
 use super::Exchange;
 use super::companion::Companion;
 use super::directory::Chat;
+use crate::text::chain;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::account::{LinkedAccount, PhoneSession};
 use crate::whatsapp::bytes::Base64;
@@ -94,7 +95,10 @@ impl Exchange {
             Err(fault) => Err(fault),
         };
         let sessions = sessions.unwrap_or_else(|fault| {
-            self.unexpected(format!("the owner's sessions cannot be read: {fault}"));
+            self.unexpected(format!(
+                "the owner's sessions cannot be read: {}",
+                chain(&fault)
+            ));
             Vec::new()
         });
         let companions = self.companions.values();
@@ -159,7 +163,5 @@ impl Exchange {
 
 /// A phone fails only where keys are broken.
 pub(super) fn broken(fault: &PhoneError) -> ControlError {
-    ControlError::Unfit {
-        what: fault.to_string(),
-    }
+    ControlError::Unfit { what: chain(fault) }
 }

@@ -6,6 +6,7 @@ use super::Exchange;
 use super::mailbox::Class;
 use super::speak::Spoken;
 use super::written::{Author, Writing};
+use crate::text::chain;
 use crate::whatsapp::phone::{KeyBundle, PhoneError};
 use crate::whatsapp::stanza::{Reader, Receipt, xml};
 
@@ -23,7 +24,8 @@ impl Exchange {
             ];
             self.write("whatsapp.retry", fields);
             if let Err(fault) = self.send_again(device, id, receipt).await {
-                self.unexpected(format!("message {id} cannot be sent again: {fault}"));
+                let why = chain(&fault);
+                self.unexpected(format!("message {id} cannot be sent again: {why}"));
             }
         }
     }

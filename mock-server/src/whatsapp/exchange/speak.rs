@@ -12,6 +12,7 @@ use super::directory::Chat;
 use super::mailbox::Class;
 use super::requests::broken;
 use super::written::{Author, Writing};
+use crate::text::chain;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::controls::{Addressing, Attachment, Done, Saying};
 use crate::whatsapp::media::SealedFile;
@@ -60,7 +61,7 @@ impl Exchange {
         let context = self.context(&saying, &chat, &id)?;
         let composed = compose(&saying, context);
         let composed = composed.map_err(|unfit| ControlError::Unfit {
-            what: unfit.to_string(),
+            what: chain(&unfit),
         })?;
         let t = saying
             .at
@@ -147,7 +148,7 @@ impl Exchange {
                 let block = seed.of("content").bytes();
                 block.into_iter().cycle().take(bytes).collect()
             }
-            (None, None, Some(path)) => fs::read(path).map_err(|fault| unfit(fault.to_string()))?,
+            (None, None, Some(path)) => fs::read(path).map_err(|fault| unfit(chain(&fault)))?,
             (_, _, _) => {
                 let what = "the content of a file is one of `text`, `bytes` and `path`";
                 return Err(unfit(what.to_owned()));

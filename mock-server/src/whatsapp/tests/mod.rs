@@ -326,3 +326,18 @@ async fn nobody_writes_to_a_chat_that_is_not_there_or_not_theirs() {
     );
     mock.join().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_refusal_by_a_phones_keys_says_why() {
+    let mock = mock().await;
+    let keys = Keys::made(1);
+    let mut account = keys.account(1);
+    account.signed_prekey.signature.0.fill(0);
+    mock.whatsapp().link(account).await.unwrap();
+    let fault = mock.whatsapp().control(saying("hello")).await;
+    let fault = fault.unwrap_err().to_string();
+    let (what, why) = fault.split_once(" cannot be encrypted").unwrap();
+    assert!(what.starts_with("a message for `"), "{fault}");
+    assert!(why.starts_with(": ") && why.len() > 2, "{fault}");
+    mock.join().await.unwrap();
+}
