@@ -12,7 +12,10 @@ use crate::whatsapp::phone::{Person, Undecryptable};
 impl Exchange {
     /// Once all have it.
     pub(super) fn write_heard(&mut self, delivery: &Delivery) {
-        let audience = self.audience(&delivery.chat);
+        // Who has left in between is not waited for either.
+        let present = self.audience(&delivery.chat);
+        let mut audience = self.journeys.audience(&delivery.id).to_vec();
+        audience.retain(|device| present.contains(device));
         let Some(writing) = self.writings.get_mut(&delivery.id) else {
             return;
         };

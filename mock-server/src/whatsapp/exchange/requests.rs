@@ -6,6 +6,7 @@ use wacore_binary::Jid;
 
 use super::Exchange;
 use super::companion::Companion;
+use super::devices::DeviceChange;
 use super::directory::Chat;
 use crate::text::chain;
 use crate::whatsapp::ControlError;
@@ -85,6 +86,7 @@ impl Exchange {
         }
         self.counters.next_device = self.counters.next_device.max(account.device + 1);
         self.companions.insert(account.device, companion);
+        self.tell_of_companion(account.device, DeviceChange::Added);
         Ok(())
     }
 

@@ -186,13 +186,23 @@ impl Exchange {
             self.writings.call(name, &spoken.id);
         }
         let seq = self.write_said(&spoken);
+        let outside = self.is_outside(&spoken.chat);
         self.send_to_all(&spoken, mishap)
             .await
             .map_err(|fault| broken(&fault))?;
         Ok(Done {
             message_id: Some(spoken.id),
             seq,
+            outside,
         })
+    }
+
+    /// Whether the owner is no member, so that no device of theirs gets what is said there.
+    fn is_outside(&self, chat: &Chat) -> bool {
+        let Chat::Group(jid) = chat else {
+            return false;
+        };
+        self.group(jid).is_some_and(|group| !group.has(&self.owner))
     }
 
     fn write_said(&self, spoken: &Spoken) -> u64 {
@@ -213,6 +223,9 @@ impl Exchange {
         spoken: &Spoken,
         mishap: Mishap,
     ) -> Result<(), PhoneError> {
+        if self.is_outside(&spoken.chat) {
+            return Ok(());
+        }
         let sealed = match &spoken.chat {
             Chat::Group(jid) if !spoken.peer => self.seal_for_group(spoken, jid).await?,
             Chat::Group(_) | Chat::Direct(_) => self.seal_for_each(spoken).await?,

@@ -6,6 +6,8 @@ pub(super) mod keys;
 pub(super) mod settings;
 pub(super) mod usync;
 
+use wacore_binary::Jid;
+
 use super::pairing::LinkAsk;
 use super::stanza::{Iq, Malformed, Reader};
 use app_state::CollectionAsk;
@@ -34,8 +36,8 @@ pub(super) enum Ask {
     MediaConnection,
     Group,
     Link(LinkAsk),
-    /// The device wants to be unlinked.
-    Unlink,
+    /// A device of the owner, mostly the one that asks, is to be unlinked.
+    Unlink(Jid),
     /// A person's picture; nobody has one.
     Picture,
     /// Something that is taken note of, and answered with nothing.
@@ -80,7 +82,10 @@ impl Ask {
                 let ask = LinkAsk::read(reader.child("link_code_companion_reg")?)?;
                 Ok(Some(Self::Link(ask)))
             }
-            "remove-companion-device" => Ok(Some(Self::Unlink)),
+            "remove-companion-device" => {
+                let device = reader.child("remove-companion-device")?;
+                Ok(Some(Self::Unlink(device.jid("jid")?)))
+            }
             _ => Ok(None),
         }
     }

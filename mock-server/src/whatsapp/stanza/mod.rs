@@ -11,9 +11,9 @@ use wacore_binary::{Jid, Node};
 
 pub(super) use reader::{Malformed, Reader};
 pub(super) use server::{
-    ack_message, ack_receipt, chatstate, failure, fault, group_receipt, offline_count,
-    offline_preview, prekeys_are_low, presence, receipt, replaced, retry_receipt, stream_error,
-    success, unlinked,
+    ack_message, ack_receipt, chatstate, failure, fault, group_receipt, nack_message,
+    offline_count, offline_preview, prekeys_are_low, presence, receipt, replaced, retry_receipt,
+    stream_error, success, unlinked,
 };
 pub(super) use xml::xml;
 
@@ -64,9 +64,15 @@ pub(super) struct Sent {
     /// Whom it is for alone, where it is sent again to one device in a group.
     pub(super) participant: Option<Jid>,
     pub(super) phash: Option<String>,
+    /// `text`, `media` …
+    pub(super) class: String,
+    /// What it changes of an earlier message, as a number.
+    pub(super) edit: Option<String>,
     /// To the owner's own phone, about what the devices share.
     pub(super) peer: bool,
     pub(super) letters: Vec<Sealed>,
+    /// `<device-identity>`, by which a reader who does not know the device can check whose it is.
+    pub(super) proof: Option<Node>,
 }
 
 /// One ciphertext and whom it is for.
@@ -97,12 +103,13 @@ pub(super) enum ReceiptKind {
     Other(String),
 }
 
-/// A client took what it was sent.
+/// A client took what it was sent; or did not, if there is an error.
 #[derive(Clone, Debug)]
 pub(super) struct Ack {
     pub(super) id: String,
     pub(super) class: String,
     pub(super) participant: Option<Jid>,
+    pub(super) error: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +140,7 @@ impl Stanza {
                 id: reader.text("id")?,
                 class: reader.text("class")?,
                 participant: reader.maybe_jid("participant")?,
+                error: reader.maybe("error"),
             })),
             "presence" => Ok(Self::Presence(PresenceNote {
                 kind: reader
@@ -190,8 +198,13 @@ impl Sent {
             to: reader.jid("to")?,
             participant: reader.maybe_jid("participant")?,
             phash: reader.maybe("phash"),
+            class: reader.text("type")?,
+            edit: reader.maybe("edit"),
             peer: reader.maybe("category").as_deref() == Some("peer"),
             letters,
+            proof: reader
+                .maybe_child("device-identity")
+                .map(|proof| proof.node().clone()),
         })
     }
 }

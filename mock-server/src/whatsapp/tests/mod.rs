@@ -1,13 +1,17 @@
 //! The wire as a client sees it that is driven by hand: handshakes, logins, and what is not
 //! served. What real clients make of it is tested in the package's own tests.
 
+mod companions;
 mod hand;
+mod readers;
+mod refusals;
+mod talker;
 
 use serde_json::Value;
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
 
-use super::{Control, ControlError, LinkedAccount, Reason, Refusal, Saying, Traffic};
+use super::{Control, ControlError, GroupCast, LinkedAccount, Reason, Refusal, Saying, Traffic};
 use crate::{MockOptions, MockServer};
 use hand::{Hand, Keys, PATIENCE};
 
@@ -27,6 +31,30 @@ async fn entry(mock: &MockServer, event: &str, field: &str) -> Value {
         (entry.event == event).then(|| entry.fields.get(field).cloned())
     });
     found.await.unwrap().unwrap_or(Value::Null)
+}
+
+/// How many entries of that name the journal holds by now.
+fn count(mock: &MockServer, event: &str) -> usize {
+    let entries = mock.journal().entries();
+    entries.iter().filter(|entry| entry.event == event).count()
+}
+
+/// What the mock has not understood.
+fn reports(mock: &MockServer) -> Vec<String> {
+    let unexpected = mock.unexpected().into_iter();
+    unexpected.map(|one| one.report).collect()
+}
+
+/// The group `family` of the owner, Ada and Bob.
+async fn stage_family(mock: &MockServer) -> Jid {
+    let group = GroupCast {
+        name: "family".to_owned(),
+        id: "120363000000000001".to_owned(),
+        members: vec!["ada".to_owned(), "bob".to_owned()],
+        ..GroupCast::default()
+    };
+    let jid = mock.whatsapp().stage_group(group).await.unwrap();
+    jid.parse().unwrap()
 }
 
 fn attribute(node: &Node, name: &str) -> String {
@@ -193,6 +221,15 @@ async fn the_same_device_logging_in_again_replaces_the_first() {
 fn saying(text: &str) -> Control {
     Control::Say(Saying {
         chat: "ada".to_owned(),
+        from: "ada".to_owned(),
+        text: Some(text.to_owned()),
+        ..Saying::default()
+    })
+}
+
+fn saying_in(chat: &str, text: &str) -> Control {
+    Control::Say(Saying {
+        chat: chat.to_owned(),
         from: "ada".to_owned(),
         text: Some(text.to_owned()),
         ..Saying::default()
