@@ -108,7 +108,6 @@ impl Exchange {
             Ask::Group => return Ok(Answered::of(self.answer_group(iq).await?)),
             Ask::Picture => return Ok(Answered::of(iq.refused(404, "item-not-found"))),
             Ask::Ping => return Ok(Answered::of(self.pong(iq))),
-            Ask::Deactivate | Ask::Noted => Vec::new(),
             Ask::Link(_) => {
                 self.unexpected("a device that is linked asks to be linked");
                 return Ok(Answered::of(iq.refused(400, "bad-request")));
@@ -267,15 +266,27 @@ impl Exchange {
         match &receipt.kind {
             ReceiptKind::Delivered => self.delivered(device, &receipt.ids, &chat),
             ReceiptKind::Retry => self.take_retry(device, receipt).await,
-            ReceiptKind::Other(kind) => {
-                let ids = Value::from(receipt.ids.clone());
-                let fields = [("chat", chat), ("ids", ids), ("type", kind.as_str().into())];
-                self.write("whatsapp.receipt", fields);
+            ReceiptKind::Read | ReceiptKind::PeerMessage | ReceiptKind::HistorySync => {
+                self.note_receipt(receipt, chat);
+            }
+            ReceiptKind::Unknown(_) => {
+                self.unexpected(format!(
+                    "a receipt of an unknown type: {}",
+                    xml(&receipt.node)
+                ));
+                self.note_receipt(receipt, chat);
             }
         }
         for id in &receipt.ids {
             self.acknowledge(device, ack_receipt(receipt, id));
         }
+    }
+
+    fn note_receipt(&self, receipt: &Receipt, chat: Value) {
+        let ids = Value::from(receipt.ids.clone());
+        let kind = Value::from(receipt.kind.word());
+        let fields = [("chat", chat), ("ids", ids), ("type", kind)];
+        self.write("whatsapp.receipt", fields);
     }
 
     fn delivered(&self, device: u16, ids: &[String], chat: &Value) {

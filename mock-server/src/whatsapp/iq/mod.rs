@@ -27,8 +27,6 @@ pub(super) enum Ask {
     RotateKey(super::phone::SignedKey),
     /// The device takes what waits for it.
     Activate,
-    /// It takes nothing for now.
-    Deactivate,
     LookUp(Usync),
     AppState(Vec<CollectionAsk>),
     Setting(SettingAsk),
@@ -40,8 +38,6 @@ pub(super) enum Ask {
     Unlink(Jid),
     /// A person's picture; nobody has one.
     Picture,
-    /// Something that is taken note of, and answered with nothing.
-    Noted,
 }
 
 impl Ask {
@@ -56,16 +52,17 @@ impl Ask {
         let ask = match iq.namespace.as_str() {
             "encrypt" => return keys::read(iq.set, what, reader),
             "md" => return Self::linking(what, reader),
-            "usync" => Self::LookUp(Usync::read(reader.child("usync")?)?),
+            "usync" => {
+                let usync = Usync::read(reader.child("usync")?)?;
+                return Ok(usync.map(Self::LookUp));
+            }
             "w:sync:app:state" => Self::AppState(app_state::read(reader.child("sync")?)?),
-            "w:p" | "urn:xmpp:ping" => Self::Ping,
-            "w:m" => Self::MediaConnection,
+            // whatsapp-rust pings without a word.
+            "w:p" if ["", "ping"].contains(&what) => Self::Ping,
+            "w:m" if what == "media_conn" => Self::MediaConnection,
             "w:g2" => Self::Group,
             "w:profile:picture" if !iq.set => Self::Picture,
             "passive" if what == "active" => Self::Activate,
-            "passive" if what == "passive" => Self::Deactivate,
-            // What a client measured, which dirty marks it has cleared, what it agreed to.
-            "w:stats" | "urn:xmpp:whatsapp:dirty" | "tos" => Self::Noted,
             // Baileys pings without a namespace.
             "" if what == "ping" => Self::Ping,
             namespace => {

@@ -23,6 +23,12 @@ pub(super) fn server() -> Jid {
     Jid::pn("")
 }
 
+/// What may stand in an `<ib>`.
+const NOTES: [&str; 2] = ["unified_session", "offline_batch"];
+
+/// What a client may say of its owner.
+const PRESENCES: [&str; 2] = ["available", "unavailable"];
+
 /// Anything a client sends.
 #[derive(Clone, Debug)]
 pub(super) enum Stanza {
@@ -34,7 +40,8 @@ pub(super) enum Stanza {
     Ack(Ack),
     Presence(PresenceNote),
     Chatstate(Chatstate),
-    /// `<ib>`: notes that want no answer.
+    /// `<ib>`: when its owner began to use the client, and that it takes a backlog. Neither wants
+    /// an answer.
     Note,
 }
 
@@ -99,8 +106,12 @@ pub(super) enum ReceiptKind {
     Delivered,
     /// They cannot be decrypted: send them again.
     Retry,
-    /// Any other word, e.g. `read`, `peer_msg`.
-    Other(String),
+    Read,
+    /// What one device of the owner tells another has come.
+    PeerMessage,
+    /// A part of the history has come.
+    HistorySync,
+    Unknown(String),
 }
 
 /// A client took what it was sent; or did not, if there is an error.
@@ -114,7 +125,7 @@ pub(super) struct Ack {
 
 #[derive(Clone, Debug)]
 pub(super) struct PresenceNote {
-    /// `available`, `unavailable`, `subscribe` …
+    /// `available` or `unavailable`.
     pub(super) kind: String,
     pub(super) to: Option<Jid>,
     pub(super) name: Option<String>,
@@ -142,15 +153,12 @@ impl Stanza {
                 participant: reader.maybe_jid("participant")?,
                 error: reader.maybe("error"),
             })),
-            "presence" => Ok(Self::Presence(PresenceNote {
-                kind: reader
-                    .maybe("type")
-                    .unwrap_or_else(|| "available".to_owned()),
-                to: reader.maybe_jid("to")?,
-                name: reader.maybe("name"),
-            })),
+            "presence" => Ok(Self::Presence(PresenceNote::read(reader)?)),
             "chatstate" => Ok(Self::Chatstate(Chatstate::read(reader)?)),
-            "ib" => Ok(Self::Note),
+            "ib" => match reader.all().find(|note| !NOTES.contains(&note.tag())) {
+                Some(unknown) => Err(unknown.unknown()),
+                None => Ok(Self::Note),
+            },
             _ => Err(reader.unknown()),
         }
     }
@@ -247,8 +255,38 @@ impl ReceiptKind {
         match word {
             None | Some("inactive" | "sender") => Self::Delivered,
             Some("retry") => Self::Retry,
-            Some(other) => Self::Other(other.to_owned()),
+            Some("read") => Self::Read,
+            Some("peer_msg") => Self::PeerMessage,
+            Some("hist_sync") => Self::HistorySync,
+            Some(other) => Self::Unknown(other.to_owned()),
         }
+    }
+
+    /// As the journal calls it.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry => "retry",
+            Self::Read => "read",
+            Self::PeerMessage => "peer_msg",
+            Self::HistorySync => "hist_sync",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+impl PresenceNote {
+    fn read(reader: Reader<'_>) -> Result<Self, Malformed> {
+        let kind = reader.maybe("type");
+        let kind = kind.unwrap_or_else(|| "available".to_owned());
+        if !PRESENCES.contains(&kind.as_str()) {
+            return Err(reader.wrong("type"));
+        }
+        Ok(Self {
+            kind,
+            to: reader.maybe_jid("to")?,
+            name: reader.maybe("name"),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod hand;
 mod readers;
 mod refusals;
 mod talker;
+mod unserved;
 
 use serde_json::Value;
 use wacore_binary::builder::NodeBuilder;

@@ -131,6 +131,16 @@ impl Talker {
             .await;
     }
 
+    /// Tells the owner's phone something that only the owner's devices need know.
+    pub(super) async fn tells_phone(&mut self, id: &str, message: wa::Message) {
+        let owner = Person::named(OWNER);
+        let sealed = self.seal(&owner, 0, message).await;
+        let node = sent(id, &owner.pn()).attr("category", "peer");
+        self.hand
+            .send(&node.children([sealed.node()]).build())
+            .await;
+    }
+
     /// Opens what another device of the owner sent.
     pub(super) async fn opens(&self, message: &Node, from: u16, group: Option<&Jid>) -> String {
         let sender = DeviceAddress::of(&Person::named(OWNER).pn(), from);
