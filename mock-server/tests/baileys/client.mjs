@@ -41,7 +41,7 @@ const messageCalled = id => {
 	return message;
 };
 
-const { DELIVERY_ACK: DELIVERED, READ } = proto.WebMessageInfo.Status;
+const { DELIVERY_ACK: DELIVERED, ERROR: REFUSED, READ } = proto.WebMessageInfo.Status;
 
 const contentOf = message => extractMessageContent(message) ?? {};
 
@@ -84,6 +84,11 @@ const heard = ({ key, message, messageStubType, messageStubParameters, pushName 
 /** Since when or until when something is so; null: it is not. */
 const isSet = time => (time === undefined ? undefined : time !== null);
 
+// Of somebody in a group.
+const sayReceipt = (id, { userJid, readTimestamp }) => {
+	say({ event: 'receipt', id, by: userJid, status: readTimestamp ? READ : DELIVERED });
+};
+
 const tellContacts = contacts => {
 	for (const { id, name } of contacts) {
 		say({ event: 'contact', id, name: name ?? null });
@@ -114,8 +119,11 @@ const on = {
 			seen.set(message.key.id, message);
 			say(heard(message, type === 'append'));
 			// Baileys may hold a receipt back until it can tell of both at once.
-			if (message.key.fromMe && message.status >= DELIVERED) {
+			if (message.key.fromMe && (message.status >= DELIVERED || message.status === REFUSED)) {
 				say({ event: 'receipt', id: message.key.id, by: message.key.remoteJid, status: message.status });
+			}
+			for (const receipt of message.userReceipt ?? []) {
+				sayReceipt(message.key.id, receipt);
 			}
 		}
 	},
@@ -126,15 +134,14 @@ const on = {
 				say({ event: 'edited', id: key.id, text: textOf(edited) });
 			} else if (update.message === null) {
 				say({ event: 'revoked', id: key.id });
-			} else if (update.status) {
+			} else if (Number.isInteger(update.status)) {
 				say({ event: 'receipt', id: key.id, by: key.remoteJid, status: update.status });
 			}
 		}
 	},
 	'message-receipt.update': receipts => {
 		for (const { key, receipt } of receipts) {
-			const status = receipt.readTimestamp ? READ : DELIVERED;
-			say({ event: 'receipt', id: key.id, by: receipt.userJid, status });
+			sayReceipt(key.id, receipt);
 		}
 	},
 	'messages.reaction': reactions => {
