@@ -72,7 +72,11 @@ impl Exchange {
             copies: BTreeMap::new(),
         };
         if !sent.peer {
-            let audience = self.audience(&delivery.chat);
+            let mut audience = self.audience(&delivery.chat);
+            audience.retain(|(name, number)| {
+                let person = Person::named(name);
+                *number == 0 || !self.is_untold(device, &person.pn().to_string())
+            });
             self.journeys.set_out(&sent.id, audience);
         }
         let had_all = self
@@ -167,15 +171,20 @@ impl Exchange {
         } else {
             return true;
         };
-        let untold = self.companions.get(&delivery.device).is_some_and(|client| {
-            let pn = person.pn().to_string();
-            client.mailbox.notifies_of(&chat) || client.mailbox.notifies_of(&pn)
-        });
-        if !untold {
+        let pn = person.pn().to_string();
+        let client = delivery.device;
+        if !self.is_untold(client, &chat) && !self.is_untold(client, &pn) {
             let (id, name) = (&delivery.id, person.name());
             self.unexpected(format!("message {id} is for {to} of `{name}`, {fault}"));
         }
         false
+    }
+
+    /// Whether a client has not taken yet what changed in a group, or among a person's devices:
+    /// what it sends cannot keep to that.
+    fn is_untold(&self, client: u16, whose: &str) -> bool {
+        let companion = self.companions.get(&client);
+        companion.is_some_and(|companion| companion.mailbox.notifies_of(whose))
     }
 
     /// What one linked device tells the others.

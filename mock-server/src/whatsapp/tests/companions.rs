@@ -67,6 +67,39 @@ async fn what_one_device_writes_the_other_can_read() {
 }
 
 #[tokio::test]
+async fn a_device_asks_the_one_that_wrote() {
+    let mock = mock().await;
+    let family = stage_family(&mock).await;
+    let mut first = Talker::joins(&mock, 1).await;
+    let mut second = Talker::joins(&mock, 2).await;
+    let people = [("ada", 0), ("bob", 0), ("owner", 0)];
+    first.writes_in("sealed", &family, &people, None).await;
+    second.next("message").await;
+    let retry = NodeBuilder::new("retry").attr("count", "1").build();
+    let asking = NodeBuilder::new("receipt").attr("id", "sealed");
+    let asking = asking.attr("to", family.clone()).attr("type", "retry");
+    let asking = asking.attr("participant", owner(1)).children([retry]);
+    second.hand.send(&asking.build()).await;
+
+    let asked = loop {
+        let receipt = first.next("receipt").await;
+        if attribute(&receipt, "type") == "retry" {
+            break receipt;
+        }
+    };
+    let said = ["id", "from", "participant"].map(|name| attribute(&asked, name));
+    let expected = [
+        "sealed".to_owned(),
+        family.to_string(),
+        owner(2).to_string(),
+    ];
+    assert_eq!(said, expected);
+    assert!(asked.get_optional_child("retry").is_some());
+    assert_eq!(reports(&mock), [""; 0]);
+    mock.join().await.unwrap();
+}
+
+#[tokio::test]
 async fn devices_hear_of_each_other_and_of_each_others_end() {
     let mock = mock().await;
     let mut first = Talker::joins(&mock, 1).await;

@@ -152,6 +152,32 @@ async fn who_comes_while_a_text_is_on_its_way_is_not_waited_for() {
     mock.join().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_device_that_the_client_was_not_told_of_is_not_waited_for() {
+    let mock = mock().await;
+    mock.whatsapp().stage_direct("ada", "ada").await.unwrap();
+    let mut talker = Talker::joins(&mock, 1).await;
+    let laptop = Saying {
+        device: 1,
+        chat: "ada".to_owned(),
+        from: "ada".to_owned(),
+        text: Some("from my laptop".to_owned()),
+        ..Saying::default()
+    };
+    does(&mock, Control::Say(laptop)).await;
+    let phones = [("ada", 0), ("owner", 0)];
+    talker.writes("1", &ada().pn(), &phones).await;
+    assert_eq!(entry(&mock, "whatsapp.heard", "id").await, "1");
+
+    learns(&mut talker).await;
+    talker.writes("2", &ada().pn(), &phones).await;
+    for _ in ["1", "2"] {
+        talker.next("ack").await;
+    }
+    assert_eq!(count(&mock, "whatsapp.heard"), 1, "now it must know");
+    mock.join().await.unwrap();
+}
+
 /// The next retry receipt.
 async fn asked(talker: &mut Talker) -> wacore_binary::Node {
     loop {
