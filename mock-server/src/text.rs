@@ -1,4 +1,7 @@
-//! Text made short enough for one line of a report.
+//! Text made fit for one line of a report.
+
+#[cfg(feature = "whatsapp")]
+use std::error::Error;
 
 /// `text` on one line and in at most `limit` characters: each run of white space becomes
 /// one space, and what is too much is left out of the middle, since both the beginning
@@ -13,6 +16,19 @@ pub(crate) fn shorten(text: &str, limit: usize) -> String {
     let head = line.chars().take(kept.div_ceil(2));
     let tail = line.chars().skip(length - kept / 2);
     head.chain(['…']).chain(tail).collect()
+}
+
+/// An error and its causes in one line: no error here repeats its cause.
+#[cfg(feature = "whatsapp")]
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ impl Play<'_> {
         let awaited = self.is_within_reach().await && !saying.undecryptable;
         let names = self.names();
         let said = self.obey(&Control::Say(saying.clone()), &names).await?;
+        let awaited = awaited && !said.outside;
         match said.message_id.filter(|_| awaited) {
             Some(id) => self.receipted(&id).await,
             None => Ok(()),
@@ -97,7 +98,8 @@ impl Play<'_> {
         for n in 1..=burst.times {
             let mut names = self.names();
             names.captures.insert("n".to_owned(), n.into());
-            last = self.obey(&control, &names).await?.message_id;
+            let said = self.obey(&control, &names).await?;
+            last = said.message_id.filter(|_| !said.outside);
         }
         match last.filter(|_| awaited) {
             Some(id) => self.receipted(&id).await,

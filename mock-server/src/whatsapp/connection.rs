@@ -23,6 +23,7 @@ use super::introduction::{Introduction, InvalidIntroduction};
 use super::noise::{self, HandshakeFault, Next, Pattern, Shaken};
 use super::phone::Seed;
 use super::socket::{FrameWriter, Frames, SocketFault, split};
+use crate::text::chain;
 
 /// The number of a connection, in the order of opening, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +95,7 @@ pub(super) struct Line {
 enum Fault {
     #[error(transparent)]
     Socket(#[from] SocketFault),
-    #[error("the handshake failed: {0}")]
+    #[error("the handshake failed")]
     Handshake(#[from] HandshakeFault),
     #[error(transparent)]
     Introduction(#[from] InvalidIntroduction),
@@ -107,7 +108,7 @@ impl Fault {
         let broken = matches!(self, Self::Socket(SocketFault::Broken(_)));
         Closed {
             by: Side::Client,
-            why: self.to_string(),
+            why: chain(self),
             unexpected: !broken,
         }
     }

@@ -85,6 +85,8 @@ pub enum Control {
     Back {},
     /// What the next logins get.
     Refuse(Refusal),
+    /// What the next messages get that nanokimi sends: an error, and nobody gets them.
+    Nack(Nacking),
     /// Every stanza to nanokimi comes so much later; `0s` ends it.
     Delay {
         #[schemars(with = "String")]
@@ -341,6 +343,17 @@ pub struct Refusal {
     pub expire: Option<u64>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nacking {
+    /// E.g. 463 (a stranger), 403 (not in the group), 421 (the group has changed), 429 (too
+    /// many), 503.
+    pub code: u16,
+    /// Default: every message from now on, until `nack` with `times: 0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+}
+
 /// Why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -411,4 +424,7 @@ pub struct Done {
     pub message_id: Option<String>,
     /// The journal's entry about it, or else its last.
     pub seq: u64,
+    /// It was said in a group that the owner is not in, so that nanokimi gets nothing of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
 }

@@ -35,7 +35,7 @@ pub(super) struct Login {
 /// The client does not say who it is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidIntroduction {
-    #[error("the client payload is none: {0}")]
+    #[error("the client payload is none")]
     Proto(#[from] buffa::DecodeError),
     #[error("the client payload lacks `{0}`")]
     Lacks(&'static str),

@@ -43,8 +43,8 @@ pub use bytes::Base64;
 pub use certificate::ShownCertificate;
 pub use controls::{
     Addressing, Attachment, Composing, Control, Done, Editing, GroupCast, MediaKind, Membership,
-    Mutation, OtherContent, Presence, PresenceState, Reacting, Reading, Reason, Refusal, Revoking,
-    Saying, TextForm, Traffic, TypingState, Wrapper,
+    Mutation, Nacking, OtherContent, Presence, PresenceState, Reacting, Reading, Reason, Refusal,
+    Revoking, Saying, TextForm, Traffic, TypingState, Wrapper,
 };
 pub use running::WhatsAppError;
 

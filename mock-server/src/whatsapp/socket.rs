@@ -21,9 +21,11 @@ const ROUTING_HEAD: usize = 7;
 pub(super) enum SocketFault {
     #[error("it does not begin with `WA`, 6 and the version of the dictionary, but with {0:02x?}")]
     Intro([u8; 4]),
+    #[error("it sends text, where only bytes are spoken")]
+    Text,
     #[error("a frame would be too long: {0}")]
     TooLong(String),
-    #[error("the socket broke: {0}")]
+    #[error("the socket broke")]
     Broken(#[from] tokio_websockets::Error),
 }
 
@@ -63,6 +65,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             let message = message?;
             if message.is_close() {
                 return Ok(None);
+            }
+            if message.is_text() {
+                return Err(SocketFault::Text);
             }
             if message.is_binary() {
                 self.feed(message.as_payload())?;

@@ -41,7 +41,7 @@ const messageCalled = id => {
 	return message;
 };
 
-const { DELIVERY_ACK: DELIVERED, READ } = proto.WebMessageInfo.Status;
+const { DELIVERY_ACK: DELIVERED, ERROR: REFUSED, READ } = proto.WebMessageInfo.Status;
 
 const contentOf = message => extractMessageContent(message) ?? {};
 
@@ -84,8 +84,8 @@ const heard = ({ key, message, messageStubType, messageStubParameters, pushName 
 /** Since when or until when something is so; null: it is not. */
 const isSet = time => (time === undefined ? undefined : time !== null);
 
-/** That a member of a group has got, or read, a message. */
-const tellReceipt = ({ id }, { userJid, readTimestamp }) => {
+// Of somebody in a group.
+const sayReceipt = (id, { userJid, readTimestamp }) => {
 	say({ event: 'receipt', id, by: userJid, status: readTimestamp ? READ : DELIVERED });
 };
 
@@ -118,12 +118,12 @@ const on = {
 		for (const message of messages) {
 			seen.set(message.key.id, message);
 			say(heard(message, type === 'append'));
-			// Baileys may hold receipts back until it can tell of them and the message at once.
-			if (message.key.fromMe && message.status >= DELIVERED) {
+			// Baileys may hold a receipt back until it can tell of both at once.
+			if (message.key.fromMe && (message.status >= DELIVERED || message.status === REFUSED)) {
 				say({ event: 'receipt', id: message.key.id, by: message.key.remoteJid, status: message.status });
 			}
 			for (const receipt of message.userReceipt ?? []) {
-				tellReceipt(message.key, receipt);
+				sayReceipt(message.key.id, receipt);
 			}
 		}
 	},
@@ -134,14 +134,14 @@ const on = {
 				say({ event: 'edited', id: key.id, text: textOf(edited) });
 			} else if (update.message === null) {
 				say({ event: 'revoked', id: key.id });
-			} else if (update.status) {
+			} else if (Number.isInteger(update.status)) {
 				say({ event: 'receipt', id: key.id, by: key.remoteJid, status: update.status });
 			}
 		}
 	},
 	'message-receipt.update': receipts => {
 		for (const { key, receipt } of receipts) {
-			tellReceipt(key, receipt);
+			sayReceipt(key.id, receipt);
 		}
 	},
 	'messages.reaction': reactions => {

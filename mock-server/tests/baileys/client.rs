@@ -186,7 +186,8 @@ impl Baileys {
         self.says("that somebody wrote", came).await
     }
 
-    /// Waits until a phone has received (3) or read (4) a message of Baileys; returns whose.
+    /// Waits until a phone has received (3) or read (4) a message of Baileys, or the server has
+    /// refused it (0); returns whose.
     pub(crate) async fn receipt(&mut self, id: &str, status: u8) -> String {
         let came = |event: &Event| {
             let Event::Receipt(receipt) = event else {

@@ -1,7 +1,7 @@
 //! A chat with one person: both directions, and all that can be done to a message.
 
 use mock_server::whatsapp::{
-    Composing, Control, Editing, Reacting, Reading, Revoking, Saying, TypingState,
+    Composing, Control, Editing, Nacking, Reacting, Reading, Revoking, Saying, TypingState,
 };
 use serde_json::json;
 
@@ -53,6 +53,26 @@ async fn it_may_write_first() {
         .sends("send", json!({ "to": jid, "text": "hello Bob" }))
         .await;
     assert_eq!(stage.heard(&id).await["text"], "hello Bob");
+    stage.ends(baileys).await;
+}
+
+#[tokio::test]
+async fn it_hears_that_a_message_was_refused() {
+    let Some(stage) = Stage::opened().await else {
+        return;
+    };
+    let jid = stage.whatsapp().stage_direct("ada", "ada").await.unwrap();
+    let mut baileys = stage.linked().await;
+    let (code, times) = (463, Some(1));
+    stage.does(Control::Nack(Nacking { code, times })).await;
+    let order = json!({ "to": jid, "text": "hello stranger" });
+    let refused = baileys.sends("send", order).await;
+    baileys.receipt(&refused, 0).await;
+
+    let order = json!({ "to": jid, "text": "hello again" });
+    let id = baileys.sends("send", order).await;
+    assert_eq!(stage.heard(&id).await["text"], "hello again");
+    baileys.receipt(&id, 3).await;
     stage.ends(baileys).await;
 }
 

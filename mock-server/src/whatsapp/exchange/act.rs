@@ -46,6 +46,7 @@ impl Exchange {
             Control::Offline {} => self.go_offline(),
             Control::Back {} => self.come_back(),
             Control::Refuse(refusal) => self.refuse_logins(refusal),
+            Control::Nack(nacking) => self.refuse_messages(nacking),
             Control::Delay { by } => self.delay(by),
             Control::PauseAcks {} => self.hold(Traffic::Acks),
             Control::ResumeAcks {} => self.let_go(Traffic::Acks),
@@ -143,17 +144,16 @@ impl Exchange {
         self.admit(&chat, &person)?;
         let t = self.t();
         for id in self.writings.read(&chat, person.name()) {
-            let writing = self.writings.get(&id);
-            let Some(Author::Assistant(device)) = writing.map(|writing| writing.author.clone())
-            else {
+            let Some(writing) = self.writings.get(&id) else {
                 continue;
             };
+            let Author::Assistant(device) = writing.author else {
+                continue;
+            };
+            let from = self.answers_as(&person, &chat, writing.to.as_ref());
             let node = match chat {
-                Chat::Group(_) => {
-                    let member = person.jid(self.addressing(&chat));
-                    group_receipt(&jid, &member, &id, t, Some("read"))
-                }
-                Chat::Direct(_) => receipt(&person.pn(), &id, t, Some("read")),
+                Chat::Group(_) => group_receipt(&jid, &from, &id, t, Some("read")),
+                Chat::Direct(_) => receipt(&from, &id, t, Some("read")),
             };
             self.post(device, Class::Receipt, &id, node);
         }
@@ -179,7 +179,7 @@ impl Exchange {
         match self.redeliver(&id).await.map_err(|fault| broken(&fault))? {
             true => Ok(Done {
                 message_id: Some(id),
-                seq: 0,
+                ..Done::default()
             }),
             false => Err(ControlError::Unfit {
                 what: format!(

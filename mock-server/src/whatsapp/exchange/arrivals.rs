@@ -1,19 +1,22 @@
 //! What clients send, by kind: requests are answered, the rest is passed to where it belongs.
 
 use serde_json::Value;
-use wacore_binary::Node;
+use wacore_binary::{Jid, Node};
 
 use super::Exchange;
+use super::devices::DeviceChange;
 use super::mailbox::Class;
+use crate::text::chain;
 use crate::whatsapp::connection::{ConnectionId, Order};
 use crate::whatsapp::controls::Traffic;
 use crate::whatsapp::group::{Asking, GroupRequest};
+use crate::whatsapp::iq::app_state::CollectionAsk;
 use crate::whatsapp::iq::keys::{self, KeyUpload, KeyWish};
 use crate::whatsapp::iq::usync::Usync;
 use crate::whatsapp::iq::{Ask, app_state};
 use crate::whatsapp::phone::PhoneError;
 use crate::whatsapp::stanza::{
-    Ack, Answer, Iq, PresenceNote, Receipt, ReceiptKind, Stanza, ack_receipt, xml,
+    Ack, Answer, Iq, PresenceNote, Receipt, ReceiptKind, Stanza, ack_receipt, unlinked, xml,
 };
 
 impl Exchange {
@@ -57,14 +60,14 @@ impl Exchange {
 
     fn reply(&mut self, device: u16, iq: &Iq, answer: Result<Answered, PhoneError>) {
         let answered = answer.unwrap_or_else(|fault| {
-            self.unexpected(format!("{fault}: {}", xml(&iq.node)));
+            self.unexpected(format!("{}: {}", chain(&fault), xml(&iq.node)));
             Answered::of(iq.refused(500, "internal-server-error"))
         });
         self.send_now(device, answered.node);
         match answered.then {
             Then::Nothing => {}
             Then::Activate => self.activated(device),
-            Then::Unlink => self.unlink_device(device, "it unlinked itself"),
+            Then::Unlink(number) => self.unlink_by_device(device, number),
         }
     }
 
@@ -98,18 +101,14 @@ impl Exchange {
                 Vec::new()
             }
             Ask::Activate => return Ok(Answered::then(iq.result(Vec::new()), Then::Activate)),
-            Ask::Unlink => return Ok(Answered::then(iq.result(Vec::new()), Then::Unlink)),
+            Ask::Unlink(jid) => return Ok(self.answer_unlinking(iq, &jid)),
             Ask::LookUp(usync) => vec![self.look_up(&usync)?],
-            Ask::AppState(asks) => {
-                let collections = asks.iter().map(|ask| self.collections.answer(ask));
-                vec![app_state::sync(collections.collect())]
-            }
+            Ask::AppState(asks) => vec![self.synchronise(device, &asks)],
             Ask::Setting(setting) => setting.answer(),
             Ask::MediaConnection => vec![self.media.media_conn()],
             Ask::Group => return Ok(Answered::of(self.answer_group(iq).await?)),
             Ask::Picture => return Ok(Answered::of(iq.refused(404, "item-not-found"))),
             Ask::Ping => return Ok(Answered::of(self.pong(iq))),
-            Ask::Deactivate | Ask::Noted => Vec::new(),
             Ask::Link(_) => {
                 self.unexpected("a device that is linked asks to be linked");
                 return Ok(Answered::of(iq.refused(400, "bad-request")));
@@ -184,7 +183,7 @@ impl Exchange {
         };
         let (by, at) = (self.owner.clone(), self.now());
         let directory = std::sync::Arc::clone(&self.directory);
-        let person_at = move |jid: &wacore_binary::Jid| {
+        let person_at = move |jid: &Jid| {
             let directory = directory
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -220,6 +219,9 @@ impl Exchange {
     }
 
     fn take_ack(&mut self, device: u16, ack: &Ack) {
+        if let Some(code) = &ack.error {
+            return self.rejected(device, ack, code);
+        }
         // Clients acknowledge more than is counted, e.g. calls.
         let Some(class) = Class::read(&ack.class) else {
             return;
@@ -272,15 +274,27 @@ impl Exchange {
         match &receipt.kind {
             ReceiptKind::Delivered => self.delivered(device, &receipt.ids, &chat),
             ReceiptKind::Retry => self.take_retry(device, receipt).await,
-            ReceiptKind::Other(kind) => {
-                let ids = Value::from(receipt.ids.clone());
-                let fields = [("chat", chat), ("ids", ids), ("type", kind.as_str().into())];
-                self.write("whatsapp.receipt", fields);
+            ReceiptKind::Read | ReceiptKind::PeerMessage | ReceiptKind::HistorySync => {
+                self.note_receipt(receipt, chat);
+            }
+            ReceiptKind::Unknown(_) => {
+                self.unexpected(format!(
+                    "a receipt of an unknown type: {}",
+                    xml(&receipt.node)
+                ));
+                self.note_receipt(receipt, chat);
             }
         }
         for id in &receipt.ids {
             self.acknowledge(device, ack_receipt(receipt, id));
         }
+    }
+
+    fn note_receipt(&self, receipt: &Receipt, chat: Value) {
+        let ids = Value::from(receipt.ids.clone());
+        let kind = Value::from(receipt.kind.word());
+        let fields = [("chat", chat), ("ids", ids), ("type", kind)];
+        self.write("whatsapp.receipt", fields);
     }
 
     fn delivered(&self, device: u16, ids: &[String], chat: &Value) {
@@ -318,10 +332,48 @@ impl Exchange {
 
     /// The device is none of the owner's any more.
     pub(super) fn unlink_device(&mut self, device: u16, why: &'static str) {
-        let companion = self.companions.remove(&device);
-        if let Some(line) = companion.and_then(|companion| companion.line) {
+        let Some(companion) = self.companions.remove(&device) else {
+            return;
+        };
+        if let Some(line) = companion.line {
             self.order(&line.orders, Order::Close(why));
         }
+        self.tell_of_companion(device, DeviceChange::Removed);
+    }
+
+    fn answer_unlinking(&self, iq: &Iq, jid: &Jid) -> Answered {
+        if self.owner.is_at(jid) && self.companions.contains_key(&jid.device) {
+            return Answered::then(iq.result(Vec::new()), Then::Unlink(jid.device));
+        }
+        self.unexpected(format!("a client unlinks {jid}, which is not linked"));
+        Answered::of(iq.refused(404, "item-not-found"))
+    }
+
+    fn unlink_by_device(&mut self, by: u16, number: u16) {
+        if by != number {
+            self.send_now(number, unlinked());
+        }
+        let jid = self.owner.pn().with_device(number).to_string();
+        let fields = [("by", Value::from("device")), ("jid", Value::from(jid))];
+        self.write("whatsapp.unlinked", fields);
+        self.unlink_device(number, "a device unlinked it");
+    }
+
+    /// Brings a device up to date with what all share; the others are told of what it changes.
+    fn synchronise(&mut self, device: u16, asks: &[CollectionAsk]) -> Node {
+        let mut collections = Vec::new();
+        for ask in asks {
+            let synced = self.collections.answer(ask);
+            collections.push(synced.node);
+            if let Some(fault) = synced.unreadable {
+                let (name, why) = (&ask.name, chain(&fault));
+                self.unexpected(format!("a patch of `{name}` cannot be read: {why}"));
+            }
+            if let Some(version) = synced.moved {
+                self.tell_of_collection(&ask.name, version, Some(device));
+            }
+        }
+        app_state::sync(collections)
     }
 }
 
@@ -334,7 +386,8 @@ struct Answered {
 enum Then {
     Nothing,
     Activate,
-    Unlink,
+    /// The device of that number.
+    Unlink(u16),
 }
 
 impl Answered {

@@ -14,7 +14,7 @@ use wacore_binary::Node;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::syncd_mutation::SyncdOperation;
 
-use crate::whatsapp::iq::app_state::{CollectionAsk, collection_node, conflict_node};
+use crate::whatsapp::iq::app_state::{CollectionAsk, collection_node, conflict_node, refused_node};
 
 /// The id of the only key there is.
 pub(super) const KEY_ID: [u8; 6] = [0, 0, 0, 0, 0, 1];
@@ -46,26 +46,54 @@ pub(super) struct Fact {
     pub(super) version: i32,
 }
 
+/// The answer about one collection, and what came of it.
+#[derive(Debug)]
+pub(super) struct Synced {
+    pub(super) node: Node,
+    /// The version to which the device's own patch led.
+    pub(super) moved: Option<u64>,
+    /// Its patch is none.
+    pub(super) unreadable: Option<buffa::DecodeError>,
+}
+
+impl Synced {
+    fn only(node: Node) -> Self {
+        Self {
+            node,
+            moved: None,
+            unreadable: None,
+        }
+    }
+}
+
 impl Collections {
     /// What a device lacks; or takes its patch, if it knows all before it.
-    pub(super) fn answer(&mut self, ask: &CollectionAsk) -> Node {
+    pub(super) fn answer(&mut self, ask: &CollectionAsk) -> Synced {
         let collection = self.by_name.entry(ask.name.clone()).or_default();
         let version = collection.patches.len() as u64;
         let known = ask.version.unwrap_or(0);
         let lacking = usize::try_from(known).unwrap_or(usize::MAX);
         let lacking = collection.patches.get(lacking..).unwrap_or(&[]).to_vec();
         let patch = match &ask.patch {
-            None => return collection_node(&ask.name, version, lacking),
-            Some(_) if known != version => return conflict_node(&ask.name, lacking, version),
+            None => return Synced::only(collection_node(&ask.name, version, lacking)),
+            Some(_) if known != version => {
+                return Synced::only(conflict_node(&ask.name, lacking, version));
+            }
             Some(patch) => wa::SyncdPatch::decode_from_slice(patch),
         };
         match patch {
             Ok(patch) => {
-                collection.take(patch);
-                collection_node(&ask.name, version + 1, Vec::new())
+                let moved = collection.take(patch);
+                let node = collection_node(&ask.name, moved, Vec::new());
+                Synced {
+                    moved: Some(moved),
+                    ..Synced::only(node)
+                }
             }
-            // What cannot be read is as good as built on something else.
-            Err(_) => conflict_node(&ask.name, lacking, version),
+            Err(fault) => Synced {
+                unreadable: Some(fault),
+                ..Synced::only(refused_node(&ask.name, 501, "feature-not-implemented"))
+            },
         }
     }
 
@@ -168,12 +196,12 @@ mod tests {
     fn a_patch_on_an_old_version_is_refused_with_what_is_lacking() {
         let mut collections = Collections::default();
         let patch = wa::SyncdPatch::default().encode_to_vec();
-        let first = collections.answer(&ask(Some(0), Some(patch.clone())));
+        let first = collections.answer(&ask(Some(0), Some(patch.clone()))).node;
         assert_eq!(kind(&first), "result");
-        let second = collections.answer(&ask(Some(0), Some(patch)));
+        let second = collections.answer(&ask(Some(0), Some(patch))).node;
         assert_eq!(kind(&second), "error");
         assert!(second.get_optional_child("patches").is_some());
-        let caught_up = collections.answer(&ask(None, None));
+        let caught_up = collections.answer(&ask(None, None)).node;
         assert_eq!(caught_up.attrs.get("version").unwrap().as_str(), "1");
         assert!(caught_up.get_optional_child("patches").is_some());
     }

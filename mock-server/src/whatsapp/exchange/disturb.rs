@@ -27,8 +27,8 @@ impl Exchange {
         }
         let seq = self.write("whatsapp.unlinked", [("by", Value::from("owner"))]);
         Ok(Done {
-            message_id: None,
             seq,
+            ..Done::default()
         })
     }
 

@@ -39,13 +39,19 @@ impl Exchange {
         fact.value.timestamp = Some(self.now().as_millisecond());
         let key = self.app_state_key();
         let version = self.collections.state(&fact, &key);
-        let devices: Vec<u16> = self.companions.keys().copied().collect();
+        self.tell_of_collection(fact.collection, version, None);
+        Ok(Done::default())
+    }
+
+    /// Tells every linked device but the one that changed it.
+    pub(super) fn tell_of_collection(&mut self, name: &str, version: u64, by: Option<u16>) {
+        let mut devices: Vec<u16> = self.companions.keys().copied().collect();
+        devices.retain(|device| Some(*device) != by);
         for device in devices {
             let id = self.next_notification_id();
-            let node = self.collection_changed(&id, fact.collection, version);
+            let node = self.collection_changed(&id, name, version);
             self.post(device, Class::Notification, &id, node);
         }
-        Ok(Done::default())
     }
 
     fn fact(&self, mutation: &Mutation) -> Result<Fact, ControlError> {
@@ -79,8 +85,8 @@ impl Exchange {
         self.chat(chat).map(|(_, jid)| jid.to_string())
     }
 
-    fn collection_changed(&self, id: &str, name: &'static str, version: u64) -> Node {
-        let collection = NodeBuilder::new("collection").attr("name", name);
+    fn collection_changed(&self, id: &str, name: &str, version: u64) -> Node {
+        let collection = NodeBuilder::new("collection").attr("name", name.to_owned());
         let collection = collection.attr("version", version.to_string()).build();
         let node = NodeBuilder::new("notification").attr("from", self.owner.pn());
         let node = node.attr("type", "server_sync").attr("id", id.to_owned());

@@ -102,15 +102,23 @@ impl Exchange {
         if event.rotates_keys {
             self.rotate_keys(&event.group).await?;
         }
+        let done = Done {
+            seq,
+            ..Done::default()
+        };
+        let inside = self
+            .group(&group)
+            .is_some_and(|group| group.has(&self.owner));
+        // Who is removed is told of that, and of nothing after it.
+        if !inside && !event.people.contains(&self.owner) {
+            return Ok(done);
+        }
         let devices: Vec<u16> = self.companions.keys().copied().collect();
         for device in devices {
             let id = self.next_notification_id();
             self.post(device, Class::Notification, &id, event.notification(&id));
         }
-        Ok(Done {
-            message_id: None,
-            seq,
-        })
+        Ok(done)
     }
 
     /// A group that a client made is known by its JID.

@@ -5,13 +5,17 @@ use serde_json::{Map, Value, json};
 use super::Exchange;
 use super::directory::Chat;
 use super::letters::Delivery;
+use crate::text::chain;
 use crate::whatsapp::message::{Heard, HeardFile, read};
 use crate::whatsapp::phone::{Person, Undecryptable};
 
 impl Exchange {
     /// Once all have it.
     pub(super) fn write_heard(&mut self, delivery: &Delivery) {
-        let audience = self.audience(&delivery.chat);
+        // Who has left in between is not waited for either.
+        let present = self.audience(&delivery.chat);
+        let mut audience = self.journeys.audience(&delivery.id).to_vec();
+        audience.retain(|device| present.contains(device));
         let Some(writing) = self.writings.get_mut(&delivery.id) else {
             return;
         };
@@ -70,7 +74,7 @@ impl Exchange {
             .map(|sealed| self.media.fetch(file.kind, sealed));
         let (bytes, fault, text) = match content {
             Some(Ok(content)) => (Some(content.len()), None, String::from_utf8(content)),
-            Some(Err(fault)) => (None, Some(fault.to_string()), Ok(String::new())),
+            Some(Err(fault)) => (None, Some(chain(&fault)), Ok(String::new())),
             None => (
                 None,
                 Some("a field that is needed is missing".to_owned()),
@@ -119,7 +123,7 @@ impl Exchange {
             ("chat", Value::from(self.chat_name(&delivery.chat))),
             ("id", Value::from(delivery.id.as_str())),
             ("by", Value::from(person.name())),
-            ("why", Value::from(fault.to_string())),
+            ("why", Value::from(chain(fault))),
         ];
         self.write("whatsapp.undecryptable", fields);
     }

@@ -7,6 +7,7 @@ use wacore_binary::Node;
 
 use super::Exchange;
 use super::companion::Companion;
+use super::devices::DeviceChange;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::{ConnectionId, Order};
 use crate::whatsapp::controls::Done;
@@ -195,6 +196,7 @@ impl Exchange {
         companion.device_identity = signature;
         let orders = guest.orders.clone();
         self.companions.insert(vouched.device, companion);
+        self.tell_of_companion(vouched.device, DeviceChange::Added);
         let jid = self.owner.pn().with_device(vouched.device).to_string();
         let by = serde_json::to_value(vouched.by).unwrap_or(Value::Null);
         self.write("whatsapp.paired", [("jid", Value::from(jid)), ("by", by)]);

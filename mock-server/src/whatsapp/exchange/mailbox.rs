@@ -84,6 +84,14 @@ impl Mailbox {
         self.letters.push_back(letter);
     }
 
+    /// Whether a notification from there has not been acknowledged yet.
+    pub(super) fn notifies_of(&self, from: &str) -> bool {
+        self.letters.iter().any(|letter| {
+            let sender = letter.node.attrs.get("from");
+            letter.class == Class::Notification && sender.is_some_and(|it| it.as_str() == from)
+        })
+    }
+
     /// What may be handed over now, marked as handed.
     pub(super) fn take_due(&mut self, weather: &Weather) -> Vec<Node> {
         let due = self.letters.iter_mut();

@@ -15,10 +15,13 @@ mod disturb;
 mod facts;
 mod groups;
 mod heard;
+mod journeys;
 mod letters;
 mod lines;
 mod linking;
 mod mailbox;
+mod nacks;
+mod participants;
 mod people;
 mod requests;
 mod retries;
@@ -44,6 +47,7 @@ use super::phone::{DeviceKeys, OWNER, Person, PhoneError, PhoneHandle, Seed};
 use crate::journal::Journal;
 use collections::Collections;
 use companion::Companion;
+use journeys::Journeys;
 use weather::Weather;
 use written::Writings;
 
@@ -79,6 +83,7 @@ pub(super) struct Exchange {
     lines: BTreeMap<ConnectionId, u16>,
     groups: GroupBook,
     writings: Writings,
+    journeys: Journeys,
     weather: Weather,
     collections: Collections,
     counters: Counters,
@@ -114,6 +119,7 @@ impl Exchange {
             lines: BTreeMap::new(),
             groups: GroupBook::default(),
             writings: Writings::default(),
+            journeys: Journeys::default(),
             weather: Weather::default(),
             collections: Collections::default(),
             counters: Counters {

@@ -6,7 +6,9 @@ use wacore_binary::Jid;
 
 use super::Exchange;
 use super::companion::Companion;
+use super::devices::DeviceChange;
 use super::directory::Chat;
+use crate::text::chain;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::account::{LinkedAccount, PhoneSession};
 use crate::whatsapp::bytes::Base64;
@@ -84,6 +86,7 @@ impl Exchange {
         }
         self.counters.next_device = self.counters.next_device.max(account.device + 1);
         self.companions.insert(account.device, companion);
+        self.tell_of_companion(account.device, DeviceChange::Added);
         Ok(())
     }
 
@@ -94,7 +97,10 @@ impl Exchange {
             Err(fault) => Err(fault),
         };
         let sessions = sessions.unwrap_or_else(|fault| {
-            self.unexpected(format!("the owner's sessions cannot be read: {fault}"));
+            self.unexpected(format!(
+                "the owner's sessions cannot be read: {}",
+                chain(&fault)
+            ));
             Vec::new()
         });
         let companions = self.companions.values();
@@ -159,7 +165,5 @@ impl Exchange {
 
 /// A phone fails only where keys are broken.
 pub(super) fn broken(fault: &PhoneError) -> ControlError {
-    ControlError::Unfit {
-        what: fault.to_string(),
-    }
+    ControlError::Unfit { what: chain(fault) }
 }

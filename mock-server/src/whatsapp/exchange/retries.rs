@@ -1,11 +1,13 @@
 //! Messages that nanokimi could not decrypt, and asks for again.
 
 use serde_json::Value;
+use wacore_binary::builder::NodeBuilder;
 
 use super::Exchange;
 use super::mailbox::Class;
 use super::speak::Spoken;
 use super::written::{Author, Writing};
+use crate::text::chain;
 use crate::whatsapp::phone::{KeyBundle, PhoneError};
 use crate::whatsapp::stanza::{Reader, Receipt, xml};
 
@@ -22,8 +24,12 @@ impl Exchange {
                 ("count", Value::from(count.clone())),
             ];
             self.write("whatsapp.retry", fields);
+            if let Some(writing) = self.writings.get_mut(id) {
+                writing.asked_again.insert(device);
+            }
             if let Err(fault) = self.send_again(device, id, receipt).await {
-                self.unexpected(format!("message {id} cannot be sent again: {fault}"));
+                let why = chain(&fault);
+                self.unexpected(format!("message {id} cannot be sent again: {why}"));
             }
         }
     }
@@ -35,6 +41,13 @@ impl Exchange {
         id: &str,
         receipt: &Receipt,
     ) -> Result<(), PhoneError> {
+        if let Some(Author::Assistant(author)) =
+            self.writings.get(id).map(|writing| &writing.author)
+            && *author != device
+        {
+            self.pass_on(device, *author, id, receipt);
+            return Ok(());
+        }
         let keys = match KeyBundle::of_retry(&receipt.node) {
             Ok(keys) => keys,
             Err(invalid) => {
@@ -54,6 +67,21 @@ impl Exchange {
         let node = self.message_node(&spoken, &[sealed]).await?;
         self.post(device, Class::Message, id, node);
         Ok(())
+    }
+
+    /// Another linked device wrote it, and is asked for it.
+    fn pass_on(&mut self, device: u16, author: u16, id: &str, receipt: &Receipt) {
+        let asking = self.owner.pn().with_device(device);
+        let node = NodeBuilder::new("receipt").attr("id", id.to_owned());
+        let node = node.attr("type", "retry").attr("t", self.t().to_string());
+        let writing = self.writings.get(id);
+        let node = match writing.and_then(|writing| writing.to.clone()) {
+            Some(chat) if receipt.to == chat => node.attr("from", chat).attr("participant", asking),
+            Some(chat) => node.attr("from", asking).attr("recipient", chat),
+            None => node.attr("from", asking),
+        };
+        let children = receipt.node.children().unwrap_or(&[]).to_vec();
+        self.post(author, Class::Receipt, id, node.children(children).build());
     }
 
     /// The server hands a message out once more.

@@ -6,7 +6,8 @@ use waproto::whatsapp::history_sync::HistorySyncType as Kind;
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::{
     AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId,
-    AppStateSyncKeyShare, HistorySyncNotification, HistorySyncType as Told, ProtocolMessage,
+    AppStateSyncKeyShare, HistorySyncNotification, HistorySyncType as Told,
+    PeerDataOperationRequestType, ProtocolMessage,
 };
 
 use super::Exchange;
@@ -14,7 +15,7 @@ use super::collections::KEY_ID;
 use super::directory::Chat;
 use super::speak::Spoken;
 use super::written::{Author, Writing};
-use crate::whatsapp::message::{HeardKind, Label, read};
+use crate::whatsapp::message::Label;
 use crate::whatsapp::phone::PhoneError;
 
 impl Exchange {
@@ -142,14 +143,24 @@ impl Exchange {
             .and_then(|message| message.r#type);
         match asked {
             Some(Type::APP_STATE_SYNC_KEY_REQUEST) => self.share_key(device).await,
+            Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) if is_resend_request(message) => Ok(()),
             Some(_) | None => {
-                if read(message).kind == HeardKind::Unknown {
-                    self.unexpected("a device tells the owner's phone what no phone understands");
-                }
+                let told = asked.map_or_else(|| "nothing".to_owned(), |asked| format!("{asked:?}"));
+                let what = format!("a device asks the owner's phone for {told}");
+                self.unexpected(format!("{what}, which is not served"));
                 Ok(())
             }
         }
     }
+}
+
+/// Beside the sender of a message that it cannot decrypt, whatsapp-rust asks the owner's phone
+/// for it. The phone need not answer: the sender does.
+fn is_resend_request(message: &wa::Message) -> bool {
+    let protocol = message.protocol_message.as_option();
+    let request = protocol.and_then(|it| it.peer_data_operation_request_message.as_option());
+    let kind = request.and_then(|request| request.peer_data_operation_request_type);
+    kind.is_some_and(|kind| kind == PeerDataOperationRequestType::PLACEHOLDER_MESSAGE_RESEND)
 }
 
 /// A zlib container around the bytes as they are: one stored block for every 65,535 of them.

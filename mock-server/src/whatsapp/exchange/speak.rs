@@ -12,6 +12,7 @@ use super::directory::Chat;
 use super::mailbox::Class;
 use super::requests::broken;
 use super::written::{Author, Writing};
+use crate::text::chain;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::controls::{Addressing, Attachment, Done, Saying};
 use crate::whatsapp::media::SealedFile;
@@ -60,7 +61,7 @@ impl Exchange {
         let context = self.context(&saying, &chat, &id)?;
         let composed = compose(&saying, context);
         let composed = composed.map_err(|unfit| ControlError::Unfit {
-            what: unfit.to_string(),
+            what: chain(&unfit),
         })?;
         let t = saying
             .at
@@ -147,7 +148,7 @@ impl Exchange {
                 let block = seed.of("content").bytes();
                 block.into_iter().cycle().take(bytes).collect()
             }
-            (None, None, Some(path)) => fs::read(path).map_err(|fault| unfit(fault.to_string()))?,
+            (None, None, Some(path)) => fs::read(path).map_err(|fault| unfit(chain(&fault)))?,
             (_, _, _) => {
                 let what = "the content of a file is one of `text`, `bytes` and `path`";
                 return Err(unfit(what.to_owned()));
@@ -185,13 +186,23 @@ impl Exchange {
             self.writings.call(name, &spoken.id);
         }
         let seq = self.write_said(&spoken);
+        let outside = self.is_outside(&spoken.chat);
         self.send_to_all(&spoken, mishap)
             .await
             .map_err(|fault| broken(&fault))?;
         Ok(Done {
             message_id: Some(spoken.id),
             seq,
+            outside,
         })
+    }
+
+    /// Whether the owner is no member, so that no device of theirs gets what is said there.
+    fn is_outside(&self, chat: &Chat) -> bool {
+        let Chat::Group(jid) = chat else {
+            return false;
+        };
+        self.group(jid).is_some_and(|group| !group.has(&self.owner))
     }
 
     fn write_said(&self, spoken: &Spoken) -> u64 {
@@ -212,6 +223,9 @@ impl Exchange {
         spoken: &Spoken,
         mishap: Mishap,
     ) -> Result<(), PhoneError> {
+        if self.is_outside(&spoken.chat) {
+            return Ok(());
+        }
         let sealed = match &spoken.chat {
             Chat::Group(jid) if !spoken.peer => self.seal_for_group(spoken, jid).await?,
             Chat::Group(_) | Chat::Direct(_) => self.seal_for_each(spoken).await?,

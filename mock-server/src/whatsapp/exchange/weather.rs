@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::whatsapp::controls::{Reason, Refusal, Traffic};
+use crate::whatsapp::controls::{Nacking, Reason, Refusal, Traffic};
 
 #[derive(Debug, Default)]
 pub(super) struct Weather {
     refusal: Option<Refusal>,
+    nacking: Option<Nacking>,
     held: BTreeSet<Traffic>,
     /// The network is away.
     pub(super) away: bool,
@@ -42,14 +43,35 @@ impl Weather {
     pub(super) fn refused(&mut self) -> Option<(u16, Option<u64>)> {
         let refusal = self.refusal.as_mut()?;
         let answer = (code(refusal.with), refusal.expire);
-        if let Some(times) = &mut refusal.times {
-            *times -= 1;
-            if *times == 0 {
-                self.refusal = None;
-            }
+        if is_last(&mut refusal.times) {
+            self.refusal = None;
         }
         Some(answer)
     }
+
+    /// `times: 0` ends it.
+    pub(super) fn nack(&mut self, nacking: Nacking) {
+        self.nacking = Some(nacking).filter(|nacking| nacking.times != Some(0));
+    }
+
+    /// The code that the message at hand gets instead of being delivered.
+    pub(super) fn nacked(&mut self) -> Option<u16> {
+        let nacking = self.nacking.as_mut()?;
+        let code = nacking.code;
+        if is_last(&mut nacking.times) {
+            self.nacking = None;
+        }
+        Some(code)
+    }
+}
+
+/// Counts down; what has no number goes on.
+fn is_last(times: &mut Option<u32>) -> bool {
+    let Some(left) = times else {
+        return false;
+    };
+    *left = left.saturating_sub(1);
+    *left == 0
 }
 
 fn code(reason: Reason) -> u16 {

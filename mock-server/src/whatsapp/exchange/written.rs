@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wacore_binary::Jid;
 use waproto::whatsapp as wa;
 
 use super::MessageId;
@@ -21,12 +22,16 @@ pub(super) struct Writing {
     pub(super) peer: bool,
     /// When, in seconds since 1970.
     pub(super) t: u64,
+    /// As the assistant addressed it; none of people's.
+    pub(super) to: Option<Jid>,
     /// The devices that have it: people's, for what the assistant wrote.
     pub(super) heard: BTreeSet<(String, u16)>,
     /// The journal says that all have it.
     pub(super) complete: bool,
     /// Who has said that they have read it.
     pub(super) read: BTreeSet<String>,
+    /// The linked devices that could not decrypt it, and asked for it again.
+    pub(super) asked_again: BTreeSet<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +57,11 @@ impl Writing {
             label,
             peer: false,
             t,
+            to: None,
             heard: BTreeSet::new(),
             complete: false,
             read: BTreeSet::new(),
+            asked_again: BTreeSet::new(),
         }
     }
 }
@@ -93,7 +100,8 @@ impl Writings {
         self.by_id.get(id).map(|writing| (id.to_owned(), writing))
     }
 
-    /// What the assistant wrote in a chat and this person has not read yet, now marked as read.
+    /// What the assistant wrote in a chat and this person has on their phone, but has not read
+    /// yet; now marked as read.
     pub(super) fn read(&mut self, chat: &Chat, person: &str) -> Vec<MessageId> {
         let mut ids = Vec::new();
         for id in &self.order {
@@ -101,7 +109,9 @@ impl Writings {
                 continue;
             };
             let assistants = matches!(writing.author, Author::Assistant(_));
-            if assistants && writing.chat == *chat && writing.read.insert(person.to_owned()) {
+            let has = writing.heard.contains(&(person.to_owned(), 0));
+            let here = assistants && writing.chat == *chat && has;
+            if here && writing.read.insert(person.to_owned()) {
                 ids.push(id.clone());
             }
         }

@@ -103,6 +103,12 @@ impl Group {
         self.member(person).is_some()
     }
 
+    /// Whether the person may write here: who is not in it may not, nor who is no admin where
+    /// only admins do.
+    pub(crate) fn lets_write(&self, person: &Person) -> bool {
+        self.has(person) && (!self.announcement || self.is_admin(person))
+    }
+
     pub(super) fn is_admin(&self, person: &Person) -> bool {
         self.member(person)
             .is_some_and(|member| member.role >= Role::Admin)

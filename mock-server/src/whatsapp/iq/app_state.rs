@@ -6,7 +6,7 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use crate::whatsapp::stanza::{Malformed, Reader};
+use crate::whatsapp::stanza::{Malformed, Reader, fault};
 
 /// One collection that a device wants to be up to date with, or changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,13 @@ pub(in crate::whatsapp) fn conflict_node(name: &str, patches: Vec<Vec<u8>>, vers
         node.content = Some(wacore_binary::NodeContent::Nodes(vec![error]));
     }
     node
+}
+
+/// The patch of a device is not taken.
+pub(in crate::whatsapp) fn refused_node(name: &str, code: u16, text: &str) -> Node {
+    let collection = NodeBuilder::new("collection").attr("name", name.to_owned());
+    let collection = collection.attr("type", "error");
+    collection.children([fault(code, text)]).build()
 }
 
 pub(in crate::whatsapp) fn sync(collections: Vec<Node>) -> Node {

@@ -6,6 +6,8 @@ pub(super) mod keys;
 pub(super) mod settings;
 pub(super) mod usync;
 
+use wacore_binary::Jid;
+
 use super::pairing::LinkAsk;
 use super::stanza::{Iq, Malformed, Reader};
 use app_state::CollectionAsk;
@@ -25,8 +27,6 @@ pub(super) enum Ask {
     RotateKey(super::phone::SignedKey),
     /// The device takes what waits for it.
     Activate,
-    /// It takes nothing for now.
-    Deactivate,
     LookUp(Usync),
     AppState(Vec<CollectionAsk>),
     Setting(SettingAsk),
@@ -34,12 +34,10 @@ pub(super) enum Ask {
     MediaConnection,
     Group,
     Link(LinkAsk),
-    /// The device wants to be unlinked.
-    Unlink,
+    /// A device of the owner, mostly the one that asks, is to be unlinked.
+    Unlink(Jid),
     /// A person's picture; nobody has one.
     Picture,
-    /// Something that is taken note of, and answered with nothing.
-    Noted,
 }
 
 impl Ask {
@@ -54,16 +52,17 @@ impl Ask {
         let ask = match iq.namespace.as_str() {
             "encrypt" => return keys::read(iq.set, what, reader),
             "md" => return Self::linking(what, reader),
-            "usync" => Self::LookUp(Usync::read(reader.child("usync")?)?),
+            "usync" => {
+                let usync = Usync::read(reader.child("usync")?)?;
+                return Ok(usync.map(Self::LookUp));
+            }
             "w:sync:app:state" => Self::AppState(app_state::read(reader.child("sync")?)?),
-            "w:p" | "urn:xmpp:ping" => Self::Ping,
-            "w:m" => Self::MediaConnection,
+            // whatsapp-rust pings without a word.
+            "w:p" if ["", "ping"].contains(&what) => Self::Ping,
+            "w:m" if what == "media_conn" => Self::MediaConnection,
             "w:g2" => Self::Group,
             "w:profile:picture" if !iq.set => Self::Picture,
             "passive" if what == "active" => Self::Activate,
-            "passive" if what == "passive" => Self::Deactivate,
-            // What a client measured, which dirty marks it has cleared, what it agreed to.
-            "w:stats" | "urn:xmpp:whatsapp:dirty" | "tos" => Self::Noted,
             // Baileys pings without a namespace.
             "" if what == "ping" => Self::Ping,
             namespace => {
@@ -80,7 +79,10 @@ impl Ask {
                 let ask = LinkAsk::read(reader.child("link_code_companion_reg")?)?;
                 Ok(Some(Self::Link(ask)))
             }
-            "remove-companion-device" => Ok(Some(Self::Unlink)),
+            "remove-companion-device" => {
+                let device = reader.child("remove-companion-device")?;
+                Ok(Some(Self::Unlink(device.jid("jid")?)))
+            }
             _ => Ok(None),
         }
     }

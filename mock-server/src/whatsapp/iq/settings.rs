@@ -15,10 +15,8 @@ pub(in crate::whatsapp) enum SettingAsk {
     Properties,
     Blocklist,
     Privacy,
-    /// Any of them is changed.
-    Change,
-    /// Queries in GraphQL, for what the mock does not have.
-    Mex,
+    /// Tokens for those whom one trusts; without one, a stranger may not write first.
+    Tokens,
 }
 
 /// What others see of an account: everything.
@@ -40,8 +38,7 @@ impl SettingAsk {
             ("w", false) if reader.maybe_child("props").is_some() => Some(Self::Properties),
             ("blocklist", false) => Some(Self::Blocklist),
             ("privacy", false) => Some(Self::Privacy),
-            ("privacy", true) => Some(Self::Change),
-            ("w:mex", false) => Some(Self::Mex),
+            ("privacy", true) if reader.maybe_child("tokens").is_some() => Some(Self::Tokens),
             _ => None,
         }
     }
@@ -68,11 +65,7 @@ impl SettingAsk {
                 });
                 vec![NodeBuilder::new("privacy").children(categories).build()]
             }
-            Self::Change => Vec::new(),
-            Self::Mex => {
-                let nothing = NodeBuilder::new("result").bytes(*br#"{"data":{}}"#).build();
-                vec![nothing]
-            }
+            Self::Tokens => Vec::new(),
         }
     }
 }

@@ -14,9 +14,29 @@ pub(in crate::whatsapp) struct Usync {
     sid: String,
     mode: String,
     context: String,
-    /// The names of what is asked for, e.g. `devices`.
-    pub(in crate::whatsapp) wanted: Vec<String>,
+    wanted: Vec<Protocol>,
     pub(in crate::whatsapp) people: Vec<Jid>,
+}
+
+/// What can be asked about a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Devices,
+    Lid,
+    /// Whether they are on WhatsApp at all.
+    Contact,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::Devices, Self::Lid, Self::Contact];
+
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Devices => "devices",
+            Self::Lid => "lid",
+            Self::Contact => "contact",
+        }
+    }
 }
 
 /// What the server knows about one person.
@@ -30,19 +50,26 @@ pub(in crate::whatsapp) struct Known {
 }
 
 impl Usync {
-    pub(super) fn read(usync: Reader<'_>) -> Result<Self, Malformed> {
-        let wanted = usync.child("query")?.all();
+    /// None: something is asked for that the mock does not serve.
+    pub(super) fn read(usync: Reader<'_>) -> Result<Option<Self>, Malformed> {
+        let wanted = usync.child("query")?.all().map(|asked| {
+            let mut known = Protocol::ALL.into_iter();
+            known.find(|protocol| protocol.tag() == asked.tag())
+        });
+        let Some(wanted) = wanted.collect() else {
+            return Ok(None);
+        };
         let mut people = Vec::new();
         for user in usync.child("list")?.children("user") {
             people.push(Self::person(user)?);
         }
-        Ok(Self {
+        Ok(Some(Self {
             sid: usync.text("sid")?,
             mode: usync.text("mode")?,
             context: usync.text("context")?,
-            wanted: wanted.map(|protocol| protocol.tag().to_owned()).collect(),
+            wanted,
             people,
-        })
+        }))
     }
 
     /// By JID, or by a number as a person writes it.
@@ -60,7 +87,7 @@ impl Usync {
         let users = users.map(|(jid, known)| self.user(jid, known.as_ref(), t));
         let list = NodeBuilder::new("list").children(users).build();
         let protocols = self.wanted.iter();
-        let protocols = protocols.map(|name| NodeBuilder::new_dynamic(name.clone()).build());
+        let protocols = protocols.map(|protocol| NodeBuilder::new(protocol.tag()).build());
         let result = NodeBuilder::new("result").children(protocols).build();
         let usync = NodeBuilder::new("usync").attr("sid", self.sid.clone());
         let usync = usync
@@ -77,23 +104,19 @@ impl Usync {
             return user.children([out]).build();
         };
         let protocols = self.wanted.iter();
-        let protocols = protocols.filter_map(|wanted| known.protocol(wanted, t));
+        let protocols = protocols.map(|wanted| known.protocol(*wanted, t));
         user.children(protocols.collect::<Vec<_>>()).build()
     }
 }
 
 impl Known {
-    /// None: nothing is known of that.
-    fn protocol(&self, wanted: &str, t: u64) -> Option<Node> {
+    fn protocol(&self, wanted: Protocol, t: u64) -> Node {
         match wanted {
-            "devices" => Some(self.devices(t)),
-            "lid" => Some(
-                NodeBuilder::new("lid")
-                    .attr("val", self.lid.clone())
-                    .build(),
-            ),
-            "contact" => Some(NodeBuilder::new("contact").attr("type", "in").build()),
-            _ => None,
+            Protocol::Devices => self.devices(t),
+            Protocol::Lid => NodeBuilder::new("lid")
+                .attr("val", self.lid.clone())
+                .build(),
+            Protocol::Contact => NodeBuilder::new("contact").attr("type", "in").build(),
         }
     }
 

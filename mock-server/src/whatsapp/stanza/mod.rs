@@ -11,9 +11,9 @@ use wacore_binary::{Jid, Node};
 
 pub(super) use reader::{Malformed, Reader};
 pub(super) use server::{
-    ack_message, ack_receipt, chatstate, failure, fault, group_receipt, offline_count,
-    offline_preview, prekeys_are_low, presence, receipt, replaced, retry_receipt, stream_error,
-    success, unlinked,
+    ack_message, ack_receipt, chatstate, failure, fault, group_receipt, nack_message,
+    offline_count, offline_preview, prekeys_are_low, presence, receipt, replaced, retry_receipt,
+    stream_error, success, unlinked,
 };
 pub(super) use xml::xml;
 
@@ -22,6 +22,12 @@ pub(super) use xml::xml;
 pub(super) fn server() -> Jid {
     Jid::pn("")
 }
+
+/// What may stand in an `<ib>`.
+const NOTES: [&str; 2] = ["unified_session", "offline_batch"];
+
+/// What a client may say of its owner.
+const PRESENCES: [&str; 2] = ["available", "unavailable"];
 
 /// Anything a client sends.
 #[derive(Clone, Debug)]
@@ -34,7 +40,8 @@ pub(super) enum Stanza {
     Ack(Ack),
     Presence(PresenceNote),
     Chatstate(Chatstate),
-    /// `<ib>`: notes that want no answer.
+    /// `<ib>`: when its owner began to use the client, and that it takes a backlog. Neither wants
+    /// an answer.
     Note,
 }
 
@@ -64,9 +71,15 @@ pub(super) struct Sent {
     /// Whom it is for alone, where it is sent again to one device in a group.
     pub(super) participant: Option<Jid>,
     pub(super) phash: Option<String>,
+    /// `text`, `media` …
+    pub(super) class: String,
+    /// What it changes of an earlier message, as a number.
+    pub(super) edit: Option<String>,
     /// To the owner's own phone, about what the devices share.
     pub(super) peer: bool,
     pub(super) letters: Vec<Sealed>,
+    /// `<device-identity>`, by which a reader who does not know the device can check whose it is.
+    pub(super) proof: Option<Node>,
 }
 
 /// One ciphertext and whom it is for.
@@ -93,21 +106,26 @@ pub(super) enum ReceiptKind {
     Delivered,
     /// They cannot be decrypted: send them again.
     Retry,
-    /// Any other word, e.g. `read`, `peer_msg`.
-    Other(String),
+    Read,
+    /// What one device of the owner tells another has come.
+    PeerMessage,
+    /// A part of the history has come.
+    HistorySync,
+    Unknown(String),
 }
 
-/// A client took what it was sent.
+/// A client took what it was sent; or did not, if there is an error.
 #[derive(Clone, Debug)]
 pub(super) struct Ack {
     pub(super) id: String,
     pub(super) class: String,
     pub(super) participant: Option<Jid>,
+    pub(super) error: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct PresenceNote {
-    /// `available`, `unavailable`, `subscribe` …
+    /// `available` or `unavailable`.
     pub(super) kind: String,
     pub(super) to: Option<Jid>,
     pub(super) name: Option<String>,
@@ -133,16 +151,14 @@ impl Stanza {
                 id: reader.text("id")?,
                 class: reader.text("class")?,
                 participant: reader.maybe_jid("participant")?,
+                error: reader.maybe("error"),
             })),
-            "presence" => Ok(Self::Presence(PresenceNote {
-                kind: reader
-                    .maybe("type")
-                    .unwrap_or_else(|| "available".to_owned()),
-                to: reader.maybe_jid("to")?,
-                name: reader.maybe("name"),
-            })),
+            "presence" => Ok(Self::Presence(PresenceNote::read(reader)?)),
             "chatstate" => Ok(Self::Chatstate(Chatstate::read(reader)?)),
-            "ib" => Ok(Self::Note),
+            "ib" => match reader.all().find(|note| !NOTES.contains(&note.tag())) {
+                Some(unknown) => Err(unknown.unknown()),
+                None => Ok(Self::Note),
+            },
             _ => Err(reader.unknown()),
         }
     }
@@ -190,8 +206,13 @@ impl Sent {
             to: reader.jid("to")?,
             participant: reader.maybe_jid("participant")?,
             phash: reader.maybe("phash"),
+            class: reader.text("type")?,
+            edit: reader.maybe("edit"),
             peer: reader.maybe("category").as_deref() == Some("peer"),
             letters,
+            proof: reader
+                .maybe_child("device-identity")
+                .map(|proof| proof.node().clone()),
         })
     }
 }
@@ -234,8 +255,38 @@ impl ReceiptKind {
         match word {
             None | Some("inactive" | "sender") => Self::Delivered,
             Some("retry") => Self::Retry,
-            Some(other) => Self::Other(other.to_owned()),
+            Some("read") => Self::Read,
+            Some("peer_msg") => Self::PeerMessage,
+            Some("hist_sync") => Self::HistorySync,
+            Some(other) => Self::Unknown(other.to_owned()),
         }
+    }
+
+    /// As the journal calls it.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry => "retry",
+            Self::Read => "read",
+            Self::PeerMessage => "peer_msg",
+            Self::HistorySync => "hist_sync",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+impl PresenceNote {
+    fn read(reader: Reader<'_>) -> Result<Self, Malformed> {
+        let kind = reader.maybe("type");
+        let kind = kind.unwrap_or_else(|| "available".to_owned());
+        if !PRESENCES.contains(&kind.as_str()) {
+            return Err(reader.wrong("type"));
+        }
+        Ok(Self {
+            kind,
+            to: reader.maybe_jid("to")?,
+            name: reader.maybe("name"),
+        })
     }
 }
 

@@ -34,13 +34,22 @@ fn answer(ask: &Iq, kind: &'static str) -> NodeBuilder {
     answer.attr("id", ask.id.clone()).attr("type", kind)
 }
 
-/// The server took a message.
-pub(in crate::whatsapp) fn ack_message(sent: &Sent, t: u64) -> Node {
+/// The server took a message; with `phash`, its sender does not know all whom it is for.
+pub(in crate::whatsapp) fn ack_message(sent: &Sent, phash: Option<String>, t: u64) -> Node {
+    with(about_message(sent, t), "phash", phash).build()
+}
+
+/// The server did not take a message.
+pub(in crate::whatsapp) fn nack_message(sent: &Sent, code: u16, t: u64) -> Node {
+    let nack = about_message(sent, t);
+    nack.attr("error", code.to_string()).build()
+}
+
+fn about_message(sent: &Sent, t: u64) -> NodeBuilder {
     let ack = NodeBuilder::new("ack")
         .attr("class", "message")
         .attr("id", sent.id.clone());
-    let ack = ack.attr("from", sent.to.clone()).attr("t", t.to_string());
-    with(ack, "phash", sent.phash.clone()).build()
+    ack.attr("from", sent.to.clone()).attr("t", t.to_string())
 }
 
 /// The server took a receipt.
@@ -78,13 +87,19 @@ pub(in crate::whatsapp) fn group_receipt(
     node
 }
 
-/// A person's phone cannot decrypt a message and asks for it again, under new keys.
-pub(in crate::whatsapp) fn retry_receipt(mut receipt: Node, id: &str, keys: &KeyBundle) -> Node {
+/// A person's phone cannot decrypt a message and asks for it again, under new keys, for the
+/// `count`th time.
+pub(in crate::whatsapp) fn retry_receipt(
+    mut receipt: Node,
+    (id, count): (&str, u32),
+    keys: &KeyBundle,
+) -> Node {
     let t = receipt
         .attrs
         .get("t")
         .map_or_else(String::new, |t| t.as_str().into_owned());
-    let retry = NodeBuilder::new("retry").attr("v", "1").attr("count", "1");
+    let retry = NodeBuilder::new("retry").attr("v", "1");
+    let retry = retry.attr("count", count.to_string());
     let retry = retry.attr("id", id.to_owned()).attr("t", t).build();
     let registration = keys.registration_id.to_be_bytes();
     let registration = NodeBuilder::new("registration").bytes(registration).build();

@@ -180,6 +180,12 @@ impl Hand {
         assert_eq!(line.frame().await, None);
     }
 
+    /// Text, where bytes are expected.
+    pub(super) async fn says_text(&mut self) {
+        let text = Message::text("hello");
+        self.line.socket.send(text).await.unwrap();
+    }
+
     fn shaken(line: Line, noise: NoiseHandshake) -> Self {
         let (write, read) = noise.finish().unwrap();
         Self {

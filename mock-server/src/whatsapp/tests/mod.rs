@@ -1,13 +1,18 @@
 //! The wire as a client sees it that is driven by hand: handshakes, logins, and what is not
 //! served. What real clients make of it is tested in the package's own tests.
 
+mod companions;
 mod hand;
+mod readers;
+mod refusals;
+mod talker;
+mod unserved;
 
 use serde_json::Value;
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
 
-use super::{Control, ControlError, LinkedAccount, Reason, Refusal, Saying, Traffic};
+use super::{Control, ControlError, GroupCast, LinkedAccount, Reason, Refusal, Saying, Traffic};
 use crate::{MockOptions, MockServer};
 use hand::{Hand, Keys, PATIENCE};
 
@@ -27,6 +32,30 @@ async fn entry(mock: &MockServer, event: &str, field: &str) -> Value {
         (entry.event == event).then(|| entry.fields.get(field).cloned())
     });
     found.await.unwrap().unwrap_or(Value::Null)
+}
+
+/// How many entries of that name the journal holds by now.
+fn count(mock: &MockServer, event: &str) -> usize {
+    let entries = mock.journal().entries();
+    entries.iter().filter(|entry| entry.event == event).count()
+}
+
+/// What the mock has not understood.
+fn reports(mock: &MockServer) -> Vec<String> {
+    let unexpected = mock.unexpected().into_iter();
+    unexpected.map(|one| one.report).collect()
+}
+
+/// The group `family` of the owner, Ada and Bob.
+async fn stage_family(mock: &MockServer) -> Jid {
+    let group = GroupCast {
+        name: "family".to_owned(),
+        id: "120363000000000001".to_owned(),
+        members: vec!["ada".to_owned(), "bob".to_owned()],
+        ..GroupCast::default()
+    };
+    let jid = mock.whatsapp().stage_group(group).await.unwrap();
+    jid.parse().unwrap()
 }
 
 fn attribute(node: &Node, name: &str) -> String {
@@ -199,6 +228,15 @@ fn saying(text: &str) -> Control {
     })
 }
 
+fn saying_in(chat: &str, text: &str) -> Control {
+    Control::Say(Saying {
+        chat: chat.to_owned(),
+        from: "ada".to_owned(),
+        text: Some(text.to_owned()),
+        ..Saying::default()
+    })
+}
+
 async fn say(mock: &MockServer, text: &str) -> String {
     let done = mock.whatsapp().control(saying(text)).await.unwrap();
     done.message_id.unwrap()
@@ -324,5 +362,20 @@ async fn nobody_writes_to_a_chat_that_is_not_there_or_not_theirs() {
         refused("bob's", "ada").await,
         format!("`ada` is not in {bob}")
     );
+    mock.join().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_by_a_phones_keys_says_why() {
+    let mock = mock().await;
+    let keys = Keys::made(1);
+    let mut account = keys.account(1);
+    account.signed_prekey.signature.0.fill(0);
+    mock.whatsapp().link(account).await.unwrap();
+    let fault = mock.whatsapp().control(saying("hello")).await;
+    let fault = fault.unwrap_err().to_string();
+    let (what, why) = fault.split_once(" cannot be encrypted").unwrap();
+    assert!(what.starts_with("a message for `"), "{fault}");
+    assert!(why.starts_with(": ") && why.len() > 2, "{fault}");
     mock.join().await.unwrap();
 }
