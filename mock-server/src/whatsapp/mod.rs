@@ -18,12 +18,14 @@ mod introduction;
 mod iq;
 mod media;
 mod message;
+mod moment;
 mod noise;
 mod pairing;
 mod phone;
 mod reception;
 mod running;
 mod socket;
+mod speaker;
 mod stanza;
 #[cfg(test)]
 mod tests;

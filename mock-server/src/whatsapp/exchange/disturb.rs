@@ -76,6 +76,9 @@ impl Exchange {
             .values_mut()
             .filter_map(|companion| companion.line.as_mut());
         lines.for_each(|line| line.frozen = true);
+        self.guests
+            .values_mut()
+            .for_each(|guest| guest.frozen = true);
         Ok(Done::default())
     }
 

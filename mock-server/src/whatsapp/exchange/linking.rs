@@ -59,7 +59,7 @@ impl Exchange {
     }
 
     fn send_guest(&self, id: ConnectionId, node: Node) {
-        if let Some(guest) = self.guests.get(&id) {
+        if let Some(guest) = self.guests.get(&id).filter(|guest| !guest.frozen) {
             self.send_on(&guest.orders, node);
         }
     }

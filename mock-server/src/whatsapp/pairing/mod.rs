@@ -36,6 +36,8 @@ pub(super) struct Guest {
     pub(super) code: Option<LinkCode>,
     /// The phone has vouched for it; its signature is awaited.
     pub(super) vouched: Option<Vouched>,
+    /// Nothing comes or goes any more.
+    pub(super) frozen: bool,
 }
 
 /// What a client is to sign.
@@ -64,6 +66,7 @@ impl Guest {
             references,
             code: None,
             vouched: None,
+            frozen: false,
         }
     }
 }

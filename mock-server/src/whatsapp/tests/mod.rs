@@ -1,6 +1,7 @@
 //! The wire as a client sees it that is driven by hand: handshakes, logins, and what is not
 //! served. What real clients make of it is tested in the package's own tests.
 
+mod controls;
 mod hand;
 
 use serde_json::Value;
