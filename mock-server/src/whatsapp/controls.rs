@@ -3,11 +3,15 @@
 //!
 //! Words only; who acts on them is the exchange.
 
+mod linking;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use linking::{CodeReason, CodeRefusal, LinkOffer};
 
 /// One thing to do. A `chat` is the name of a chat, the name of a person (the chat with
 /// them alone) or a JID; a person is a name, and exists from its first mention; a `message` is
@@ -62,8 +66,14 @@ pub enum Control {
     EnterCode {
         code: String,
     },
-    /// From now on linking asks for a passkey, which nanokimi has none of.
-    Passkey {},
+    /// What whoever wants to be linked is offered from now on; `{}` is what WhatsApp offers.
+    Offer(LinkOffer),
+    /// What the next requests for a code to be typed in get.
+    RefuseCode(CodeRefusal),
+    /// Whether linking asks for a passkey from now on, which nanokimi has none of.
+    Passkey {
+        demanded: bool,
+    },
     /// The owner removes nanokimi from the linked devices.
     Unlink {},
     /// Somebody logs in with nanokimi's keys elsewhere.

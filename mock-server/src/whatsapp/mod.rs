@@ -44,9 +44,9 @@ pub use account::{LinkedAccount, OneTimePrekey, PhoneSession, SignedPrekey};
 pub use bytes::Base64;
 pub use certificate::ShownCertificate;
 pub use controls::{
-    Addressing, Attachment, Composing, Control, Done, Editing, GroupCast, MediaKind, Membership,
-    Mutation, OtherContent, Presence, PresenceState, Reacting, Reading, Reason, Refusal, Revoking,
-    Saying, TextForm, Traffic, TypingState, Wrapper,
+    Addressing, Attachment, CodeReason, CodeRefusal, Composing, Control, Done, Editing, GroupCast,
+    LinkOffer, MediaKind, Membership, Mutation, OtherContent, Presence, PresenceState, Reacting,
+    Reading, Reason, Refusal, Revoking, Saying, TextForm, Traffic, TypingState, Wrapper,
 };
 pub use running::WhatsAppError;
 
@@ -90,6 +90,8 @@ pub enum ControlError {
     NotConnected,
     #[error("nobody is waiting to be linked by this code")]
     UnknownCode,
+    #[error("the code is no longer good; who shows it has another by now")]
+    SpentCode,
     #[error("{what}")]
     Unfit { what: String },
     #[error("the mock has ended")]

@@ -10,7 +10,8 @@ use wacore_binary::Node;
 use super::Exchange;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::Order;
-use crate::whatsapp::controls::{Done, Refusal, Traffic};
+use crate::whatsapp::controls::{CodeRefusal, Done, LinkOffer, Refusal, Traffic};
+use crate::whatsapp::pairing::Terms;
 use crate::whatsapp::stanza::{replaced, stream_error, unlinked};
 
 impl Exchange {
@@ -115,8 +116,21 @@ impl Exchange {
         Ok(Done::default())
     }
 
-    pub(super) fn demand_passkeys(&mut self) -> Result<Done, ControlError> {
-        self.weather.passkey = true;
+    pub(super) fn refuse_codes(&mut self, refusal: CodeRefusal) -> Result<Done, ControlError> {
+        self.weather.refuse_code(refusal);
+        Ok(Done::default())
+    }
+
+    pub(super) fn offer_codes(&mut self, offer: &LinkOffer) -> Result<Done, ControlError> {
+        let terms = Terms::of(offer).map_err(|invalid| ControlError::Unfit {
+            what: invalid.to_string(),
+        })?;
+        self.weather.terms = terms;
+        Ok(Done::default())
+    }
+
+    pub(super) fn demand_passkeys(&mut self, demanded: bool) -> Result<Done, ControlError> {
+        self.weather.passkey = demanded;
         Ok(Done::default())
     }
 

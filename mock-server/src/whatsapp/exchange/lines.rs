@@ -1,6 +1,7 @@
 //! Connections: who is let in, what is handed over, and what becomes of it when they end.
 
 use serde_json::Value;
+use tokio::time::Instant;
 use wacore_binary::Node;
 
 use super::Exchange;
@@ -74,7 +75,7 @@ impl Exchange {
     }
 
     fn register(&mut self, id: ConnectionId, opened: Opened, keys: Registration) {
-        let references = self.next_references();
+        let references = self.next_references(Instant::now());
         let offer = crate::whatsapp::pairing::offer(&self.next_notification_id(), &references);
         self.send_on(&opened.orders, offer);
         let guest = crate::whatsapp::pairing::Guest::new(opened, keys, references);

@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{ConnectionId, Tidings};
 use super::group::GroupBook;
 use super::media::MediaLibrary;
+use super::moment::reached;
 use super::pairing::Guest;
 use super::phone::{DeviceKeys, OWNER, Person, PhoneError, PhoneHandle, Seed};
 use crate::journal::Journal;
@@ -137,6 +138,7 @@ impl Exchange {
         stop: CancellationToken,
     ) {
         loop {
+            let next_end = self.next_end();
             tokio::select! {
                 // What clients sent comes first: who asks whether all is at rest must not
                 // overtake it.
@@ -147,6 +149,7 @@ impl Exchange {
                 Some(ended) = self.phone_tasks.join_next() => {
                     ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
                 }
+                () = reached(next_end) => self.hang_up_on_guests(),
                 else => break,
             }
             self.tell_who_waits();

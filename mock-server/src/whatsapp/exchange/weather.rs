@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::whatsapp::controls::{Reason, Refusal, Traffic};
+use crate::whatsapp::controls::{CodeReason, CodeRefusal, Reason, Refusal, Traffic};
+use crate::whatsapp::pairing::Terms;
 
 #[derive(Debug, Default)]
 pub(super) struct Weather {
     refusal: Option<Refusal>,
+    code_refusal: Option<CodeRefusal>,
     held: BTreeSet<Traffic>,
     /// The network is away.
     pub(super) away: bool,
     /// Linking asks for a passkey.
     pub(super) passkey: bool,
     pub(super) delay: Duration,
+    /// What whoever wants to be linked is offered.
+    pub(super) terms: Terms,
 }
 
 impl Weather {
@@ -42,13 +46,43 @@ impl Weather {
     pub(super) fn refused(&mut self) -> Option<(u16, Option<u64>)> {
         let refusal = self.refusal.as_mut()?;
         let answer = (code(refusal.with), refusal.expire);
-        if let Some(times) = &mut refusal.times {
-            *times -= 1;
-            if *times == 0 {
-                self.refusal = None;
-            }
+        if counts_down(&mut refusal.times) {
+            self.refusal = None;
         }
         Some(answer)
+    }
+
+    /// `times: 0` ends it.
+    pub(super) fn refuse_code(&mut self, refusal: CodeRefusal) {
+        self.code_refusal = Some(refusal).filter(|refusal| refusal.times != Some(0));
+    }
+
+    /// What the request for a code at hand gets instead of one.
+    pub(super) fn refused_code(&mut self) -> Option<(u16, &'static str)> {
+        let refusal = self.code_refusal.as_mut()?;
+        let answer = words(refusal.with);
+        if counts_down(&mut refusal.times) {
+            self.code_refusal = None;
+        }
+        Some(answer)
+    }
+}
+
+/// Whether this was the last time.
+fn counts_down(times: &mut Option<u32>) -> bool {
+    times.as_mut().is_some_and(|times| {
+        *times -= 1;
+        *times == 0
+    })
+}
+
+fn words(reason: CodeReason) -> (u16, &'static str) {
+    match reason {
+        CodeReason::BadRequest => (400, "bad-request"),
+        CodeReason::Forbidden => (403, "forbidden"),
+        CodeReason::RateLimited => (429, "rate-overlimit"),
+        CodeReason::NotAvailable => (452, "feature-not-available"),
+        CodeReason::Internal => (500, "internal-server-error"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod controls;
 mod hand;
+mod linking;
 
 use serde_json::Value;
 use wacore_binary::Node;
