@@ -3,6 +3,7 @@
 //!
 //! Words only; who acts on them is the exchange.
 
+mod files;
 mod linking;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use files::{FileFault, UploadRefusal};
 pub use linking::{CodeReason, CodeRefusal, LinkOffer};
 
 /// One thing to do. A `chat` is the name of a chat, the name of a person (the chat with
@@ -94,6 +96,8 @@ pub enum Control {
     Back {},
     /// What the next logins get.
     Refuse(Refusal),
+    /// What the next uploads to the media host get.
+    RefuseUploads(UploadRefusal),
     /// Every stanza to nanokimi comes so much later; `0s` ends it.
     Delay {
         #[schemars(with = "String")]
@@ -225,6 +229,9 @@ pub struct Attachment {
     pub mime: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
+    /// What goes wrong when nanokimi fetches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FileFault>,
 }
 
 #[derive(

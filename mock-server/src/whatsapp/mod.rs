@@ -44,9 +44,10 @@ pub use account::{LinkedAccount, OneTimePrekey, PhoneSession, SignedPrekey};
 pub use bytes::Base64;
 pub use certificate::ShownCertificate;
 pub use controls::{
-    Addressing, Attachment, CodeReason, CodeRefusal, Composing, Control, Done, Editing, GroupCast,
-    LinkOffer, MediaKind, Membership, Mutation, OtherContent, Presence, PresenceState, Reacting,
-    Reading, Reason, Refusal, Revoking, Saying, TextForm, Traffic, TypingState, Wrapper,
+    Addressing, Attachment, CodeReason, CodeRefusal, Composing, Control, Done, Editing, FileFault,
+    GroupCast, LinkOffer, MediaKind, Membership, Mutation, OtherContent, Presence, PresenceState,
+    Reacting, Reading, Reason, Refusal, Revoking, Saying, TextForm, Traffic, TypingState,
+    UploadRefusal, Wrapper,
 };
 pub use running::WhatsAppError;
 

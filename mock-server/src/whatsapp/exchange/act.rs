@@ -48,6 +48,7 @@ impl Exchange {
             Control::Offline {} => self.go_offline(),
             Control::Back {} => self.come_back(),
             Control::Refuse(refusal) => self.refuse_logins(refusal),
+            Control::RefuseUploads(refusal) => self.refuse_uploads(refusal),
             Control::Delay { by } => self.delay(by),
             Control::PauseAcks {} => self.hold(Traffic::Acks),
             Control::ResumeAcks {} => self.let_go(Traffic::Acks),

@@ -10,7 +10,7 @@ use wacore_binary::Node;
 use super::Exchange;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::Order;
-use crate::whatsapp::controls::{CodeRefusal, Done, LinkOffer, Refusal, Traffic};
+use crate::whatsapp::controls::{CodeRefusal, Done, LinkOffer, Refusal, Traffic, UploadRefusal};
 use crate::whatsapp::pairing::Terms;
 use crate::whatsapp::stanza::{replaced, stream_error, unlinked};
 
@@ -116,6 +116,12 @@ impl Exchange {
         Ok(Done::default())
     }
 
+    pub(super) fn refuse_uploads(&mut self, refusal: UploadRefusal) -> Result<Done, ControlError> {
+        need_error(refusal.status)?;
+        self.media.refuse_uploads(refusal);
+        Ok(Done::default())
+    }
+
     pub(super) fn refuse_codes(&mut self, refusal: CodeRefusal) -> Result<Done, ControlError> {
         self.weather.refuse_code(refusal);
         Ok(Done::default())
@@ -161,4 +167,14 @@ impl Exchange {
         }
         Ok(Done::default())
     }
+}
+
+/// A status by which a host refuses something.
+pub(super) fn need_error(status: u16) -> Result<(), ControlError> {
+    if (400..600).contains(&status) {
+        return Ok(());
+    }
+    Err(ControlError::Unfit {
+        what: format!("{status} is no status of an error: expected 400 to 599"),
+    })
 }

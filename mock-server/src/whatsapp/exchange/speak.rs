@@ -9,11 +9,12 @@ use waproto::whatsapp as wa;
 
 use super::Exchange;
 use super::directory::Chat;
+use super::disturb::need_error;
 use super::mailbox::Class;
 use super::requests::broken;
 use super::written::{Author, Writing};
 use crate::whatsapp::ControlError;
-use crate::whatsapp::controls::{Addressing, Attachment, Done, Saying};
+use crate::whatsapp::controls::{Addressing, Attachment, Done, FileFault, Saying};
 use crate::whatsapp::media::SealedFile;
 use crate::whatsapp::message::{Composed, Context, Label, Quote, compose, device_sent, read};
 use crate::whatsapp::phone::{
@@ -141,6 +142,9 @@ impl Exchange {
     fn file(&self, attachment: &Attachment, id: &str) -> Result<SealedFile, ControlError> {
         let seed = self.seed.of("file").of(id);
         let unfit = |what: String| ControlError::Unfit { what };
+        if let Some(FileFault::Status(status)) = attachment.fault {
+            need_error(status)?;
+        }
         let content = match (&attachment.text, attachment.bytes, &attachment.path) {
             (Some(text), None, None) => text.clone().into_bytes(),
             (None, Some(bytes), None) => {
@@ -153,7 +157,11 @@ impl Exchange {
                 return Err(unfit(what.to_owned()));
             }
         };
-        Ok(self.media.keep(attachment.kind, &content, &seed))
+        let file = self.media.keep(attachment.kind, &content, &seed);
+        if let Some(fault) = attachment.fault {
+            self.media.spoil(&file.direct_path, fault);
+        }
+        Ok(file)
     }
 
     pub(super) fn addressing(&self, chat: &Chat) -> Addressing {
