@@ -83,6 +83,8 @@ pub enum ControlError {
     NotAGroup { id: String },
     #[error("`{name}` is already the name of another chat")]
     NameTaken { name: String },
+    #[error("somebody has the phone number already that would be `{name}`'s; take another name")]
+    NumberTaken { name: String },
     #[error("`{person}` is not in {chat}")]
     NotAMember { person: String, chat: String },
     #[error("no device is linked; pair one, or give the mock a linked account")]
@@ -217,6 +219,12 @@ impl WhatsApp {
     /// Devices, groups and people, and what is held back, as `GET /_mock/whatsapp` shows them.
     pub(crate) async fn describe(&self) -> Result<Value, ControlError> {
         self.ask(Request::Describe).await
+    }
+
+    /// Takes back all that was refused, held back, delayed or away.
+    pub(crate) async fn calm(&self) {
+        // A mock that has ended, or does without WhatsApp, has nothing to take back.
+        self.ask(Request::Calm).await.unwrap_or(());
     }
 
     async fn network_is_up(&self) -> bool {

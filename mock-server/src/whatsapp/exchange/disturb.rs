@@ -8,6 +8,7 @@ use serde_json::Value;
 use wacore_binary::Node;
 
 use super::Exchange;
+use super::weather::Weather;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::Order;
 use crate::whatsapp::controls::{CodeRefusal, Done, LinkOffer, Refusal, Traffic, UploadRefusal};
@@ -15,6 +16,22 @@ use crate::whatsapp::pairing::Terms;
 use crate::whatsapp::stanza::{replaced, stream_error, unlinked};
 
 impl Exchange {
+    /// Nothing is refused, held back, delayed or away any more. What was cut stays cut.
+    pub(super) fn calm(&mut self) {
+        self.weather = Weather::default();
+        self.media.take_uploads();
+        self.order_all(|| Order::Delay(Duration::ZERO));
+        self.release_acks();
+        self.hand_over_all();
+    }
+
+    fn hand_over_all(&mut self) {
+        let devices: Vec<u16> = self.companions.keys().copied().collect();
+        devices
+            .into_iter()
+            .for_each(|device| self.hand_over(device));
+    }
+
     pub(super) fn unlink_all(&mut self) -> Result<Done, ControlError> {
         let devices: Vec<u16> = self.companions.keys().copied().collect();
         if devices.is_empty() {
@@ -158,12 +175,7 @@ impl Exchange {
         self.weather.let_go(what);
         match what {
             Traffic::Acks => self.release_acks(),
-            Traffic::Messages | Traffic::Receipts => {
-                let devices: Vec<u16> = self.companions.keys().copied().collect();
-                devices
-                    .into_iter()
-                    .for_each(|device| self.hand_over(device));
-            }
+            Traffic::Messages | Traffic::Receipts => self.hand_over_all(),
         }
         Ok(Done::default())
     }

@@ -172,8 +172,14 @@ impl Exchange {
     }
 
     fn next_message_id(&mut self) -> MessageId {
+        let id = self.coming_message_id();
         self.counters.messages += 1;
-        let bytes = self.seed.nth("message", self.counters.messages).bytes();
+        id
+    }
+
+    fn coming_message_id(&self) -> MessageId {
+        let number = self.counters.messages + 1;
+        let bytes = self.seed.nth("message", number).bytes();
         let hex: String = bytes
             .iter()
             .take(9)

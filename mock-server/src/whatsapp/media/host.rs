@@ -38,8 +38,8 @@ use crate::whatsapp::phone::{Seed, sha256};
 
 /// How long a client may take to read its last answer.
 const GRACE: Duration = Duration::from_secs(2);
-/// More than WhatsApp takes as a document is not needed here.
-const LARGEST_FILE: usize = 256 << 20;
+/// In bytes; more than WhatsApp takes as a document is not needed here.
+pub(crate) const LARGEST_FILE: usize = 256 << 20;
 
 /// The media host, running.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl MediaHost {
     /// # Errors
     /// No port can be had, or no certificate be made.
     pub(crate) async fn start(journal: &Journal, seed: &Seed) -> Result<Self, MediaHostError> {
-        let (authority, acceptor) = identity()?;
+        let (authority, acceptor) = identity(seed)?;
         let library = MediaLibrary::new(seed);
         let router = routes(Desk {
             library: library.clone(),

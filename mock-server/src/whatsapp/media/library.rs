@@ -65,7 +65,7 @@ impl MediaLibrary {
         self.hostname.get().map_or("", String::as_str)
     }
 
-    pub(super) fn auth(&self) -> &str {
+    pub(crate) fn auth(&self) -> &str {
         &self.auth
     }
 
@@ -137,6 +137,11 @@ impl MediaLibrary {
     /// `times: 0` ends it.
     pub(crate) fn refuse_uploads(&self, refusal: UploadRefusal) {
         self.shelf().refusal = Some(refusal).filter(|refusal| refusal.times != Some(0));
+    }
+
+    /// Uploads are taken again.
+    pub(crate) fn take_uploads(&self) {
+        self.shelf().refusal = None;
     }
 
     /// The status that the upload at hand gets instead of being taken.

@@ -187,10 +187,11 @@ async fn a_restored_phone_goes_on_with_its_sessions() {
     let pair = Pair::acquainted().await;
     let sessions = pair.owner.sessions(0).await.unwrap();
     pair.owner.forget(0, address("ada")).await.unwrap();
-    for (other, record) in sessions {
+    let sessions = sessions.into_iter().map(|(other, record)| {
         let other = DeviceAddress::read(other.as_str()).unwrap();
-        pair.owner.restore(0, other, record).await.unwrap();
-    }
+        (other, record)
+    });
+    pair.owner.restore(0, sessions.collect()).await.unwrap();
     let sealed = pair.seal("still here", None).await;
     assert_eq!(pair.open(sealed, None).await.unwrap(), "still here");
 }
