@@ -24,6 +24,8 @@ mod requests;
 mod retries;
 mod share;
 mod speak;
+#[cfg(test)]
+mod tests;
 mod weather;
 mod written;
 

@@ -48,7 +48,7 @@ impl fmt::Debug for MediaLibrary {
 }
 
 impl MediaLibrary {
-    pub(super) fn new(seed: &Seed) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         let auth = URL_SAFE_NO_PAD.encode(seed.of("media auth").bytes());
         Self {
             hostname: Arc::default(),

@@ -197,6 +197,16 @@ async fn a_restored_phone_goes_on_with_its_sessions() {
 }
 
 #[tokio::test]
+async fn of_sessions_of_which_one_is_broken_none_is_restored() {
+    let pair = Pair::acquainted().await;
+    let mut sessions = pair.owner.sessions(0).await.unwrap();
+    pair.owner.forget(0, address("ada")).await.unwrap();
+    sessions.push((address("bob"), vec![1]));
+    pair.owner.restore(0, sessions).await.unwrap_err();
+    assert_eq!(pair.owner.sessions(0).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_group_gets_the_key_once_and_anew_after_it_was_rotated() {
     let pair = Pair::acquainted().await;
     let first = pair.to_group("all", None).await;
