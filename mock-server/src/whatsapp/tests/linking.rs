@@ -1,5 +1,7 @@
 //! Clients that want to be linked, driven by hand: what they are offered, and why they are not.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use buffa::Message as _;
@@ -199,8 +201,9 @@ struct ByCode {
     ephemeral: KeyPair,
     /// The phone's.
     hello: Node,
-    /// How often others had a turn while the code was typed in.
-    turns: u32,
+    /// How long typing the code in took, and others had no turn meanwhile at most.
+    took: Duration,
+    held_up: Duration,
 }
 
 impl ByCode {
@@ -215,14 +218,21 @@ impl ByCode {
         let code = code.to_owned();
         let whatsapp = mock.whatsapp().clone();
         let mut entering = Box::pin(whatsapp.control(Control::EnterCode { code }));
-        let mut turns = 0;
+        let begun = Instant::now();
+        let (mut last, mut held_up) = (begun, Duration::ZERO);
         loop {
-            tokio::select! {
+            let done = tokio::select! {
                 biased;
-                done = &mut entering => break drop(done.unwrap()),
-                () = yield_now() => turns += 1,
+                done = &mut entering => Some(done.unwrap()),
+                () = yield_now() => None,
+            };
+            held_up = held_up.max(last.elapsed());
+            last = Instant::now();
+            if done.is_some() {
+                break;
             }
         }
+        let took = begun.elapsed();
         let hello = hand.next().await;
         let hello = hello.get_optional_child("link_code_companion_reg").unwrap();
         let hello = hello.clone();
@@ -232,7 +242,8 @@ impl ByCode {
             hand,
             ephemeral,
             hello,
-            turns,
+            took,
+            held_up,
         }
     }
 
@@ -261,7 +272,8 @@ impl ByCode {
 #[tokio::test]
 async fn a_typed_code_links_and_holds_up_nobody_while_it_is_hashed() {
     let mut client = ByCode::typed("abcd-2345").await;
-    assert!(client.turns > 200, "only {} turns", client.turns);
+    let (took, held_up) = (client.took, client.held_up);
+    assert!(held_up < took / 2, "{held_up:?} of {took:?}");
     assert_eq!(attribute(&client.finishes(None).await, "type"), "result");
     let success = client.hand.next().await;
     assert!(success.get_optional_child("pair-success").is_some());
