@@ -70,7 +70,7 @@ pub struct WhatsApp {
     callers: mpsc::Sender<reception::Caller>,
 }
 
-/// A control that could not be done. Nothing of it was.
+/// A control that could not be done. Nothing of it was, but that whoever it names exists.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     #[error("no chat is called `{chat}`; {known}")]
