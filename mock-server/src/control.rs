@@ -18,16 +18,21 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
 use crate::server::{RESET, unexpected};
+#[cfg(feature = "whatsapp")]
+use crate::whatsapp::WhatsApp;
 use crate::yaml;
 
 /// How a script that came over HTTP is called in messages about it.
 const POSTED: &str = "<posted script>";
 
+/// What is told, and who is asked.
 #[derive(Clone, Debug)]
-struct Desk {
-    journal: Journal,
-    llm: ScriptedLlm,
-    closing: CancellationToken,
+pub(crate) struct Desk {
+    pub(crate) journal: Journal,
+    pub(crate) llm: ScriptedLlm,
+    #[cfg(feature = "whatsapp")]
+    pub(crate) whatsapp: WhatsApp,
+    pub(crate) closing: CancellationToken,
 }
 
 /// From where on to read the journal.
@@ -37,16 +42,7 @@ struct Since {
     after: u64,
 }
 
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
-    journal: &Journal,
-    llm: &ScriptedLlm,
-    closing: &CancellationToken,
-) -> Router<S> {
-    let desk = Desk {
-        journal: journal.clone(),
-        llm: llm.clone(),
-        closing: closing.clone(),
-    };
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> {
     Router::new()
         .route("/_mock/scripts", post(add_script))
         .route("/_mock/reset", post(reset).delete(reset))
@@ -69,9 +65,12 @@ async fn add_script(State(desk): State<Desk>, text: String) -> Response {
     }
 }
 
-/// The journal keeps what was; script, gates and complaints begin anew.
+/// The journal keeps what was, and WhatsApp who is linked and what was said; script, gates and
+/// complaints begin anew, and nothing goes wrong any more that somebody wanted to.
 async fn reset(State(desk): State<Desk>) -> StatusCode {
     desk.llm.reset();
+    #[cfg(feature = "whatsapp")]
+    desk.whatsapp.calm().await;
     desk.journal.write(RESET, Map::new());
     StatusCode::NO_CONTENT
 }

@@ -101,7 +101,13 @@ impl MockServer {
         let whatsapp = start_whatsapp(options, &journal).await?;
         let router = Router::<Journal>::new()
             .merge(llm::routes(&llm))
-            .merge(control::routes(&journal, &llm, &closing));
+            .merge(control::routes(control::Desk {
+                journal: journal.clone(),
+                llm: llm.clone(),
+                #[cfg(feature = "whatsapp")]
+                whatsapp: whatsapp.0.clone(),
+                closing: closing.clone(),
+            }));
         #[cfg(feature = "whatsapp")]
         let router = router
             .merge(whatsapp::socket_routes(&whatsapp.0))

@@ -46,7 +46,11 @@ impl HeldBack {
             | Control::Offline {}
             | Control::Back {}
             | Control::Refuse(_)
-            | Control::Passkey {}
+            | Control::Offer(_)
+            | Control::RefuseCode(_)
+            | Control::RefuseUploads(_)
+            | Control::Nack(_)
+            | Control::Passkey { .. }
             | Control::Unlink {}
             | Control::Replace {}
             // Late is not never.

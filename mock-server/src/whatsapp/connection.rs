@@ -3,17 +3,14 @@
 //!
 //! Knows no stanza's meaning.
 
-use std::collections::VecDeque;
 use std::future::pending;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use wacore_binary::Node;
-use wacore_binary::marshal::{marshal, unmarshal_ref};
+use wacore_binary::marshal::unmarshal_ref;
 use wacore_binary::util::unpack;
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::NoiseCipher;
@@ -23,15 +20,14 @@ use super::introduction::{Introduction, InvalidIntroduction};
 use super::noise::{self, HandshakeFault, Next, Pattern, Shaken};
 use super::phone::Seed;
 use super::socket::{FrameWriter, Frames, SocketFault, split};
+use super::speaker::{Hush, Speaker, UNREAD};
 use crate::text::chain;
+
+pub(super) use super::speaker::Order;
 
 /// The number of a connection, in the order of opening, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
-
-/// Stanzas that may wait for a client that reads slowly. A whole backlog of a test fits in; if
-/// even this fills up, the journal says so, and the scenario fails.
-const UNREAD: usize = 1 << 14;
 
 /// What the exchange hears of a connection.
 pub(super) enum Tidings {
@@ -66,22 +62,6 @@ pub(super) enum Side {
     Client,
 }
 
-/// What a connection is to do.
-#[derive(Debug)]
-pub(super) enum Order {
-    Send(Node),
-    /// From now on stanzas come so much later.
-    Delay(Duration),
-    /// Bytes that are no frame of this connection.
-    Garbage,
-    /// Keeps the socket, but neither reads nor writes any more.
-    Freeze,
-    /// Says goodbye after what is still to be sent.
-    Close(&'static str),
-    /// Drops the socket where it is.
-    Cut(&'static str),
-}
-
 /// What all connections share.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -92,7 +72,7 @@ pub(super) struct Line {
 
 /// Why a connection ended on its own.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+pub(super) enum Fault {
     #[error(transparent)]
     Socket(#[from] SocketFault),
     #[error("the handshake failed")]
@@ -101,6 +81,8 @@ enum Fault {
     Introduction(#[from] InvalidIntroduction),
     #[error("a stanza of the mock cannot be written: {0}")]
     Unwritable(String),
+    #[error("it reads nothing, and too much waits for it")]
+    Unread,
 }
 
 impl Fault {
@@ -127,7 +109,7 @@ where
     drop(line.tidings.send((id, Tidings::Closed(closed))).await);
 }
 
-fn by_server(why: &str) -> Closed {
+pub(super) fn by_server(why: &str) -> Closed {
     Closed {
         by: Side::Server,
         why: why.to_owned(),
@@ -168,14 +150,7 @@ where
         id,
         line,
     };
-    let speaker = Speaker {
-        writer,
-        cipher: shaken.write,
-        counter: 0,
-        delay: Duration::ZERO,
-        waiting: VecDeque::new(),
-        hush: Some(hush),
-    };
+    let speaker = Speaker::new(writer, shaken.write, hush);
     // Both are polled all the time: a client that does not read may still write.
     tokio::select! {
         ended = listener.listen(hushed) => ended,
@@ -256,111 +231,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Listener<'_, S> {
         while self.frames.next().await?.is_some() {}
         Ok(by_client("it gave up on a dead line"))
     }
-}
-
-/// The way out.
-struct Speaker<S> {
-    writer: FrameWriter<S>,
-    cipher: NoiseCipher,
-    counter: u32,
-    delay: Duration,
-    /// What is delayed, and when it is due.
-    waiting: VecDeque<(Instant, Node)>,
-    hush: Option<oneshot::Sender<Hush>>,
-}
-
-/// Why nobody listens any more.
-#[derive(Clone, Copy, Debug)]
-enum Hush {
-    /// The line is dead, and stays.
-    Frozen,
-    /// The server says goodbye. Its socket reads until the client has said so too: whoever
-    /// listened beside it would lose frames, and count the next one wrongly.
-    Closing,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
-    async fn speak(mut self, mut inbox: mpsc::Receiver<Order>) -> Result<Closed, Fault> {
-        loop {
-            let order = tokio::select! {
-                biased;
-                () = due(self.waiting.front()) => None,
-                order = inbox.recv() => Some(order),
-            };
-            match order {
-                None => self.write_first().await?,
-                Some(Some(Order::Send(node))) => self.send(node).await?,
-                Some(Some(Order::Delay(delay))) => self.delay = delay,
-                Some(Some(Order::Garbage)) => self.writer.raw(garbage()).await?,
-                Some(Some(Order::Freeze)) => self.freeze(),
-                Some(Some(Order::Close(why))) => return self.close(why).await,
-                Some(Some(Order::Cut(why))) => return Ok(by_server(why)),
-                Some(None) => return Ok(by_server("the mock ends")),
-            }
-        }
-    }
-
-    async fn send(&mut self, node: Node) -> Result<(), Fault> {
-        if self.delay.is_zero() && self.waiting.is_empty() {
-            return self.write(&node).await;
-        }
-        self.waiting.push_back((Instant::now() + self.delay, node));
-        Ok(())
-    }
-
-    async fn write_first(&mut self) -> Result<(), Fault> {
-        match self.waiting.pop_front() {
-            Some((_, node)) => self.write(&node).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn write(&mut self, node: &Node) -> Result<(), Fault> {
-        if self.hush.is_none() {
-            return Ok(());
-        }
-        let unwritable = |fault: &dyn std::fmt::Display| Fault::Unwritable(fault.to_string());
-        let plain = marshal(node).map_err(|fault| unwritable(&fault))?;
-        let sealed = self.cipher.encrypt_with_counter(self.counter, &plain);
-        let sealed = sealed.map_err(|fault| unwritable(&fault))?;
-        self.counter += 1;
-        Ok(self.writer.frame(&sealed).await?)
-    }
-
-    fn freeze(&mut self) {
-        self.hush(Hush::Frozen);
-    }
-
-    fn hush(&mut self, why: Hush) {
-        if let Some(hush) = self.hush.take() {
-            // A listener that is gone has nothing to ignore.
-            let (Ok(()) | Err(_)) = hush.send(why);
-        }
-    }
-
-    async fn close(mut self, why: &str) -> Result<Closed, Fault> {
-        while !self.waiting.is_empty() {
-            self.write_first().await?;
-        }
-        self.hush(Hush::Closing);
-        self.writer.close().await?;
-        Ok(by_server(why))
-    }
-}
-
-/// Returns when the first of what is delayed is due; never, if nothing is.
-async fn due(first: Option<&(Instant, Node)>) {
-    match first {
-        // A deadline for something that never happens.
-        Some((at, _)) => drop(timeout_at(*at, pending::<()>()).await),
-        None => pending().await,
-    }
-}
-
-/// A frame of the length it says it has, of which no cipher makes sense.
-fn garbage() -> Vec<u8> {
-    const NOISE: u8 = 64;
-    let mut frame = vec![0, 0, NOISE];
-    frame.resize(frame.len() + usize::from(NOISE), 0xff);
-    frame
 }

@@ -3,11 +3,17 @@
 //!
 //! Words only; who acts on them is the exchange.
 
+mod files;
+mod linking;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use files::{FileFault, UploadRefusal};
+pub use linking::{CodeReason, CodeRefusal, LinkOffer};
 
 /// One thing to do. A `chat` is the name of a chat, the name of a person (the chat with
 /// them alone) or a JID; a person is a name, and exists from its first mention; a `message` is
@@ -62,9 +68,15 @@ pub enum Control {
     EnterCode {
         code: String,
     },
-    /// From now on linking asks for a passkey, which nanokimi has none of; a device that is linked
-    /// is asked at once.
-    Passkey {},
+    /// What whoever wants to be linked is offered from now on; `{}` is what WhatsApp offers.
+    Offer(LinkOffer),
+    /// What the next requests for a code to be typed in get.
+    RefuseCode(CodeRefusal),
+    /// Whether linking asks for a passkey from now on, which nanokimi has none of; if so, a device
+    /// that is linked is asked at once.
+    Passkey {
+        demanded: bool,
+    },
     /// The owner removes nanokimi from the linked devices.
     Unlink {},
     /// Somebody logs in with nanokimi's keys elsewhere.
@@ -87,6 +99,8 @@ pub enum Control {
     Refuse(Refusal),
     /// What the next messages get that nanokimi sends: an error, and nobody gets them.
     Nack(Nacking),
+    /// What the next uploads to the media host get.
+    RefuseUploads(UploadRefusal),
     /// Every stanza to nanokimi comes so much later; `0s` ends it.
     Delay {
         #[schemars(with = "String")]
@@ -218,6 +232,9 @@ pub struct Attachment {
     pub mime: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
+    /// What goes wrong when nanokimi fetches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FileFault>,
 }
 
 #[derive(

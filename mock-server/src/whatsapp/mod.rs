@@ -18,12 +18,14 @@ mod introduction;
 mod iq;
 mod media;
 mod message;
+mod moment;
 mod noise;
 mod pairing;
 mod phone;
 mod reception;
 mod running;
 mod socket;
+mod speaker;
 mod stanza;
 #[cfg(test)]
 mod tests;
@@ -42,9 +44,10 @@ pub use account::{LinkedAccount, OneTimePrekey, PhoneSession, SignedPrekey};
 pub use bytes::Base64;
 pub use certificate::ShownCertificate;
 pub use controls::{
-    Addressing, Attachment, Composing, Control, Done, Editing, GroupCast, MediaKind, Membership,
-    Mutation, Nacking, OtherContent, Presence, PresenceState, Reacting, Reading, Reason, Refusal,
-    Revoking, Saying, TextForm, Traffic, TypingState, Wrapper,
+    Addressing, Attachment, CodeReason, CodeRefusal, Composing, Control, Done, Editing, FileFault,
+    GroupCast, LinkOffer, MediaKind, Membership, Mutation, Nacking, OtherContent, Presence,
+    PresenceState, Reacting, Reading, Reason, Refusal, Revoking, Saying, TextForm, Traffic,
+    TypingState, UploadRefusal, Wrapper,
 };
 pub use running::WhatsAppError;
 
@@ -67,7 +70,7 @@ pub struct WhatsApp {
     callers: mpsc::Sender<reception::Caller>,
 }
 
-/// A control that could not be done. Nothing of it was.
+/// A control that could not be done. Nothing of it was, but that whoever it names exists.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     #[error("no chat is called `{chat}`; {known}")]
@@ -80,6 +83,8 @@ pub enum ControlError {
     NotAGroup { id: String },
     #[error("`{name}` is already the name of another chat")]
     NameTaken { name: String },
+    #[error("somebody has the phone number already that would be `{name}`'s; take another name")]
+    NumberTaken { name: String },
     #[error("`{person}` is not in {chat}")]
     NotAMember { person: String, chat: String },
     #[error("no device is linked; pair one, or give the mock a linked account")]
@@ -88,6 +93,8 @@ pub enum ControlError {
     NotConnected,
     #[error("nobody is waiting to be linked by this code")]
     UnknownCode,
+    #[error("the code is no longer good; who shows it has another by now")]
+    SpentCode,
     #[error("{what}")]
     Unfit { what: String },
     #[error("the mock has ended")]
@@ -212,6 +219,12 @@ impl WhatsApp {
     /// Devices, groups and people, and what is held back, as `GET /_mock/whatsapp` shows them.
     pub(crate) async fn describe(&self) -> Result<Value, ControlError> {
         self.ask(Request::Describe).await
+    }
+
+    /// Takes back all that was refused, held back, delayed or away.
+    pub(crate) async fn calm(&self) {
+        // A mock that has ended, or does without WhatsApp, has nothing to take back.
+        self.ask(Request::Calm).await.unwrap_or(());
     }
 
     async fn network_is_up(&self) -> bool {

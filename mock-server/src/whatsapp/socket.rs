@@ -119,14 +119,25 @@ pub(super) struct FrameWriter<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FrameWriter<S> {
     pub(super) async fn frame(&mut self, payload: &[u8]) -> Result<(), SocketFault> {
+        self.put_frame(payload).await?;
+        self.flush().await
+    }
+
+    /// Puts a frame on its way; after a flush this waits for nothing.
+    pub(super) async fn put_frame(&mut self, payload: &[u8]) -> Result<(), SocketFault> {
         let frame = encode_frame(payload, None);
         let frame = frame.map_err(|fault| SocketFault::TooLong(fault.to_string()))?;
-        Ok(self.sink.send(Message::binary(frame)).await?)
+        Ok(self.sink.feed(Message::binary(frame)).await?)
     }
 
     /// Bytes as they are, framed or not.
-    pub(super) async fn raw(&mut self, bytes: Vec<u8>) -> Result<(), SocketFault> {
-        Ok(self.sink.send(Message::binary(bytes)).await?)
+    pub(super) async fn put_raw(&mut self, bytes: Vec<u8>) -> Result<(), SocketFault> {
+        Ok(self.sink.feed(Message::binary(bytes)).await?)
+    }
+
+    /// Returns when the socket has taken all. Whoever stops waiting loses nothing.
+    pub(super) async fn flush(&mut self) -> Result<(), SocketFault> {
+        Ok(self.sink.flush().await?)
     }
 
     pub(super) async fn close(&mut self) -> Result<(), SocketFault> {

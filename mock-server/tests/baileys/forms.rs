@@ -20,6 +20,7 @@ fn wrapped(wrapper: Wrapper, kind: MediaKind) -> Saying {
         name: None,
         mime: None,
         caption: None,
+        fault: None,
     };
     Saying {
         media: Some(media),

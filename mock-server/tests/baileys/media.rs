@@ -17,6 +17,7 @@ fn attachment(kind: MediaKind) -> Attachment {
         name: (kind == MediaKind::Document).then(|| "notes.txt".to_owned()),
         mime: None,
         caption: None,
+        fault: None,
     }
 }
 

@@ -55,6 +55,20 @@ async fn a_control_is_the_same_as_yaml_and_as_json() {
 }
 
 #[tokio::test]
+async fn a_reset_clears_the_weather() {
+    let stage = Stage::with("[]").await;
+    assert_eq!(told(&stage, "hold: { what: receipts }").await.0, 200);
+    assert_eq!(told(&stage, "offline:").await.0, 200);
+    let reset = stage.post("/_mock/reset").send().await.unwrap();
+    assert_eq!(reset.status(), 204);
+
+    let state = stage.get("/_mock/whatsapp").send().await.unwrap();
+    let state: Value = state.json().await.unwrap();
+    assert_eq!(state["held"], json!([]));
+    assert_eq!(state["network_is_away"], false);
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_refused_with_the_way_out() {
     let stage = Stage::with("[]").await;
     let refused = async |control: &str| {

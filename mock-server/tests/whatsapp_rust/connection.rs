@@ -1,5 +1,7 @@
 //! How it comes, how it is thrown out, and what it makes of it.
 
+use std::time::Duration;
+
 use mock_server::whatsapp::{Control, Reason, Refusal, Traffic};
 use tokio::task::JoinSet;
 use whatsapp_rust::types::events::Event;
@@ -107,10 +109,14 @@ async fn every_refusal_is_understood() {
 async fn bytes_that_are_no_frame_do_not_bring_it_down() {
     let (stage, mut client) = Stage::connected().await;
     stage.does(Control::Garbage {}).await;
-    // It would notice by itself, when its next sign of life is not answered.
-    stage.does(Control::Drop {}).await;
     let id = stage.says(saying("ada", "ada", "all right?")).await;
+    // It cannot decrypt this any more, so it cannot acknowledge it …
+    let moment = Duration::from_secs(1);
+    assert!(stage.whatsapp().at_rest(moment).await.is_err());
+    // … and would notice by itself, when its next sign of life is not answered.
+    stage.does(Control::Drop {}).await;
     client.message(&id).await;
+    assert_eq!(stage.count("whatsapp.logged_in"), 2);
     stage.ends(client).await;
 }
 
@@ -139,11 +145,12 @@ async fn it_uploads_prekeys_when_few_are_left() {
     let (stage, client) = Stage::connected().await;
     let before = stage.whatsapp().linked().await[0].prekeys.len();
     assert!(before > 0, "it uploaded some when it came");
-    stage.does(Control::LowPrekeys { left: 1 }).await;
+    let told = stage.does(Control::LowPrekeys { left: 1 }).await.seq;
     stage
         .sees("whatsapp.stanza", |entry| {
             let xml = entry.text("xml")?;
-            (entry.text("way") == Some("in")
+            (entry.seq > told
+                && entry.text("way") == Some("in")
                 && xml.contains("type=\"set\"")
                 && xml.contains("<registration>"))
             .then_some(())

@@ -17,6 +17,7 @@ fn attachment(kind: MediaKind) -> Attachment {
         name: None,
         mime: None,
         caption: None,
+        fault: None,
     }
 }
 

@@ -136,6 +136,17 @@ impl Stage {
         entries.iter().filter(|entry| entry.event == event).count()
     }
 
+    /// How often the mock has handed out the message with that id.
+    pub(crate) fn handed_out(&self, id: &str) -> usize {
+        let begins = format!("<message id=\"{id}\"");
+        let entries = self.server.journal().entries();
+        let handed_out = entries.iter().filter(|entry| {
+            let xml = entry.text("xml").unwrap_or("");
+            entry.text("way") == Some("out") && xml.starts_with(&begins)
+        });
+        handed_out.count()
+    }
+
     /// Lets the client go and closes the mock, which has understood all that it was sent.
     pub(crate) async fn ends(self, client: Running) {
         let rest = self.whatsapp().at_rest(PATIENCE).await;

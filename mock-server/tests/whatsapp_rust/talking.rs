@@ -328,5 +328,6 @@ async fn the_same_message_twice_is_said_once() {
     let mut same = client.messages();
     same.retain(|message| message.info.id == id);
     assert_eq!(same.len(), 1, "{}", client.story());
+    assert_eq!(stage.handed_out(&id), 2);
     stage.ends(client).await;
 }

@@ -30,24 +30,40 @@ impl Default for Directory {
             people: BTreeMap::new(),
             numbers: BTreeMap::new(),
         };
-        directory.meet(Person::named(OWNER));
+        // The first of all: no number is another's.
+        let _known: bool = directory.meet(Person::named(OWNER));
         directory
     }
 }
 
 impl Directory {
-    /// From now on the person is known.
-    pub(super) fn meet(&mut self, person: Person) {
-        for jid in [person.pn(), person.lid()] {
-            self.numbers.insert(number(&jid), person.name().to_owned());
+    /// From now on the person is known. False: somebody else has one of their numbers, which
+    /// are made from the name.
+    pub(super) fn meet(&mut self, person: Person) -> bool {
+        let numbers = [person.pn(), person.lid()].map(|jid| number(&jid));
+        let name = person.name();
+        let mut holders = numbers.iter().filter_map(|one| self.numbers.get(one));
+        if holders.any(|holder| holder != name) {
+            return false;
         }
-        self.people.insert(person.name().to_owned(), person);
+        for number in numbers {
+            self.numbers.insert(number, name.to_owned());
+        }
+        self.people.insert(name.to_owned(), person);
+        true
     }
 
     /// Names a chat. False: the name is taken by another.
     pub(super) fn name(&mut self, name: &str, chat: &Chat) -> bool {
         let known = self.chats.entry(name.to_owned());
         *known.or_insert_with(|| chat.clone()) == *chat
+    }
+
+    /// The first of these names that another chat has.
+    pub(super) fn taken(&self, names: &[String], chat: &Chat) -> Option<String> {
+        let mut names = names.iter();
+        let taken = |name: &&String| self.chats.get(*name).is_some_and(|other| other != chat);
+        names.find(taken).cloned()
     }
 
     /// By its name, the name of a person, or a JID.
@@ -108,7 +124,7 @@ mod tests {
     fn a_chat_is_found_by_name_by_person_and_by_number() {
         let mut directory = Directory::default();
         let ada = Person::named("Ada");
-        directory.meet(ada.clone());
+        assert!(directory.meet(ada.clone()));
         let family = Chat::Group("120363000000000001@g.us".to_owned());
         assert!(directory.name("family", &family));
         assert!(directory.name("family", &family));

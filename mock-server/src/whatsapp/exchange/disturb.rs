@@ -9,13 +9,30 @@ use wacore_binary::Node;
 
 use super::Exchange;
 use super::mailbox::Class;
+use super::weather::Weather;
 use crate::whatsapp::ControlError;
 use crate::whatsapp::connection::Order;
-use crate::whatsapp::controls::{Done, Refusal, Traffic};
-use crate::whatsapp::pairing::passkey_demand;
+use crate::whatsapp::controls::{CodeRefusal, Done, LinkOffer, Refusal, Traffic, UploadRefusal};
+use crate::whatsapp::pairing::{Terms, passkey_demand};
 use crate::whatsapp::stanza::{replaced, stream_error, unlinked};
 
 impl Exchange {
+    /// Nothing is refused, held back, delayed or away any more. What was cut stays cut.
+    pub(super) fn calm(&mut self) {
+        self.weather = Weather::default();
+        self.media.take_uploads();
+        self.order_all(|| Order::Delay(Duration::ZERO));
+        self.release_acks();
+        self.hand_over_all();
+    }
+
+    fn hand_over_all(&mut self) {
+        let devices: Vec<u16> = self.companions.keys().copied().collect();
+        devices
+            .into_iter()
+            .for_each(|device| self.hand_over(device));
+    }
+
     pub(super) fn unlink_all(&mut self) -> Result<Done, ControlError> {
         let devices: Vec<u16> = self.companions.keys().copied().collect();
         if devices.is_empty() {
@@ -78,6 +95,9 @@ impl Exchange {
             .values_mut()
             .filter_map(|companion| companion.line.as_mut());
         lines.for_each(|line| line.frozen = true);
+        self.guests
+            .values_mut()
+            .for_each(|guest| guest.frozen = true);
         Ok(Done::default())
     }
 
@@ -114,8 +134,30 @@ impl Exchange {
         Ok(Done::default())
     }
 
-    pub(super) fn demand_passkeys(&mut self) -> Result<Done, ControlError> {
-        self.weather.passkey = true;
+    pub(super) fn refuse_uploads(&mut self, refusal: UploadRefusal) -> Result<Done, ControlError> {
+        need_error(refusal.status)?;
+        self.media.refuse_uploads(refusal);
+        Ok(Done::default())
+    }
+
+    pub(super) fn refuse_codes(&mut self, refusal: CodeRefusal) -> Result<Done, ControlError> {
+        self.weather.refuse_code(refusal);
+        Ok(Done::default())
+    }
+
+    pub(super) fn offer_codes(&mut self, offer: &LinkOffer) -> Result<Done, ControlError> {
+        let terms = Terms::of(offer).map_err(|invalid| ControlError::Unfit {
+            what: invalid.to_string(),
+        })?;
+        self.weather.terms = terms;
+        Ok(Done::default())
+    }
+
+    pub(super) fn demand_passkeys(&mut self, demanded: bool) -> Result<Done, ControlError> {
+        self.weather.passkey = demanded;
+        if !demanded {
+            return Ok(Done::default());
+        }
         let devices: Vec<u16> = self.companions.keys().copied().collect();
         for device in devices {
             let id = self.next_notification_id();
@@ -145,13 +187,18 @@ impl Exchange {
             Traffic::Acks => self.release_acks(),
             // What was lost does not come any more.
             Traffic::Deliveries => {}
-            Traffic::Messages | Traffic::Receipts => {
-                let devices: Vec<u16> = self.companions.keys().copied().collect();
-                devices
-                    .into_iter()
-                    .for_each(|device| self.hand_over(device));
-            }
+            Traffic::Messages | Traffic::Receipts => self.hand_over_all(),
         }
         Ok(Done::default())
     }
+}
+
+/// A status by which a host refuses something.
+pub(super) fn need_error(status: u16) -> Result<(), ControlError> {
+    if (400..600).contains(&status) {
+        return Ok(());
+    }
+    Err(ControlError::Unfit {
+        what: format!("{status} is no status of an error: expected 400 to 599"),
+    })
 }

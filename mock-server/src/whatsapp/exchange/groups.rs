@@ -29,8 +29,13 @@ impl Exchange {
             let name = cast.id.clone();
             return Err(ControlError::NameTaken { name });
         }
-        self.name_chat(&cast.name, &chat)?;
-        self.name_chat(&jid.to_string(), &chat)?;
+        let names = [cast.name.clone(), jid.to_string()];
+        if let Some(name) = self.directory().taken(&names, &chat) {
+            return Err(ControlError::NameTaken { name });
+        }
+        for name in names {
+            self.name_chat(&name, &chat)?;
+        }
         let others = members
             .into_iter()
             .filter(|person| !person.is_owner())

@@ -1,6 +1,7 @@
 //! Connections: who is let in, what is handed over, and what becomes of it when they end.
 
 use serde_json::Value;
+use tokio::time::Instant;
 use wacore_binary::Node;
 
 use super::Exchange;
@@ -16,6 +17,8 @@ impl Exchange {
     pub(super) async fn hear(&mut self, id: ConnectionId, tidings: Tidings) {
         match tidings {
             Tidings::Opened(opened) => self.opened(id, *opened),
+            // It was read before the line went dead, and is lost all the same.
+            Tidings::Came(_) | Tidings::Garbled(_) if self.is_dead(id) => {}
             Tidings::Came(node) => {
                 self.write_stanza("in", &node);
                 match Stanza::read(&node) {
@@ -26,6 +29,15 @@ impl Exchange {
             Tidings::Garbled(report) => self.unexpected(report),
             Tidings::Closed(closed) => self.closed(id, &closed),
         }
+    }
+
+    /// Nothing comes or goes on it any more.
+    fn is_dead(&self, id: ConnectionId) -> bool {
+        let device = self.lines.get(&id);
+        let companion = device.and_then(|device| self.companions.get(device));
+        let line = companion.and_then(|companion| companion.line.as_ref());
+        let dead = line.is_some_and(|line| line.id == id && line.frozen);
+        dead || self.guests.get(&id).is_some_and(|guest| guest.frozen)
     }
 
     pub(super) fn write_stanza(&self, way: &'static str, node: &Node) {
@@ -63,7 +75,7 @@ impl Exchange {
     }
 
     fn register(&mut self, id: ConnectionId, opened: Opened, keys: Registration) {
-        let references = self.next_references();
+        let references = self.next_references(Instant::now());
         let offer = crate::whatsapp::pairing::offer(&self.next_notification_id(), &references);
         self.send_on(&opened.orders, offer);
         let guest = crate::whatsapp::pairing::Guest::new(opened, keys, references);
@@ -86,7 +98,8 @@ impl Exchange {
         companion.forget_line();
         companion.line = Some(line);
         self.lines.insert(id, login.device);
-        if let Some(before) = before {
+        // Over a line that is dead the client learns nothing.
+        if let Some(before) = before.filter(|before| !before.frozen) {
             self.send_on(&before.orders, replaced());
             self.order(
                 &before.orders,
@@ -162,7 +175,8 @@ impl Exchange {
     /// Sends at once, or not at all: what is only true now.
     pub(super) fn send_now(&self, device: u16, node: Node) {
         let companion = self.companions.get(&device);
-        if let Some(line) = companion.and_then(|companion| companion.line.as_ref()) {
+        let line = companion.and_then(|companion| companion.line.as_ref());
+        if let Some(line) = line.filter(|line| !line.frozen) {
             self.send_on(&line.orders, node);
         }
     }

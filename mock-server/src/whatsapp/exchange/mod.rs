@@ -27,6 +27,8 @@ mod requests;
 mod retries;
 mod share;
 mod speak;
+#[cfg(test)]
+mod tests;
 mod weather;
 mod written;
 
@@ -42,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{ConnectionId, Tidings};
 use super::group::GroupBook;
 use super::media::MediaLibrary;
+use super::moment::reached;
 use super::pairing::Guest;
 use super::phone::{DeviceKeys, OWNER, Person, PhoneError, PhoneHandle, Seed};
 use crate::journal::Journal;
@@ -143,6 +146,7 @@ impl Exchange {
         stop: CancellationToken,
     ) {
         loop {
+            let next_end = self.next_end();
             tokio::select! {
                 // What clients sent comes first: who asks whether all is at rest must not
                 // overtake it.
@@ -153,6 +157,7 @@ impl Exchange {
                 Some(ended) = self.phone_tasks.join_next() => {
                     ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
                 }
+                () = reached(next_end) => self.hang_up_on_guests(),
                 else => break,
             }
             self.tell_who_waits();
@@ -175,8 +180,14 @@ impl Exchange {
     }
 
     fn next_message_id(&mut self) -> MessageId {
+        let id = self.coming_message_id();
         self.counters.messages += 1;
-        let bytes = self.seed.nth("message", self.counters.messages).bytes();
+        id
+    }
+
+    fn coming_message_id(&self) -> MessageId {
+        let number = self.counters.messages + 1;
+        let bytes = self.seed.nth("message", number).bytes();
         let hex: String = bytes
             .iter()
             .take(9)

@@ -29,8 +29,11 @@ impl Exchange {
             return Err(ControlError::NotAName { name });
         }
         let person = Person::named(name);
-        self.directory().meet(person.clone());
-        Ok(person)
+        if self.directory().meet(person.clone()) {
+            return Ok(person);
+        }
+        let name = name.to_owned();
+        Err(ControlError::NumberTaken { name })
     }
 
     pub(super) fn people(&self, names: &[String]) -> Result<Vec<Person>, ControlError> {

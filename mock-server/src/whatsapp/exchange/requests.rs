@@ -34,6 +34,8 @@ pub(in crate::whatsapp) enum Request {
     /// What is on its way.
     Left(Reply<Vec<String>>),
     Describe(Reply<Value>),
+    /// All goes well again.
+    Calm(Reply<()>),
 }
 
 impl Exchange {
@@ -59,6 +61,10 @@ impl Exchange {
             Request::Rest(reply) => self.resting.push(reply),
             Request::Left(reply) => drop(reply.send(self.on_its_way().collect())),
             Request::Describe(reply) => drop(reply.send(self.describe())),
+            Request::Calm(reply) => {
+                self.calm();
+                reply.send(()).unwrap_or(());
+            }
         }
     }
 
@@ -72,19 +78,20 @@ impl Exchange {
         if self.companions.contains_key(&account.device) {
             return Err(unfit("a device with that number is linked already"));
         }
-        let phone = self
-            .phone(&self.owner.clone(), 0)
-            .map_err(|fault| broken(&fault))?;
-        for session in &account.sessions {
+        // 0 is the phone itself; and a further device must have a number left.
+        let next = account.device.checked_add(1).filter(|next| *next != 1);
+        let next = next.ok_or_else(|| unfit("the device's number is none of 1 to 65534"))?;
+        let sessions = account.sessions.iter().map(|session| {
             let address = DeviceAddress::read(&session.address);
             let address = address.ok_or_else(|| unfit("a session is with no address"))?;
-            let record = session.record.0.clone();
-            phone
-                .restore(0, address, record)
-                .await
-                .map_err(|fault| broken(&fault))?;
-        }
-        self.counters.next_device = self.counters.next_device.max(account.device + 1);
+            Ok((address, session.record.0.clone()))
+        });
+        let sessions: Vec<_> = sessions.collect::<Result<_, ControlError>>()?;
+        let phone = self.phone(&self.owner.clone(), 0);
+        let phone = phone.map_err(|fault| broken(&fault))?;
+        let restored = phone.restore(0, sessions).await;
+        restored.map_err(|fault| broken(&fault))?;
+        self.counters.next_device = self.counters.next_device.max(next);
         self.companions.insert(account.device, companion);
         self.tell_of_companion(account.device, DeviceChange::Added);
         Ok(())

@@ -9,13 +9,14 @@ use waproto::whatsapp as wa;
 
 use super::Exchange;
 use super::directory::Chat;
+use super::disturb::need_error;
 use super::mailbox::Class;
 use super::requests::broken;
 use super::written::{Author, Writing};
 use crate::text::chain;
 use crate::whatsapp::ControlError;
-use crate::whatsapp::controls::{Addressing, Attachment, Done, Saying};
-use crate::whatsapp::media::SealedFile;
+use crate::whatsapp::controls::{Addressing, Attachment, Done, FileFault, Saying};
+use crate::whatsapp::media::{LARGEST_FILE, SealedFile};
 use crate::whatsapp::message::{Composed, Context, Label, Quote, compose, device_sent, read};
 use crate::whatsapp::phone::{
     Cipher, DeviceAddress, GroupLetter, KeyBundle, Letter, Person, PhoneError, Sealed,
@@ -52,17 +53,20 @@ impl Exchange {
                 "the owner's other devices are the linked ones; write from device 0".to_owned();
             return Err(ControlError::Unfit { what });
         }
-        self.use_device(&author, saying.device)
-            .map_err(|fault| broken(&fault))?;
-        let id = match &saying.id {
-            Some(id) => id.clone(),
-            None => self.next_message_id(),
-        };
+        // All that may be refused comes before anything that others notice.
+        let id = saying.id.clone();
+        let id = id.unwrap_or_else(|| self.coming_message_id());
         let context = self.context(&saying, &chat, &id)?;
         let composed = compose(&saying, context);
         let composed = composed.map_err(|unfit| ControlError::Unfit {
             what: chain(&unfit),
         })?;
+        self.need_link()?;
+        if saying.id.is_none() {
+            self.next_message_id();
+        }
+        self.use_device(&author, saying.device)
+            .map_err(|fault| broken(&fault))?;
         let t = saying
             .at
             .map_or_else(|| self.t(), |at| u64::try_from(at.as_second()).unwrap_or(0));
@@ -81,6 +85,13 @@ impl Exchange {
             duplicate: saying.duplicate,
         };
         self.publish(spoken, saying.called.as_deref(), mishap).await
+    }
+
+    fn need_link(&self) -> Result<(), ControlError> {
+        if self.companions.is_empty() {
+            return Err(ControlError::NotLinked);
+        }
+        Ok(())
     }
 
     /// A chat that may be named after the person alone.
@@ -103,7 +114,7 @@ impl Exchange {
         })
     }
 
-    fn context(&mut self, saying: &Saying, chat: &Chat, id: &str) -> Result<Context, ControlError> {
+    fn context(&self, saying: &Saying, chat: &Chat, id: &str) -> Result<Context, ControlError> {
         let addressing = self.addressing(chat);
         let mentions = self.people(&saying.mentions)?;
         let quote = saying
@@ -142,8 +153,15 @@ impl Exchange {
     fn file(&self, attachment: &Attachment, id: &str) -> Result<SealedFile, ControlError> {
         let seed = self.seed.of("file").of(id);
         let unfit = |what: String| ControlError::Unfit { what };
+        if let Some(FileFault::Status(status)) = attachment.fault {
+            need_error(status)?;
+        }
         let content = match (&attachment.text, attachment.bytes, &attachment.path) {
             (Some(text), None, None) => text.clone().into_bytes(),
+            (None, Some(bytes), None) if bytes > LARGEST_FILE => {
+                let most = format!("a file of {bytes} bytes is more than {LARGEST_FILE}");
+                return Err(unfit(most));
+            }
             (None, Some(bytes), None) => {
                 let block = seed.of("content").bytes();
                 block.into_iter().cycle().take(bytes).collect()
@@ -154,7 +172,11 @@ impl Exchange {
                 return Err(unfit(what.to_owned()));
             }
         };
-        Ok(self.media.keep(attachment.kind, &content, &seed))
+        let file = self.media.keep(attachment.kind, &content, &seed);
+        if let Some(fault) = attachment.fault {
+            self.media.spoil(&file.direct_path, fault);
+        }
+        Ok(file)
     }
 
     pub(super) fn addressing(&self, chat: &Chat) -> Addressing {
@@ -173,9 +195,7 @@ impl Exchange {
         called: Option<&str>,
         mishap: Mishap,
     ) -> Result<Done, ControlError> {
-        if self.companions.is_empty() {
-            return Err(ControlError::NotLinked);
-        }
+        self.need_link()?;
         let author = Author::Person(spoken.author.clone(), spoken.device);
         let message = spoken.message.clone();
         let mut writing =

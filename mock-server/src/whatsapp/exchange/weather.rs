@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::whatsapp::controls::{Nacking, Reason, Refusal, Traffic};
+use crate::whatsapp::controls::{CodeReason, CodeRefusal, Nacking, Reason, Refusal, Traffic};
+use crate::whatsapp::pairing::Terms;
 
 #[derive(Debug, Default)]
 pub(super) struct Weather {
     refusal: Option<Refusal>,
     nacking: Option<Nacking>,
+    code_refusal: Option<CodeRefusal>,
     held: BTreeSet<Traffic>,
     /// The network is away.
     pub(super) away: bool,
     /// Linking asks for a passkey.
     pub(super) passkey: bool,
     pub(super) delay: Duration,
+    /// What whoever wants to be linked is offered.
+    pub(super) terms: Terms,
 }
 
 impl Weather {
@@ -43,7 +47,7 @@ impl Weather {
     pub(super) fn refused(&mut self) -> Option<(u16, Option<u64>)> {
         let refusal = self.refusal.as_mut()?;
         let answer = (code(refusal.with), refusal.expire);
-        if is_last(&mut refusal.times) {
+        if counts_down(&mut refusal.times) {
             self.refusal = None;
         }
         Some(answer)
@@ -58,20 +62,44 @@ impl Weather {
     pub(super) fn nacked(&mut self) -> Option<u16> {
         let nacking = self.nacking.as_mut()?;
         let code = nacking.code;
-        if is_last(&mut nacking.times) {
+        if counts_down(&mut nacking.times) {
             self.nacking = None;
         }
         Some(code)
     }
+
+    /// `times: 0` ends it.
+    pub(super) fn refuse_code(&mut self, refusal: CodeRefusal) {
+        self.code_refusal = Some(refusal).filter(|refusal| refusal.times != Some(0));
+    }
+
+    /// What the request for a code at hand gets instead of one.
+    pub(super) fn refused_code(&mut self) -> Option<(u16, &'static str)> {
+        let refusal = self.code_refusal.as_mut()?;
+        let answer = words(refusal.with);
+        if counts_down(&mut refusal.times) {
+            self.code_refusal = None;
+        }
+        Some(answer)
+    }
 }
 
-/// Counts down; what has no number goes on.
-fn is_last(times: &mut Option<u32>) -> bool {
-    let Some(left) = times else {
-        return false;
-    };
-    *left = left.saturating_sub(1);
-    *left == 0
+/// Whether this was the last time.
+fn counts_down(times: &mut Option<u32>) -> bool {
+    times.as_mut().is_some_and(|times| {
+        *times -= 1;
+        *times == 0
+    })
+}
+
+fn words(reason: CodeReason) -> (u16, &'static str) {
+    match reason {
+        CodeReason::BadRequest => (400, "bad-request"),
+        CodeReason::Forbidden => (403, "forbidden"),
+        CodeReason::RateLimited => (429, "rate-overlimit"),
+        CodeReason::NotAvailable => (452, "feature-not-available"),
+        CodeReason::Internal => (500, "internal-server-error"),
+    }
 }
 
 fn code(reason: Reason) -> u16 {

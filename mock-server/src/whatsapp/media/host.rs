@@ -4,7 +4,7 @@
 //! Paths and answers: WhatsApp Web, as Baileys 7.0.0-rc14 and whatsapp-rust 0.7.0 use them.
 //! `POST /mms/<kind>/<token>?auth&token` takes a sealed file, whose hash is the token, and
 //! answers `{url, direct_path}`; with `resume=1` it says whether the file is there already.
-//! `GET <direct_path>` gives it back, whole or in ranges.
+//! `GET <direct_path>` gives it back, whole or in ranges; or not, if somebody wanted it so.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,12 +12,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::header::{CONTENT_RANGE, RANGE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use futures_util::stream;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -32,12 +33,13 @@ use super::authority::{AuthorityError, identity};
 use super::library::{MediaLibrary, path_of, token};
 use crate::journal::Journal;
 use crate::listening::{ListenError, Listening};
+use crate::whatsapp::controls::FileFault;
 use crate::whatsapp::phone::{Seed, sha256};
 
 /// How long a client may take to read its last answer.
 const GRACE: Duration = Duration::from_secs(2);
-/// More than WhatsApp takes as a document is not needed here.
-const LARGEST_FILE: usize = 256 << 20;
+/// In bytes; more than WhatsApp takes as a document is not needed here.
+pub(crate) const LARGEST_FILE: usize = 256 << 20;
 
 /// The media host, running.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl MediaHost {
     /// # Errors
     /// No port can be had, or no certificate be made.
     pub(crate) async fn start(journal: &Journal, seed: &Seed) -> Result<Self, MediaHostError> {
-        let (authority, acceptor) = identity()?;
+        let (authority, acceptor) = identity(seed)?;
         let library = MediaLibrary::new(seed);
         let router = routes(Desk {
             library: library.clone(),
@@ -155,6 +157,9 @@ async fn upload(
         let report = format!("an upload of {kind} shows no auth, or not what media_conn gave out");
         return refuse(&desk, StatusCode::UNAUTHORIZED, &report);
     }
+    if let Some(status) = desk.library.refused_upload() {
+        return upload_refused(&desk, &kind, status);
+    }
     if query.resume.is_some() {
         let there = desk.library.get(&path).is_some();
         return Json(if there {
@@ -183,6 +188,25 @@ async fn upload(
     Json(stored(&desk, &path, "complete")).into_response()
 }
 
+fn upload_refused(desk: &Desk, kind: &str, status: u16) -> Response {
+    note(
+        desk,
+        "whatsapp.upload_refused",
+        &[("kind", kind.into()), ("status", status.into())],
+    );
+    error(status)
+}
+
+/// As the host answers when somebody wanted it to.
+fn error(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (
+        status,
+        Json(json!({ "error": "the media host was told to" })),
+    )
+        .into_response()
+}
+
 fn stored(desk: &Desk, path: &str, resume: &str) -> Value {
     json!({ "url": desk.library.url(path), "direct_path": path, "resume": resume })
 }
@@ -196,30 +220,54 @@ async fn download(State(desk): State<Desk>, headers: HeaderMap, request: Request
             &format!("no file lies at {path}"),
         );
     };
-    let asked = headers
-        .get(RANGE)
-        .map(HeaderValue::as_bytes)
-        .map(String::from_utf8_lossy);
-    let size = file.len();
-    note(
-        &desk,
-        "whatsapp.fetched",
-        &[("path", path.into()), ("bytes", size.into())],
-    );
-    match asked {
-        None => file.into_response(),
-        Some(asked) => match span(&asked, size) {
-            Some((from, to)) => {
-                let range = format!("bytes {from}-{to}/{size}");
-                let part = file.slice(from..=to);
-                (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, range)], part).into_response()
-            }
-            None => {
-                let range = format!("bytes */{size}");
-                (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, range)]).into_response()
-            }
-        },
+    let asked = headers.get(RANGE).map(HeaderValue::as_bytes);
+    let asked = asked.map(String::from_utf8_lossy);
+    let fault = desk.library.fault(path);
+    let told = fault.map_or(Value::Null, |fault| json!(fault));
+    let fields = [
+        ("path", path.into()),
+        ("bytes", file.len().into()),
+        ("fault", told),
+    ];
+    note(&desk, "whatsapp.fetched", &fields);
+    match fault {
+        None => served(&file, asked.as_deref()),
+        Some(FileFault::Status(status)) => error(status),
+        Some(FileFault::Cut) => cut(&file),
+        Some(FileFault::Corrupt) => served(&changed(&file), asked.as_deref()),
     }
+}
+
+fn served(file: &Bytes, asked: Option<&str>) -> Response {
+    let size = file.len();
+    let Some(asked) = asked else {
+        return file.clone().into_response();
+    };
+    let Some((from, to)) = span(asked, size) else {
+        let range = format!("bytes */{size}");
+        return (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, range)]).into_response();
+    };
+    let range = format!("bytes {from}-{to}/{size}");
+    let part = file.slice(from..=to);
+    (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, range)], part).into_response()
+}
+
+/// Announces all of it, gives half of it, and hangs up.
+fn cut(file: &Bytes) -> Response {
+    let half = file.slice(..file.len() / 2);
+    let hung_up = io::Error::from(io::ErrorKind::ConnectionReset);
+    let body = Body::from_stream(stream::iter([Ok(half), Err(hung_up)]));
+    ([(CONTENT_LENGTH, file.len())], body).into_response()
+}
+
+/// With another byte in the middle.
+fn changed(file: &Bytes) -> Bytes {
+    let mut bytes = file.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
 }
 
 /// First and last byte of `bytes=<from>-<to>`, `bytes=<from>-` or `bytes=-<last so many>`.
@@ -259,6 +307,7 @@ fn refuse(desk: &Desk, status: StatusCode, report: &str) -> Response {
 fn note(desk: &Desk, event: &'static str, fields: &[(&str, Value)]) {
     let fields = fields
         .iter()
+        .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| ((*name).to_owned(), value.clone()));
     desk.journal.write(event, fields.collect());
 }

@@ -12,13 +12,13 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::seal::{SealedFile, UnreadableFile, open, seal};
-use crate::whatsapp::controls::MediaKind;
+use crate::whatsapp::controls::{FileFault, MediaKind, UploadRefusal};
 use crate::whatsapp::phone::{Seed, sha256};
 
 /// How long clients may use one answer about the media host, in seconds: longer than any test.
 const LIFETIME: u32 = 86_400;
 
-/// A handle to the files. The map is shared because a task to own it would do nothing but
+/// A handle to the files. The shelf is shared because a task to own it would do nothing but
 /// look things up.
 #[derive(Clone)]
 pub(crate) struct MediaLibrary {
@@ -26,7 +26,15 @@ pub(crate) struct MediaLibrary {
     hostname: Arc<OnceLock<String>>,
     /// What uploads must show.
     auth: String,
-    files: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+/// What lies on the host, by path, and what goes wrong with it.
+#[derive(Default)]
+struct Shelf {
+    files: BTreeMap<String, Bytes>,
+    faults: BTreeMap<String, FileFault>,
+    refusal: Option<UploadRefusal>,
 }
 
 /// Neither what lies there nor what uploads must show.
@@ -40,12 +48,12 @@ impl fmt::Debug for MediaLibrary {
 }
 
 impl MediaLibrary {
-    pub(super) fn new(seed: &Seed) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         let auth = URL_SAFE_NO_PAD.encode(seed.of("media auth").bytes());
         Self {
             hostname: Arc::default(),
             auth,
-            files: Arc::default(),
+            shelf: Arc::default(),
         }
     }
 
@@ -57,7 +65,7 @@ impl MediaLibrary {
         self.hostname.get().map_or("", String::as_str)
     }
 
-    pub(super) fn auth(&self) -> &str {
+    pub(crate) fn auth(&self) -> &str {
         &self.auth
     }
 
@@ -109,21 +117,54 @@ impl MediaLibrary {
     /// Keeps what is sealed already, at the path that is returned.
     pub(super) fn put(&self, sealed_sha256: &[u8; 32], sealed: Bytes) -> String {
         let path = path_of(&token(sealed_sha256));
-        self.files().insert(path.clone(), sealed);
+        self.shelf().files.insert(path.clone(), sealed);
         path
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Bytes> {
-        self.files().get(path).cloned()
+        self.shelf().files.get(path).cloned()
+    }
+
+    /// From now on the file at that path is fetched with this fault.
+    pub(crate) fn spoil(&self, path: &str, fault: FileFault) {
+        self.shelf().faults.insert(path.to_owned(), fault);
+    }
+
+    pub(super) fn fault(&self, path: &str) -> Option<FileFault> {
+        self.shelf().faults.get(path).copied()
+    }
+
+    /// `times: 0` ends it.
+    pub(crate) fn refuse_uploads(&self, refusal: UploadRefusal) {
+        self.shelf().refusal = Some(refusal).filter(|refusal| refusal.times != Some(0));
+    }
+
+    /// Uploads are taken again.
+    pub(crate) fn take_uploads(&self) {
+        self.shelf().refusal = None;
+    }
+
+    /// The status that the upload at hand gets instead of being taken.
+    pub(super) fn refused_upload(&self) -> Option<u16> {
+        let mut shelf = self.shelf();
+        let refusal = shelf.refusal.as_mut()?;
+        let status = refusal.status;
+        if let Some(times) = &mut refusal.times {
+            *times -= 1;
+            if *times == 0 {
+                shelf.refusal = None;
+            }
+        }
+        Some(status)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.hostname())
     }
 
-    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
-        // Inserting is all that is done under the lock, so a panic leaves the map whole.
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // Nothing panics half-way through a change of it.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

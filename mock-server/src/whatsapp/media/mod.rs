@@ -10,6 +10,6 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use host::{MediaHost, MediaHostError};
+pub(crate) use host::{LARGEST_FILE, MediaHost, MediaHostError};
 pub(crate) use library::MediaLibrary;
 pub(crate) use seal::SealedFile;

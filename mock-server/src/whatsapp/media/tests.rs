@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::seal::{UnreadableFile, open, seal};
 use super::{MediaHost, SealedFile};
 use crate::journal::Journal;
-use crate::whatsapp::controls::MediaKind;
+use crate::whatsapp::controls::{FileFault, MediaKind, UploadRefusal};
 use crate::whatsapp::phone::{Seed, sha256};
 
 const KINDS: [MediaKind; 6] = [
@@ -211,4 +211,42 @@ async fn what_no_client_should_ask_is_refused_and_reported() {
             "the media host does not serve GET /elsewhere",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_file_with_a_fault_is_not_the_file() {
+    let visit = Visit::new().await;
+    let library = visit.host.library();
+    let file = library.keep(MediaKind::Image, b"a small file", &Seed::constant());
+    let (_, whole) = visit.get(&file.direct_path, None).await;
+
+    library.spoil(&file.direct_path, FileFault::Status(410));
+    assert_eq!(visit.get(&file.direct_path, None).await.0, StatusCode::GONE);
+    library.spoil(&file.direct_path, FileFault::Corrupt);
+    let (status, changed) = visit.get(&file.direct_path, None).await;
+    assert_eq!((status, changed.len()), (StatusCode::OK, whole.len()));
+    let differing = changed.iter().zip(&whole).filter(|(a, b)| a != b);
+    assert_eq!(differing.count(), 1);
+    library.spoil(&file.direct_path, FileFault::Cut);
+    let cut = visit.client.get(library.url(&file.direct_path)).send();
+    let cut = match cut.await {
+        Ok(answer) => answer.bytes().await.map(drop),
+        Err(fault) => Err(fault),
+    };
+    assert!(cut.is_err(), "all of it came");
+    assert_eq!(visit.unexpected(), [""; 0], "somebody wanted it so");
+}
+
+#[tokio::test]
+async fn uploads_are_refused_as_often_as_it_is_said() {
+    let visit = Visit::new().await;
+    visit.host.library().refuse_uploads(UploadRefusal {
+        status: 413,
+        times: Some(1),
+    });
+    let (status, _) = visit.upload(&visit.auth(), b"sealed".to_vec()).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, _) = visit.upload(&visit.auth(), b"sealed".to_vec()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(visit.unexpected(), [""; 0], "somebody wanted it so");
 }

@@ -20,6 +20,11 @@ const BUNDLE_KEY: &[u8] = b"link_code_pairing_key_bundle_encryption_key";
 /// Salt and initialisation vector stand before the ciphertext.
 const SALT: usize = 32;
 const VECTOR: usize = 12;
+/// The vector of the cipher that the fresh keys are encrypted with.
+const STREAM_VECTOR: usize = 16;
+/// What a mistyped code makes unreadable.
+const BUNDLE: &str = "bundle";
+const KEY: &str = "key";
 
 /// A step of the client's.
 #[derive(Clone, Debug)]
@@ -30,11 +35,16 @@ pub(in crate::whatsapp) enum LinkAsk {
         /// The client's fresh public key, encrypted with the code.
         wrapped_key: Vec<u8>,
     },
-    Finish {
-        identity: [u8; 32],
-        /// Its part of the secret, encrypted with what the fresh keys agree on.
-        wrapped_bundle: Vec<u8>,
-    },
+    Finish(Finish),
+}
+
+/// The client's last step.
+#[derive(Clone, Debug)]
+pub(in crate::whatsapp) struct Finish {
+    identity: [u8; 32],
+    reference: Vec<u8>,
+    /// Its part of the secret, encrypted with what the fresh keys agree on.
+    wrapped_bundle: Vec<u8>,
 }
 
 impl LinkAsk {
@@ -49,10 +59,12 @@ impl LinkAsk {
             }
             "companion_finish" => {
                 let wrapped = "link_code_pairing_wrapped_key_bundle";
-                Ok(Self::Finish {
+                let reference = reader.child("link_code_pairing_ref")?;
+                Ok(Self::Finish(Finish {
                     identity: reader.child("companion_identity_public")?.array()?,
+                    reference: reference.bytes().to_vec(),
                     wrapped_bundle: reader.child(wrapped)?.bytes().to_vec(),
-                })
+                }))
             }
             _ => Err(reader.wrong("stage")),
         }
@@ -64,11 +76,12 @@ pub(in crate::whatsapp) struct LinkCode {
     wrapped_key: Vec<u8>,
     reference: Vec<u8>,
     phone_key: KeyPair,
-    /// What was typed in, once it was.
-    code: Option<String>,
+    seed: Seed,
+    /// The client's fresh key, as the code that was typed in gives it.
+    client_key: Option<[u8; 32]>,
 }
 
-/// The phone and the client do not agree: as a rule the code was mistyped.
+/// The phone and the client do not agree.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::whatsapp) enum LinkFault {
     #[error("a linking by code is finished before a code was typed in")]
@@ -77,16 +90,63 @@ pub(in crate::whatsapp) enum LinkFault {
     Sealed(&'static str),
     #[error("the client's {0} is no public key")]
     NotAKey(&'static str),
+    #[error("the client's {0} is not the one that it began with")]
+    Changed(&'static str),
+}
+
+impl LinkFault {
+    /// Whether somebody only mistyped the code: then the client did nothing wrong.
+    pub(in crate::whatsapp) fn is_a_typo(&self) -> bool {
+        match self {
+            Self::Sealed(what) => *what == BUNDLE,
+            Self::NotAKey(what) => *what == KEY,
+            Self::NoCode | Self::Changed(_) => false,
+        }
+    }
+}
+
+/// What the typed code is needed for, apart from all else because it is slow: its key is made in
+/// 131,072 rounds, by design. Not for a task that others wait for.
+pub(in crate::whatsapp) struct Typing {
+    code: String,
+    /// The client's fresh key, encrypted.
+    wrapped_key: Vec<u8>,
+    /// The phone's, with the salt and the vector that it is to be encrypted with.
+    own: Vec<u8>,
+}
+
+/// What comes of it.
+pub(in crate::whatsapp) struct Typed {
+    client_key: [u8; 32],
+    wrapped_own: Vec<u8>,
+}
+
+impl Typing {
+    /// # Errors
+    /// The client's key has a wrong length.
+    pub(in crate::whatsapp) fn done(&self) -> Result<Typed, LinkFault> {
+        // The cipher is a stream: what decrypts also encrypts.
+        let apply = |wrapped: &[u8]| {
+            let applied = PairCodeUtils::decrypt_primary_ephemeral_pub(wrapped, &self.code);
+            applied.map_err(|_length| LinkFault::Sealed("wrapped key"))
+        };
+        let salted = self.own.get(..SALT + STREAM_VECTOR).unwrap_or(&[]);
+        Ok(Typed {
+            client_key: apply(&self.wrapped_key)?,
+            wrapped_own: [salted, &apply(&self.own)?].concat(),
+        })
+    }
 }
 
 impl LinkCode {
     pub(in crate::whatsapp) fn begin(wrapped_key: Vec<u8>, reference: &str, seed: &Seed) -> Self {
-        let phone_key = KeyPair::generate(&mut seed.of("code").of(reference).randomness());
+        let seed = seed.of("code").of(reference);
         Self {
             wrapped_key,
             reference: reference.as_bytes().to_vec(),
-            phone_key,
-            code: None,
+            phone_key: KeyPair::generate(&mut seed.randomness()),
+            seed,
+            client_key: None,
         }
     }
 
@@ -101,22 +161,31 @@ impl LinkCode {
         reference.bytes(self.reference.clone()).build()
     }
 
-    /// The owner typed the code in: the phone's hello. The key is slow to make, by design, so
-    /// this is not for a task that others wait for.
+    /// The owner types the code in.
+    pub(in crate::whatsapp) fn typing(&self, typed: &str) -> Typing {
+        let salt = self.seed.of("salt").bytes();
+        let vector = self.seed.of("vector").bytes();
+        Typing {
+            code: typed.replace('-', "").to_uppercase(),
+            wrapped_key: self.wrapped_key.clone(),
+            own: [&salt[..], &vector[..STREAM_VECTOR], &raw(&self.phone_key)].concat(),
+        }
+    }
+
+    /// The owner has typed the code in: the phone's hello.
     pub(in crate::whatsapp) fn hello(
         &mut self,
         id: &str,
-        typed: &str,
+        typed: Typed,
         phone: &[u8; 32],
         t: u64,
     ) -> Node {
-        let code = typed.replace('-', "").to_uppercase();
-        let wrapped = PairCodeUtils::encrypt_ephemeral_pub(&raw(&self.phone_key), &code);
-        self.code = Some(code);
+        self.client_key = Some(typed.client_key);
+        let wrapped = typed.wrapped_own;
         let wrapper = NodeBuilder::new("link_code_pairing_wrapped_primary_ephemeral_pub");
         let stage = NodeBuilder::new("link_code_companion_reg").attr("stage", "primary_hello");
         let stage = stage.children([
-            wrapper.bytes(wrapped.to_vec()).build(),
+            wrapper.bytes(wrapped).build(),
             NodeBuilder::new("primary_identity_pub")
                 .bytes(*phone)
                 .build(),
@@ -138,22 +207,32 @@ impl LinkCode {
     pub(in crate::whatsapp) fn secret(
         &self,
         phone: &DeviceKeys,
-        identity: &[u8; 32],
-        wrapped_bundle: &[u8],
+        registered: &[u8; 32],
+        finish: &Finish,
     ) -> Result<[u8; 32], LinkFault> {
-        let code = self.code.as_deref().ok_or(LinkFault::NoCode)?;
-        let client_key = PairCodeUtils::decrypt_primary_ephemeral_pub(&self.wrapped_key, code);
-        let client_key = client_key.map_err(|_fault| LinkFault::Sealed("key"))?;
-        let agreed = agree(
-            |key| self.phone_key.calculate_agreement(key),
-            &client_key,
-            "key",
-        )?;
-        let random = unwrap(&agreed, wrapped_bundle).ok_or(LinkFault::Sealed("bundle"))?;
-        let own = phone.identity.private_key();
-        let known = agree(|key| own.calculate_agreement(key), identity, "identity")?;
+        let client_key = self.client_key.ok_or(LinkFault::NoCode)?;
+        if finish.reference != self.reference {
+            return Err(LinkFault::Changed("reference"));
+        }
+        if finish.identity != *registered {
+            return Err(LinkFault::Changed("identity"));
+        }
+        let fresh = |key: &PublicKey| self.phone_key.calculate_agreement(key);
+        let agreed = agree(fresh, &client_key, KEY)?;
+        let bundle = unwrap(&agreed, &finish.wrapped_bundle).ok_or(LinkFault::Sealed(BUNDLE))?;
+        let own = phone.public_identity();
+        let own = own.map_err(|_fault| LinkFault::NotAKey("phone's identity"))?;
+        let Some((named, random)) = bundle.split_at_checked(2 * registered.len()) else {
+            return Err(LinkFault::Changed("bundle"));
+        };
+        // Whom the client believes to be linked with whom.
+        if named != [*registered, own].concat() {
+            return Err(LinkFault::Changed("pair of identities"));
+        }
+        let known = |key: &PublicKey| phone.identity.private_key().calculate_agreement(key);
+        let known = agree(known, registered, "identity")?;
         let mut secret = [0; 32];
-        let material = [agreed, known, random].concat();
+        let material = [&agreed[..], &known, random].concat();
         let derived = hkdf_sha256_into(&material, None, b"adv_secret", &mut secret);
         derived.map_err(|_fault| LinkFault::Sealed("secret"))?;
         Ok(secret)
@@ -170,15 +249,14 @@ fn agree<E>(
     with(&key).map_err(|_fault| LinkFault::NotAKey(name))
 }
 
-/// The client's random part of the bundle: both identities stand before it. None: it cannot be
-/// decrypted.
-fn unwrap(agreed: &[u8; 32], wrapped: &[u8]) -> Option<[u8; 32]> {
+/// What is in the bundle: both identities, and the client's random part of the secret. None: it
+/// cannot be decrypted.
+fn unwrap(agreed: &[u8; 32], wrapped: &[u8]) -> Option<Vec<u8>> {
     let (salt, rest) = wrapped.split_at_checked(SALT)?;
     let (vector, sealed) = rest.split_first_chunk::<VECTOR>()?;
     let mut key = [0; 32];
     let mut plain = Vec::new();
     let opened = hkdf_sha256_into(agreed, Some(salt), BUNDLE_KEY, &mut key).is_ok()
         && aes_256_gcm_decrypt(&key, vector, b"", sealed, &mut plain).is_ok();
-    let random = plain.get(64..)?.first_chunk()?;
-    opened.then_some(*random)
+    opened.then_some(plain)
 }

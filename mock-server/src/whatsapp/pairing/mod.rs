@@ -4,10 +4,13 @@
 //! Format: WhatsApp Web, as Baileys 7.0.0-rc14 and whatsapp-rust 0.7.0 speak it.
 
 mod code;
+mod offer;
 mod qr;
 
 use buffa::Message as _;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wacore::adv::{AdvValidation, validate_adv_with_identity_key};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use wacore_libsignal::crypto::hmac_sha256;
@@ -19,11 +22,9 @@ use super::introduction::Registration;
 use super::phone::{DeviceKeys, vouch_for};
 use super::stanza::{Answer, Malformed, Reader, server};
 
-pub(super) use code::{LinkAsk, LinkCode};
+pub(super) use code::{Finish, LinkAsk, LinkCode, LinkFault};
+pub(super) use offer::{Reference, Terms, is_good};
 pub(super) use qr::QrCode;
-
-/// So many QR codes are shown one after the other.
-pub(super) const REFERENCES: u32 = 6;
 
 /// A connection that wants to be linked.
 pub(super) struct Guest {
@@ -31,11 +32,13 @@ pub(super) struct Guest {
     pub(super) noise_key: [u8; 32],
     pub(super) keys: Registration,
     /// What its QR codes begin with.
-    pub(super) references: Vec<String>,
-    /// Linking by a code that is typed in has begun.
-    pub(super) code: Option<LinkCode>,
+    pub(super) references: Vec<Reference>,
+    /// Linking by a code that is typed in has begun, and until when it can be.
+    pub(super) code: Option<(LinkCode, Instant)>,
     /// The phone has vouched for it; its signature is awaited.
     pub(super) vouched: Option<Vouched>,
+    /// Nothing comes or goes any more.
+    pub(super) frozen: bool,
 }
 
 /// What a client is to sign.
@@ -56,7 +59,7 @@ pub(super) enum Means {
 }
 
 impl Guest {
-    pub(super) fn new(opened: Opened, keys: Registration, references: Vec<String>) -> Self {
+    pub(super) fn new(opened: Opened, keys: Registration, references: Vec<Reference>) -> Self {
         Self {
             orders: opened.orders,
             noise_key: opened.client_key,
@@ -64,14 +67,31 @@ impl Guest {
             references,
             code: None,
             vouched: None,
+            frozen: false,
         }
+    }
+
+    /// When nothing that it can show is good any more. None: the phone has vouched for it.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        if self.vouched.is_some() {
+            return None;
+        }
+        let typed = self.code.as_ref().map(|(_, until)| *until);
+        self.references
+            .last()
+            .map(|last| last.until)
+            .into_iter()
+            .chain(typed)
+            .max()
     }
 }
 
 /// What the client is to show: the beginnings of its QR codes.
-pub(super) fn offer(id: &str, references: &[String]) -> Node {
-    let references = references.iter();
-    let references = references.map(|text| NodeBuilder::new("ref").bytes(text.as_bytes()).build());
+pub(super) fn offer(id: &str, references: &[Reference]) -> Node {
+    let references = references.iter().map(|reference| {
+        let text = reference.text.as_bytes();
+        NodeBuilder::new("ref").bytes(text).build()
+    });
     let offer = NodeBuilder::new("pair-device").children(references).build();
     request(id, offer)
 }
@@ -129,10 +149,39 @@ pub(super) fn success(
     Ok(node)
 }
 
-/// The client's own signature under what the phone vouched for: an `ADVSignedDeviceIdentity`.
-pub(super) fn signature(answer: &Answer) -> Result<Vec<u8>, Malformed> {
+/// A client that signs something else than what the phone vouched for.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum InvalidSignature {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the client signs as device `{said}`, and it was given {given}")]
+    Device { said: String, given: u16 },
+    #[error("the client's signature under what the phone vouched for is wrong")]
+    Wrong,
+}
+
+/// The client's own signature under what the phone vouched for: an `ADVSignedDeviceIdentity`,
+/// as everybody who writes to the device will check it.
+///
+/// # Errors
+/// Nobody would take it for the owner's device.
+pub(super) fn signature(
+    answer: &Answer,
+    given: u16,
+    client: &[u8; 32],
+    phone: &[u8; 32],
+) -> Result<Vec<u8>, InvalidSignature> {
     let signed = Reader::new(&answer.node).child("pair-device-sign")?;
-    Ok(signed.child("device-identity")?.bytes().to_vec())
+    let signed = signed.child("device-identity")?;
+    let said = signed.text("key-index")?;
+    if said != given.to_string() {
+        return Err(InvalidSignature::Device { said, given });
+    }
+    let identity = signed.bytes().to_vec();
+    match validate_adv_with_identity_key(&identity, client, Some(phone)) {
+        AdvValidation::Valid => Ok(identity),
+        AdvValidation::Invalid | AdvValidation::NoAccountKey => Err(InvalidSignature::Wrong),
+    }
 }
 
 /// Linking wants a passkey, which only a browser has.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 /// What the phone reads.
 pub(in crate::whatsapp) struct QrCode {
     pub(in crate::whatsapp) reference: String,
+    pub(in crate::whatsapp) noise: [u8; 32],
     pub(in crate::whatsapp) identity: [u8; 32],
     pub(in crate::whatsapp) secret: [u8; 32],
 }
@@ -41,9 +42,9 @@ impl QrCode {
         else {
             return Err(InvalidQr::Fields(fields.len()));
         };
-        key("noise key", noise)?;
         Ok(Self {
             reference: reference.to_owned(),
+            noise: key("noise key", noise)?,
             identity: key("identity", identity)?,
             secret: key("secret", secret)?,
         })
@@ -72,7 +73,10 @@ mod tests {
         ] {
             let read = QrCode::read(&code).unwrap();
             assert_eq!(read.reference, "2@mock");
-            assert_eq!((read.identity, read.secret), ([2; 32], [3; 32]));
+            assert_eq!(
+                (read.noise, read.identity, read.secret),
+                ([1; 32], [2; 32], [3; 32])
+            );
         }
     }
 

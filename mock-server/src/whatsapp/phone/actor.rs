@@ -81,7 +81,7 @@ enum Errand {
     Forget(u16, DeviceAddress, Answer<()>),
     RotateSenderKey(u16, Jid, Answer<()>),
     Sessions(u16, Answer<Vec<(DeviceAddress, Vec<u8>)>>),
-    Restore(u16, DeviceAddress, Vec<u8>, Answer<()>),
+    Restore(u16, Vec<(DeviceAddress, Vec<u8>)>, Answer<()>),
 }
 
 /// A person's phone and their other devices, numbered; 0 is the phone.
@@ -206,10 +206,9 @@ impl PhoneHandle {
     pub(crate) async fn restore(
         &self,
         device: u16,
-        other: DeviceAddress,
-        record: Vec<u8>,
+        sessions: Vec<(DeviceAddress, Vec<u8>)>,
     ) -> Result<(), PhoneError> {
-        self.ask(|answer| Errand::Restore(device, other, record, answer))
+        self.ask(|answer| Errand::Restore(device, sessions, answer))
             .await?
     }
 
@@ -269,8 +268,8 @@ impl Phone {
                 drop(answer.send(rotated));
             }
             Errand::Sessions(device, answer) => drop(answer.send(self.sessions(device))),
-            Errand::Restore(device, other, record, answer) => {
-                drop(answer.send(self.restore(device, &other, &record)));
+            Errand::Restore(device, sessions, answer) => {
+                drop(answer.send(self.restore(device, &sessions)));
             }
         }
     }
@@ -294,10 +293,9 @@ impl Phone {
     fn restore(
         &mut self,
         device: u16,
-        other: &DeviceAddress,
-        record: &[u8],
+        sessions: &[(DeviceAddress, Vec<u8>)],
     ) -> Result<(), PhoneError> {
-        Ok(self.device(device)?.restore_session(other, record)?)
+        Ok(self.device(device)?.restore_sessions(sessions)?)
     }
 
     fn strangers(

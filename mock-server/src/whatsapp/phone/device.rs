@@ -339,14 +339,19 @@ impl Device {
         written.collect()
     }
 
-    /// Goes on with a session that an earlier phone with the same keys had.
-    pub(super) fn restore_session(
+    /// Goes on with sessions that an earlier phone with the same keys had: with all, or none.
+    pub(super) fn restore_sessions(
         &mut self,
-        other: &DeviceAddress,
-        record: &[u8],
+        sessions: &[(DeviceAddress, Vec<u8>)],
     ) -> Result<(), SignalProtocolError> {
-        let record = SessionRecord::deserialize(record)?;
-        self.sessions.restore(&other.signal(), record);
+        let read = sessions.iter().map(|(other, record)| {
+            let record = SessionRecord::deserialize(record)?;
+            Ok((other.signal(), record))
+        });
+        let read: Vec<_> = read.collect::<Result<_, SignalProtocolError>>()?;
+        for (other, record) in read {
+            self.sessions.restore(&other, record);
+        }
         Ok(())
     }
 

@@ -14,7 +14,8 @@ const OWNER_PN: &str = "4915100000001";
 const OWNER_LID: &str = "900000000000001";
 
 /// A person with an account. Everyone has a phone number (PN) and a LID, the number under
-/// which WhatsApp hides the phone's; no two people share one.
+/// which WhatsApp hides the phone's. Two names in a hundred million share a number; the second
+/// of them is refused by the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
     name: String,

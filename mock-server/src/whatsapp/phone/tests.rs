@@ -187,12 +187,23 @@ async fn a_restored_phone_goes_on_with_its_sessions() {
     let pair = Pair::acquainted().await;
     let sessions = pair.owner.sessions(0).await.unwrap();
     pair.owner.forget(0, address("ada")).await.unwrap();
-    for (other, record) in sessions {
+    let sessions = sessions.into_iter().map(|(other, record)| {
         let other = DeviceAddress::read(other.as_str()).unwrap();
-        pair.owner.restore(0, other, record).await.unwrap();
-    }
+        (other, record)
+    });
+    pair.owner.restore(0, sessions.collect()).await.unwrap();
     let sealed = pair.seal("still here", None).await;
     assert_eq!(pair.open(sealed, None).await.unwrap(), "still here");
+}
+
+#[tokio::test]
+async fn of_sessions_of_which_one_is_broken_none_is_restored() {
+    let pair = Pair::acquainted().await;
+    let mut sessions = pair.owner.sessions(0).await.unwrap();
+    pair.owner.forget(0, address("ada")).await.unwrap();
+    sessions.push((address("bob"), vec![1]));
+    pair.owner.restore(0, sessions).await.unwrap_err();
+    assert_eq!(pair.owner.sessions(0).await.unwrap(), []);
 }
 
 #[tokio::test]

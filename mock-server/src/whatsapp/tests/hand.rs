@@ -57,6 +57,10 @@ impl Keys {
         }
     }
 
+    pub(super) fn identity(&self) -> &KeyPair {
+        &self.identity
+    }
+
     pub(super) fn noise_public(&self) -> [u8; 32] {
         raw(&self.noise)
     }
@@ -229,12 +233,17 @@ impl Hand {
     }
 
     pub(super) async fn next(&mut self) -> Node {
-        let mut frame = self.line.frame().await.expect("a stanza, not the end");
+        self.maybe().await.expect("a stanza, not the end")
+    }
+
+    /// None at the end.
+    pub(super) async fn maybe(&mut self) -> Option<Node> {
+        let mut frame = self.line.frame().await?;
         self.read
             .decrypt_in_place_with_counter(self.received, &mut frame)
             .unwrap();
         self.received += 1;
-        unmarshal_ref(&unpack(&frame).unwrap()).unwrap().to_owned()
+        Some(unmarshal_ref(&unpack(&frame).unwrap()).unwrap().to_owned())
     }
 
     /// Whether nothing comes any more.

@@ -2,7 +2,9 @@
 //! served. What real clients make of it is tested in the package's own tests.
 
 mod companions;
+mod controls;
 mod hand;
+mod linking;
 mod readers;
 mod refusals;
 mod talker;
@@ -195,8 +197,12 @@ async fn bytes_that_are_no_handshake_are_told_and_take_nothing_down() {
     let mock = mock().await;
     let url = mock.whatsapp().socket_url();
     for bytes in [&b"GET / HTTP/1.1"[..], b"WA\x06\x03\x00\x00\x02xx"] {
+        let told = mock.journal().last();
         Hand::says_raw(&url, bytes).await;
-        entry(&mock, "whatsapp.unexpected", "report").await;
+        let reported = mock.journal().wait_for("a report", PATIENCE, |entry| {
+            (entry.seq > told && entry.event == "whatsapp.unexpected").then_some(())
+        });
+        reported.await.unwrap();
     }
     let keys = Keys::made(1);
     mock.whatsapp().link(keys.account(1)).await.unwrap();
@@ -219,26 +225,25 @@ async fn the_same_device_logging_in_again_replaces_the_first() {
     mock.join().await.unwrap();
 }
 
-fn saying(text: &str) -> Control {
-    Control::Say(Saying {
+fn saying_of(text: &str) -> Saying {
+    Saying {
         chat: "ada".to_owned(),
         from: "ada".to_owned(),
         text: Some(text.to_owned()),
         ..Saying::default()
-    })
+    }
 }
 
 fn saying_in(chat: &str, text: &str) -> Control {
     Control::Say(Saying {
         chat: chat.to_owned(),
-        from: "ada".to_owned(),
-        text: Some(text.to_owned()),
-        ..Saying::default()
+        ..saying_of(text)
     })
 }
 
 async fn say(mock: &MockServer, text: &str) -> String {
-    let done = mock.whatsapp().control(saying(text)).await.unwrap();
+    let control = Control::Say(saying_of(text));
+    let done = mock.whatsapp().control(control).await.unwrap();
     done.message_id.unwrap()
 }
 
@@ -304,22 +309,36 @@ async fn what_is_held_back_comes_when_it_is_let_go() {
     mock.join().await.unwrap();
 }
 
-#[tokio::test]
-async fn two_runs_with_one_seed_write_the_same_messages() {
+/// All that a client is sent while Ada writes twice, in the seed's words and keys.
+async fn sent(seed: u64) -> Vec<Node> {
     let keys = Keys::made(1);
-    let mut ids = Vec::new();
-    for seed in [1, 1, 2] {
-        let options = MockOptions {
-            seed,
-            ..MockOptions::default()
-        };
-        let mock = MockServer::start(options).await.unwrap();
-        mock.whatsapp().link(keys.account(1)).await.unwrap();
-        ids.push([say(&mock, "one").await, say(&mock, "two").await]);
-        mock.join().await.unwrap();
+    let options = MockOptions {
+        seed,
+        ..MockOptions::default()
+    };
+    let mock = MockServer::start(options).await.unwrap();
+    mock.whatsapp().link(keys.account(1)).await.unwrap();
+    let mut hand = Hand::logged_in(&mock, &keys).await;
+    let mut sent = hand.activates().await;
+    for text in ["one", "two"] {
+        let control = Control::Say(Saying {
+            at: Some("2026-01-05T09:00:00Z".parse().unwrap()),
+            ..saying_of(text)
+        });
+        mock.whatsapp().control(control).await.unwrap();
+        sent.push(hand.next().await);
     }
-    assert_eq!(ids[0], ids[1]);
-    assert_ne!(ids[0], ids[2]);
+    mock.join().await.unwrap();
+    sent
+}
+
+#[tokio::test]
+async fn two_runs_with_one_seed_send_the_same_to_the_last_byte() {
+    let first = sent(1).await;
+    assert_eq!(first[1].tag, "message", "{first:?}");
+    assert_eq!(first, sent(1).await);
+    let other = sent(2).await;
+    assert_ne!(attribute(&first[1], "id"), attribute(&other[1], "id"));
 }
 
 #[tokio::test]
@@ -372,7 +391,10 @@ async fn a_refusal_by_a_phones_keys_says_why() {
     let mut account = keys.account(1);
     account.signed_prekey.signature.0.fill(0);
     mock.whatsapp().link(account).await.unwrap();
-    let fault = mock.whatsapp().control(saying("hello")).await;
+    let fault = mock
+        .whatsapp()
+        .control(Control::Say(saying_of("hello")))
+        .await;
     let fault = fault.unwrap_err().to_string();
     let (what, why) = fault.split_once(" cannot be encrypted").unwrap();
     assert!(what.starts_with("a message for `"), "{fault}");

@@ -17,7 +17,7 @@ use waproto::whatsapp::device_props::PlatformType;
 use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
-use whatsapp_rust::{Client, InboundDurabilityHook};
+use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client, InboundDurabilityHook};
 
 use super::dialling::{Dialler, Missed};
 use super::http::HttpsClient;
@@ -27,6 +27,9 @@ use crate::config::{Config, WhatsAppSettings};
 
 /// How often what the library knows about itself is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// How soon phones that cannot read a text ask for it again; later, the library's store has it.
+const ASKED_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 /// The version we are on a server that is ours: such a one does not say which it wants. The
 /// real one is asked.
@@ -86,6 +89,7 @@ pub(super) async fn build(
         .with_transport_factory(dialler)
         .with_http_client_arc(Arc::clone(&https))
         .with_skip_history_sync(true)
+        .with_cache_config(caches())
         .with_background_saver_interval(SAVE_EVERY);
     let version = version(settings);
     if let Some(version) = version {
@@ -122,6 +126,15 @@ async fn open(root: &Path) -> Result<PersistenceManager, ClientError> {
     PersistenceManager::new(Arc::new(store))
         .await
         .map_err(|error| ClientError::Store(error.into()))
+}
+
+/// As the library has them, but for what we sent: without a memory of it, two phones that ask for
+/// the same text again at the same time take it from each other, and one never gets it.
+fn caches() -> CacheConfig {
+    CacheConfig {
+        recent_messages: CacheEntryConfig::new(Some(ASKED_AGAIN), 500),
+        ..CacheConfig::default()
+    }
 }
 
 /// None where WhatsApp is to be asked for it.

@@ -137,13 +137,20 @@ pub(crate) async fn pair(
 /// What the library tells while it pairs.
 #[derive(Debug)]
 enum Step {
-    Show { qr: String, lasts: Duration },
+    Show {
+        qr: String,
+        lasts: Duration,
+    },
     QrSpent,
     Agreed,
     Connected,
     NewCodeWanted,
     CodeRefused(PairingError),
     Failed(PairingError),
+    /// The server has said goodbye in good order.
+    HungUp {
+        why: String,
+    },
     Ending(Ending),
 }
 
@@ -180,19 +187,25 @@ fn step(event: &Event) -> Option<Step> {
         Event::PairPasskeyError(error) => {
             Some(Step::Failed(PairingError::Refused(error.error.clone())))
         }
+        Event::Disconnected(told) if told.reason.is_clean_shutdown() => Some(Step::HungUp {
+            why: told.reason.to_string(),
+        }),
         _ => notices::ending(event).map(Step::Ending),
     }
 }
 
 fn code_refused(error: &PairingCodeError) -> PairingError {
-    match error.rejection {
-        Some(rejection) if rejection.is_throttled() => {
-            PairingError::RateLimited(error.error.clone())
-        }
+    refused(error.rejection, error.error.clone())
+}
+
+/// What the server's answer to the wish for a code means.
+fn refused(rejection: Option<PairCodeRejection>, why: String) -> PairingError {
+    match rejection {
+        Some(rejection) if rejection.is_throttled() => PairingError::RateLimited(why),
         Some(PairCodeRejection::FeatureNotAvailable) => PairingError::Refused(
             "this account cannot be linked by a code; scan the QR code instead".to_owned(),
         ),
-        Some(_) | None => PairingError::Refused(error.error.clone()),
+        Some(_) | None => PairingError::Refused(why),
     }
 }
 
@@ -224,12 +237,15 @@ impl<P: FnMut(Progress)> Pairing<P> {
 
     /// Until the phone has agreed.
     async fn agree(&mut self) -> Result<(), PairingError> {
-        let mut asked = false;
+        let (mut shown, mut asked) = (false, false);
         let mut deadline = None;
         loop {
             match self.next(deadline).await? {
                 Step::Show { qr, lasts } => match &self.method {
-                    Method::Scan => (self.progress)(Progress::Qr { data: qr, lasts }),
+                    Method::Scan => {
+                        shown = true;
+                        (self.progress)(Progress::Qr { data: qr, lasts });
+                    }
                     // The first QR code says that the server is ready to pair.
                     Method::TypeCode { .. } if asked => {}
                     Method::TypeCode { .. } => {
@@ -241,6 +257,9 @@ impl<P: FnMut(Progress)> Pairing<P> {
                 // A code lives on when the QR codes are spent.
                 Step::QrSpent if asked => {}
                 Step::QrSpent => return Err(PairingError::TimedOut),
+                // Its patience with the codes it gave out ends a moment before ours.
+                Step::HungUp { .. } if shown || asked => return Err(PairingError::TimedOut),
+                Step::HungUp { why } => return Err(PairingError::Lost(why)),
                 Step::Agreed => return Ok(()),
                 Step::CodeRefused(error) | Step::Failed(error) => return Err(error),
                 Step::Ending(ending) => return Err(failed(ending)),
@@ -289,12 +308,7 @@ impl<P: FnMut(Progress)> Pairing<P> {
                 });
                 Ok(Some(Instant::now() + CODE_LASTS))
             }
-            Err(error) => Err(match error.rejection() {
-                Some(rejection) if rejection.is_throttled() => {
-                    PairingError::RateLimited(error.to_string())
-                }
-                Some(_) | None => PairingError::Refused(error.to_string()),
-            }),
+            Err(error) => Err(refused(error.rejection(), error.to_string())),
         }
     }
 
@@ -310,8 +324,8 @@ impl<P: FnMut(Progress)> Pairing<P> {
                         return Err(failed(Ending::Final(verdict)));
                     }
                     Step::Failed(error) => return Err(error),
-                    Step::Ending(_) | Step::Show { .. } | Step::QrSpent | Step::Agreed
-                    | Step::NewCodeWanted | Step::CodeRefused(_) => {}
+                    Step::Ending(_) | Step::HungUp { .. } | Step::Show { .. } | Step::QrSpent
+                    | Step::Agreed | Step::NewCodeWanted | Step::CodeRefused(_) => {}
                 },
                 Some(_ended) = self.connection.join_next() => {
                     if logins == LOGINS {
