@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, interval_at, timeout};
 use waproto::whatsapp as wa;
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::{Client, ClientError, Freshness, Jid, SendOptions, send};
@@ -39,6 +40,17 @@ enum Told {
     Refused(String),
     /// Not within our patience.
     Nothing,
+    /// As little, and neither did anything else come from it.
+    Silence,
+}
+
+/// What handing a stanza over came to.
+enum Handed {
+    Over,
+    /// The server was quicker than the library.
+    Answered(Acknowledgement),
+    /// The library waits for a server from which nothing comes.
+    Silence,
 }
 
 /// Sends a text; returns when the server has it, or has not said so in time.
@@ -48,12 +60,10 @@ pub(super) async fn send(
     acknowledgements: &Acknowledgements,
     text: &OutboxText,
 ) -> Sent {
-    let heard = client.stats().frames_received;
     let told = attempt(client, house, acknowledgements, text).await;
-    let silent = matches!(told, Ok(Told::Nothing)) && client.stats().frames_received == heard;
     Sent {
+        silent: matches!(told, Ok(Told::Silence)),
         came_to: told.and_then(judged),
-        silent,
     }
 }
 
@@ -85,7 +95,7 @@ async fn attempt(
                 .with_device_freshness(Freshness::Refresh);
             stanza.send(message, fresh).await
         }
-        told @ (Told::Taken | Told::Refused(_) | Told::Nothing) => Ok(told),
+        told @ (Told::Taken | Told::Refused(_) | Told::Nothing | Told::Silence) => Ok(told),
     }
 }
 
@@ -102,21 +112,49 @@ impl Stanza<'_> {
         let told = self.acknowledgements.expect(self.id);
         let mut told = told.ok_or(SendError::NotConnected)?;
         let outcome = match self.hand_over(message, options, &mut told).await {
-            Ok(Some(early)) => Ok(heard(early)),
-            Ok(None) => match tokio::time::timeout(PATIENCE, told).await {
-                Ok(Ok(said)) => Ok(heard(said)),
-                Ok(Err(_closed)) => Err(later(
-                    "the connection ended before WhatsApp said that it has the text",
-                )),
-                Err(_elapsed) => Ok(Told::Nothing),
-            },
+            Ok(Handed::Over) => self.wait_for_word(told).await,
+            Ok(Handed::Answered(said)) => Ok(heard(said)),
+            Ok(Handed::Silence) => Ok(Told::Silence),
             Err(error) => Err(error),
         };
         self.acknowledgements.forget(self.id);
         outcome
     }
 
-    /// Gives the message to the library; tells what the server said, if it was that quick.
+    async fn wait_for_word(
+        &self,
+        told: oneshot::Receiver<Acknowledgement>,
+    ) -> Result<Told, SendError> {
+        let before = self.frames();
+        match timeout(PATIENCE, told).await {
+            Ok(Ok(said)) => Ok(heard(said)),
+            Ok(Err(_closed)) => Err(later(
+                "the connection ended before WhatsApp said that it has the text",
+            )),
+            Err(_elapsed) if self.frames() == before => Ok(Told::Silence),
+            Err(_elapsed) => Ok(Told::Nothing),
+        }
+    }
+
+    /// Returns when nothing at all has come from the server for as long as our patience lasts.
+    async fn silence(&self) {
+        let mut patience = interval_at(Instant::now() + PATIENCE, PATIENCE);
+        let mut before = self.frames();
+        loop {
+            patience.tick().await;
+            let now = self.frames();
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+    }
+
+    fn frames(&self) -> u64 {
+        self.client.stats().frames_received
+    }
+
+    /// Gives the message to the library, which may first ask the server for people's devices.
     ///
     /// When its connection is lost, the library would wait a minute for the next one and then
     /// send. That is for the outbox to decide, so it is stopped.
@@ -125,20 +163,21 @@ impl Stanza<'_> {
         message: wa::Message,
         options: SendOptions,
         told: &mut oneshot::Receiver<Acknowledgement>,
-    ) -> Result<Option<Acknowledgement>, SendError> {
+    ) -> Result<Handed, SendError> {
         let client = self.client;
         let handed = client.send_message_with_options(self.to.clone(), message, options);
         let mut handed = Box::pin(handed);
         let early = tokio::select! {
             biased;
             handed = &mut handed => {
-                return handed.map(|_sent| None).map_err(|error| not_sent(&error));
+                return handed.map(|_sent| Handed::Over).map_err(|error| not_sent(&error));
             }
             early = told => early.map_err(|_closed| SendError::NotConnected)?,
+            () = self.silence() => return Ok(Handed::Silence),
         };
         // The server has it; what the library still has to write down, it writes down.
         match handed.await {
-            Ok(_) | Err(_) => Ok(Some(early)),
+            Ok(_) | Err(_) => Ok(Handed::Answered(early)),
         }
     }
 }
@@ -186,7 +225,7 @@ fn judged(told: Told) -> Result<(), SendError> {
     let code = match told {
         Told::Taken => return Ok(()),
         Told::Refused(code) => code,
-        Told::Nothing => {
+        Told::Nothing | Told::Silence => {
             let patience = PATIENCE.as_secs();
             let why = format!("WhatsApp did not say within {patience} s that it has the text");
             return Err(later(&why));
