@@ -131,6 +131,10 @@ async fn when_all_is_well_again_nothing_is_refused_or_held() {
     ] {
         mock.whatsapp().control(control).await.unwrap();
     }
+    // Who is linked is asked for the passkey at once.
+    let asked = attribute(&hand.next().await, "id");
+    let heard = NodeBuilder::new("ack").attr("class", "notification");
+    hand.send(&heard.attr("id", asked).build()).await;
     let id = say(&mock, "later").await;
     mock.whatsapp().at_rest(PATIENCE).await.unwrap();
 
