@@ -107,7 +107,8 @@ impl Exchange {
             Ask::Setting(setting) => setting.answer(),
             Ask::MediaConnection => vec![self.media.media_conn()],
             Ask::Group => return Ok(Answered::of(self.answer_group(iq).await?)),
-            Ask::Picture => return Ok(Answered::of(iq.refused(404, "item-not-found"))),
+            Ask::Absent => return Ok(Answered::of(iq.refused(404, "item-not-found"))),
+            Ask::Noted => Vec::new(),
             Ask::Ping => return Ok(Answered::of(self.pong(iq))),
             Ask::Link(_) => {
                 self.unexpected("a device that is linked asks to be linked");

@@ -36,8 +36,11 @@ pub(super) enum Ask {
     Link(LinkAsk),
     /// A device of the owner, mostly the one that asks, is to be unlinked.
     Unlink(Jid),
-    /// A person's picture; nobody has one.
-    Picture,
+    /// What a new account has none of: pictures, and what is asked for in GraphQL.
+    Absent,
+    /// Something that needs no more than to be taken note of: which dirty marks a client has
+    /// cleared, what it measured.
+    Noted,
 }
 
 impl Ask {
@@ -61,7 +64,10 @@ impl Ask {
             "w:p" if ["", "ping"].contains(&what) => Self::Ping,
             "w:m" if what == "media_conn" => Self::MediaConnection,
             "w:g2" => Self::Group,
-            "w:profile:picture" if !iq.set => Self::Picture,
+            "w:profile:picture" if !iq.set => Self::Absent,
+            "w:mex" if !iq.set && what == "query" => Self::Absent,
+            "urn:xmpp:whatsapp:dirty" if iq.set && what == "clean" => Self::Noted,
+            "w:stats" if iq.set && what == "add" => Self::Noted,
             "passive" if what == "active" => Self::Activate,
             // Baileys pings without a namespace.
             "" if what == "ping" => Self::Ping,

@@ -39,13 +39,13 @@ async fn requests_that_no_client_of_ours_makes_are_refused() {
     let mock = mock().await;
     let mut talker = Talker::joins(&mock, 1).await;
     let requests = [
-        ("get", "w:mex", empty("query")),
+        ("set", "w:mex", empty("query")),
         ("set", "privacy", empty("privacy")),
         ("set", "w:m", empty("media_retry")),
         ("get", "w:p", empty("pong")),
-        ("set", "w:stats", empty("add")),
+        ("set", "w:stats", empty("remove")),
         ("set", "tos", empty("notice")),
-        ("set", "urn:xmpp:whatsapp:dirty", empty("clean")),
+        ("get", "urn:xmpp:whatsapp:dirty", empty("clean")),
         ("set", "passive", empty("passive")),
         ("get", "usync", usync_about("status")),
     ];
@@ -59,6 +59,27 @@ async fn requests_that_no_client_of_ours_makes_are_refused() {
         .asks(request("get", "usync", usync_about("devices")))
         .await;
     assert_eq!(attribute(&known, "type"), "result");
+    mock.join().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_new_account_has_none_of_is_not_found_and_the_rest_is_noted() {
+    let mock = mock().await;
+    let mut talker = Talker::joins(&mock, 1).await;
+    let requests = [
+        ("get", "w:mex", "query", "error"),
+        ("get", "w:profile:picture", "picture", "error"),
+        ("set", "w:stats", "add", "result"),
+        ("set", "urn:xmpp:whatsapp:dirty", "clean", "result"),
+    ];
+    for (kind, namespace, content, wanted) in requests {
+        let answer = talker.asks(request(kind, namespace, empty(content))).await;
+        assert_eq!(attribute(&answer, "type"), wanted, "{namespace}");
+        if let Some(error) = answer.get_optional_child("error") {
+            assert_eq!(attribute(error, "code"), "404", "{namespace}");
+        }
+    }
+    assert_eq!(reports(&mock), [""; 0]);
     mock.join().await.unwrap();
 }
 

@@ -320,8 +320,8 @@ impl Line {
             rand::random()
         };
         self.connection.ended(ending, now, chance);
-        // Nothing connects with a broken client; its heir does.
-        if end != CallEnd::Panicked || *self.connection.standing() != Standing::Connecting {
+        // A broken client leaves that to its heir, who begins with it.
+        if end != CallEnd::Panicked {
             self.take_its_stand().await;
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! A message comes in through `notices.rs` and `inbound.rs`, gets its words in `wording.rs`
 //! and its file through `media.rs`, and leaves for the intake; a text goes out through
-//! `outbound.rs`. `serve.rs` owns the client and does as `connection.rs` decides; `pulse.rs` asks
-//! whether the server still answers. The wire itself is the client library's. Nothing of this links a device: that is `pairing.rs`, run by
-//! the command alone, so that a server never shows codes to nobody.
+//! `outbound.rs`. `serve.rs` puts the client together, `line.rs` owns it and does as
+//! `connection.rs` decides, and each connection is one `call.rs`; `pulse.rs` asks whether the
+//! server still answers. The wire itself is the client library's. Nothing of this links a device:
+//! that is `pairing.rs`, run by the command alone, so that a server never shows codes to nobody.
 
 mod attachment;
 mod call;

@@ -1,4 +1,4 @@
-//! What the client library tells, sorted: ends of connections for `serve.rs`, acknowledgements
+//! What the client library tells, sorted: ends of connections for `line.rs`, acknowledgements
 //! for whoever waits for one, receipts and names for the store.
 //!
 //! The library must not be held up, so a receipt that finds no room is dropped and told. What
