@@ -11,18 +11,18 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::gates::UnknownGate;
-use super::lines::Reply;
-use super::performance::Performance;
-use super::protocol::Violation;
-use super::question::Question;
-use super::record;
-use super::repertoire::Turn;
-use super::request::ChatBody;
-use super::score::{Asked, Moment, Owing, Part, Refusal, Score};
-use super::script::{Script, ScriptError};
-use super::turn::Times;
 use crate::journal::Journal;
+use crate::llm::delivery::Performance;
+use crate::llm::question::Question;
+use crate::llm::question::protocol::Violation;
+use crate::llm::question::record;
+use crate::llm::question::request::ChatBody;
+use crate::llm::score::gates::UnknownGate;
+use crate::llm::score::lines::Reply;
+use crate::llm::score::repertoire::Turn;
+use crate::llm::score::{Asked, Moment, Owing, Part, Refusal, Score};
+use crate::llm::script::turn::Times;
+use crate::llm::script::{Script, ScriptError};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -112,7 +112,7 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut body: ChatBody = serde_json::from_slice(&asked.body).map_err(|fault| {
+        let mut body = asked.dialect.read(&asked.body).map_err(|fault| {
             let fault = fault.to_string();
             self.complain(n, Violation::NotARequest { fault }.into())
         })?;

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::pattern::Heard;
-use super::question::Question;
-use super::request::ChatBody;
-use super::score::Asked;
+use crate::llm::question::Question;
+use crate::llm::question::request::ChatBody;
+use crate::llm::score::Asked;
+use crate::llm::script::pattern::Heard;
 
 /// All fields of an `llm.request`; a map that need not grow keeps a long journal small.
 const FIELDS: usize = 11;

@@ -1,15 +1,20 @@
 //! One request as the script sees it: what is asked, in which lane, and after what.
 
+mod clause;
+pub(crate) mod protocol;
+pub(crate) mod record;
+pub(crate) mod request;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::pattern::Heard;
-use super::protocol::Violation;
-use super::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
-use super::template::Filling;
+use crate::llm::question::protocol::Violation;
+use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use crate::llm::script::pattern::Heard;
+use crate::llm::script::template::Filling;
 
 /// A request, taken apart. Everything is borrowed from its body.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl<'a> Question<'a> {
             .map(|(place, message)| read_message(place, message))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            lane: super::lane::MAIN_LANE.to_owned(),
+            lane: crate::llm::script::lane::MAIN_LANE.to_owned(),
             model: Heard::new(body.model.as_deref().unwrap_or_default()),
             user: last_user_text(&messages).map(Heard::new),
             system: system_prompt(&messages).map(Heard::new),

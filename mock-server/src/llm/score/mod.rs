@@ -2,6 +2,14 @@
 //!
 //! Plain code without a clock or a socket; whoever holds it decides one request at a time.
 
+pub(crate) mod gates;
+mod ids;
+pub(crate) mod lines;
+mod miss;
+pub(crate) mod repertoire;
+
+pub use gates::UnknownGate;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -9,15 +17,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use super::dialect::{Dialect, Refused};
-use super::gates::Gates;
-use super::lane::Origin;
-use super::lines::{Occasion, Reply};
-use super::miss;
-use super::protocol::{self, Violation};
-use super::question::Question;
-use super::repertoire::{Repertoire, Turn};
-use super::script::{Script, ScriptError};
+use crate::llm::dialect::{Dialect, Refused};
+use crate::llm::question::Question;
+use crate::llm::question::protocol::{self, Violation};
+use crate::llm::score::gates::Gates;
+use crate::llm::score::lines::{Occasion, Reply};
+use crate::llm::score::repertoire::{Repertoire, Turn};
+use crate::llm::script::lane::Origin;
+use crate::llm::script::{Script, ScriptError};
 
 #[derive(Debug, Default)]
 pub(crate) struct Score {

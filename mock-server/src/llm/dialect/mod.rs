@@ -2,8 +2,18 @@
 //!
 //! Measured on the real services and clients; a service of its own makes no third opinion.
 
+mod chat;
+mod frame;
+mod pieces;
+
+pub(crate) use frame::{Frame, FrameKind};
+
 use axum::http::StatusCode;
+use bytes::Bytes;
 use serde_json::{Value, json};
+
+use crate::llm::question::request::ChatBody;
+use crate::llm::score::lines::Reply;
 
 /// A service that speaks chat completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +63,26 @@ impl Dialect {
             Self::OpenRouter => "/api/v1",
             Self::Moonshot => "/coding/v1",
         }
+    }
+
+    /// Reads a request into the shape that all dialects share.
+    pub(crate) fn read(self, body: &[u8]) -> serde_json::Result<ChatBody> {
+        serde_json::from_slice(body)
+    }
+
+    /// What a stream sends before the model has said anything.
+    pub(crate) fn prelude(self) -> Option<Frame> {
+        chat::prelude(self)
+    }
+
+    /// The answer as a stream, frame by frame.
+    pub(crate) fn frames(self, reply: &Reply, wants_usage: bool) -> serde_json::Result<Vec<Frame>> {
+        chat::frames(reply, self, wants_usage)
+    }
+
+    /// The whole answer as one document.
+    pub(crate) fn document(self, reply: &Reply) -> serde_json::Result<Bytes> {
+        chat::document(reply, self)
     }
 
     /// The id of an answer.

@@ -14,11 +14,11 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::lane::LaneRule;
-use super::pattern::TextPattern;
-use super::script::Script;
-use super::template::{TemplateText, check_all};
-use super::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
+use crate::llm::script::Script;
+use crate::llm::script::lane::LaneRule;
+use crate::llm::script::pattern::TextPattern;
+use crate::llm::script::template::{TemplateText, check_all};
+use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
 
 /// A positive number, or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::dialect::Dialect;
-use super::ids;
-use super::question::Question;
-use super::template::{Compiled, Filling, InvalidTemplate, UnfilledTemplate, has_holes, texts_in};
-use super::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape};
+use crate::llm::dialect::Dialect;
+use crate::llm::question::Question;
+use crate::llm::score::ids;
+use crate::llm::script::template::{
+    Compiled, Filling, InvalidTemplate, UnfilledTemplate, has_holes, texts_in,
+};
+use crate::llm::script::turn::{
+    Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape,
+};
 
 /// An answer as it will be given, in no dialect yet.
 #[derive(Debug)]

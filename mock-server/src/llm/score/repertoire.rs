@@ -10,13 +10,13 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 use indexmap::IndexMap;
 
-use super::lane::{LaneRule, MAIN_LANE, Origin};
-use super::lines::{Lines, Occasion, Reply};
-use super::question::Question;
-use super::script::{Script, ScriptError};
-use super::template::{Compiled, UnfilledTemplate};
-use super::turn::{Clauses, ScriptedTurn, StreamShape, Times};
-use super::wording::NumberOr;
+use crate::llm::question::Question;
+use crate::llm::score::lines::{Lines, Occasion, Reply};
+use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
+use crate::llm::script::template::{Compiled, UnfilledTemplate};
+use crate::llm::script::turn::{Clauses, ScriptedTurn, StreamShape, Times};
+use crate::llm::script::wording::NumberOr;
+use crate::llm::script::{Script, ScriptError};
 
 /// A turn, ready to be said.
 #[derive(Debug)]
@@ -299,8 +299,8 @@ impl Finder {
 mod tests {
     use serde_json::json;
 
-    use super::super::request::ChatBody;
     use super::*;
+    use crate::llm::question::request::ChatBody;
     use crate::yaml;
 
     fn repertoire(script: &str) -> Repertoire {

@@ -10,9 +10,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pattern::TextPattern;
-use super::template::TemplateText;
-use super::wording::NumberOr;
+use crate::llm::script::pattern::TextPattern;
+use crate::llm::script::template::TemplateText;
+use crate::llm::script::wording::NumberOr;
 
 /// One answer of the model, and which request it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::question::{Question, Said};
-use super::request::{Role, ToolCall};
+use crate::llm::question::request::{Role, ToolCall};
+use crate::llm::question::{Question, Said};
 
 /// What is wrong with a request. Places are indices into `messages`, from 0.
 #[derive(Debug, thiserror::Error)]
@@ -163,8 +163,8 @@ impl<'a> Ledger<'a> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::request::ChatBody;
     use super::*;
+    use crate::llm::question::request::ChatBody;
 
     fn verdict(messages: &Value) -> Result<(), String> {
         let body: ChatBody = serde_json::from_value(json!({ "messages": messages })).unwrap();

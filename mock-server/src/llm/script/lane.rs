@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pattern::{Heard, TextPattern};
+use crate::llm::script::pattern::{Heard, TextPattern};
 
 /// The lane of every request that no rule claims.
 pub const MAIN_LANE: &str = "main";

@@ -1,10 +1,23 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
+pub(crate) mod lane;
+pub(crate) mod pattern;
+pub(crate) mod template;
+pub(crate) mod turn;
+pub(crate) mod wording;
+
+pub use lane::{LaneRule, MAIN_LANE};
+pub use pattern::{InvalidPattern, TextPattern};
+pub use template::{InvalidTemplate, TemplateText};
+pub use turn::{
+    Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
+    ScriptedUsage, Speaker, StreamShape, Times, ToolResultClause, Word,
+};
+pub use wording::NumberOr;
+
 use indexmap::IndexMap;
 
-use super::lane::LaneRule;
-use super::repertoire::Repertoire;
-use super::turn::ScriptedTurn;
+use crate::llm::score::repertoire::Repertoire;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
@@ -49,7 +62,7 @@ pub enum ScriptError {
     #[error("turn `{turn}`: {fault}")]
     Template {
         turn: String,
-        fault: super::template::InvalidTemplate,
+        fault: InvalidTemplate,
     },
 }
 

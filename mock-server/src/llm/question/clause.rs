@@ -2,10 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use super::pattern::TextPattern;
-use super::question::Question;
-use super::request::{Role, ToolResult};
-use super::turn::{Clauses, Match, Speaker, ToolResultClause};
+use crate::llm::question::Question;
+use crate::llm::question::request::{Role, ToolResult};
+use crate::llm::script::pattern::TextPattern;
+use crate::llm::script::turn::{Clauses, Match, Speaker, ToolResultClause};
 
 /// One condition that a turn makes.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl ToolResultClause {
             let outcome = if result.ok { "went well" } else { "failed" };
             return Some(format!("tool_result of `{}` {outcome}", result.name));
         }
-        let text = super::pattern::Heard::new(&*result.text);
+        let text = crate::llm::script::pattern::Heard::new(&*result.text);
         let pattern = self.text.as_ref()?;
         (!pattern.is_in(&text))
             .then(|| format!("tool_result of `{}` does not {pattern}", result.name))

@@ -3,23 +3,24 @@
 //! Shapes as recorded from OpenAI, OpenRouter and Moonshot: who sends the role, where the
 //! usage rides and what the reasoning is called differ between the three.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::dialect::Dialect;
-use super::lines::{Call, Reply, Usage};
-use super::pieces::{Piece, pieces};
+use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::{Dialect, Frame, FrameKind};
+use crate::llm::score::lines::{Call, Reply, Usage};
 
 /// Comes before the first frame of a stream.
 const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What is sent before the model has said anything.
-pub(crate) fn prelude(dialect: Dialect) -> Option<Bytes> {
+pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
     match dialect {
-        Dialect::OpenRouter => Some(Bytes::from_static(PROCESSING)),
+        Dialect::OpenRouter => Some(Frame {
+            kind: FrameKind::Comment,
+            bytes: Bytes::from_static(PROCESSING),
+        }),
         Dialect::OpenAi | Dialect::Moonshot => None,
     }
 }
@@ -29,19 +30,32 @@ pub(crate) fn frames(
     reply: &Reply,
     dialect: Dialect,
     wants_usage: bool,
-) -> serde_json::Result<VecDeque<Bytes>> {
+) -> serde_json::Result<Vec<Frame>> {
     let writer = Writer::new(reply, dialect, "chat.completion.chunk")?;
     let mut sheet = Vec::new();
-    let mut cuts = vec![0];
+    let mut ends = Vec::new();
     for piece in pieces(reply).filter(|piece| writer.sends(piece, wants_usage)) {
         sheet.extend_from_slice(b"data: ");
         writer.write_piece(&piece, &mut sheet)?;
         sheet.extend_from_slice(b"\n\n");
-        cuts.push(sheet.len());
+        ends.push((piece.kind(), sheet.len()));
     }
-    let sheet = Bytes::from(sheet);
-    let frames = cuts.windows(2).map(|cut| sheet.slice(cut[0]..cut[1]));
-    Ok(frames.chain([Bytes::from_static(DONE)]).collect())
+    let mut sheet = Bytes::from(sheet);
+    let mut begin = 0;
+    let frames = ends.into_iter().map(|(kind, end)| {
+        let bytes = sheet.split_to(end - begin);
+        begin = end;
+        Frame { kind, bytes }
+    });
+    let done = Frame {
+        kind: FrameKind::Done,
+        bytes: Bytes::from_static(DONE),
+    };
+    Ok(frames
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain([done])
+        .collect())
 }
 
 /// The whole answer as one document.

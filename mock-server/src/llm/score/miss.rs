@@ -3,11 +3,11 @@
 //!
 //! The text travels in the error's message, through whatever the agent makes of it.
 
-use super::lane::MAIN_LANE;
-use super::question::Question;
-use super::repertoire::{Repertoire, Turn};
-use super::request::Role;
-use super::wording::NumberOr;
+use crate::llm::question::Question;
+use crate::llm::question::request::Role;
+use crate::llm::score::repertoire::{Repertoire, Turn};
+use crate::llm::script::lane::MAIN_LANE;
+use crate::llm::script::wording::NumberOr;
 use crate::text::shorten;
 
 /// How many turns are shown, and how much of a text, in characters.

@@ -2,15 +2,19 @@
 //!
 //! It knows whether it came to its end: if it is dropped before, the client went away.
 
+mod respond;
+
+pub(crate) use respond::respond;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::dialect::Dialect;
-use super::lines::Reply;
-use super::request::ChatBody;
-use super::score::{Asked, Part};
-use super::scripted::ScriptedLlm;
+use crate::llm::dialect::Dialect;
+use crate::llm::question::request::ChatBody;
+use crate::llm::score::lines::Reply;
+use crate::llm::score::{Asked, Part};
+use crate::llm::scripted::ScriptedLlm;
 
 #[derive(Debug)]
 pub(crate) struct Performance {

@@ -1,8 +1,9 @@
 //! An answer cut into the pieces that a stream sends one by one.
 
-use super::lines::{Call, Reply};
-use super::turn::Word;
-use super::wording::NumberOr;
+use crate::llm::dialect::FrameKind;
+use crate::llm::score::lines::{Call, Reply};
+use crate::llm::script::turn::Word;
+use crate::llm::script::wording::NumberOr;
 
 /// What one frame carries. Calls are known by their place among the calls.
 #[derive(Debug)]
@@ -15,6 +16,20 @@ pub(crate) enum Piece<'a> {
     Arguments(usize, &'a str),
     Finish,
     Usage,
+}
+
+impl Piece<'_> {
+    pub(crate) fn kind(&self) -> FrameKind {
+        match self {
+            Self::Role => FrameKind::Role,
+            Self::Reasoning(_) => FrameKind::Reasoning,
+            Self::Content(_) => FrameKind::Content,
+            Self::Call(..) => FrameKind::Call,
+            Self::Arguments(..) => FrameKind::Arguments,
+            Self::Finish => FrameKind::Finish,
+            Self::Usage => FrameKind::Usage,
+        }
+    }
 }
 
 /// In the order models were seen to send them.
