@@ -72,6 +72,9 @@ pub(crate) struct RunOptions {
     pub(crate) nanokimi: Option<PathBuf>,
     pub(crate) agent_runner: Option<PathBuf>,
     pub(crate) pairing: Option<PathBuf>,
+    pub(crate) kimi: Option<PathBuf>,
+    /// Whether a scenario that cannot be played here is a failure.
+    pub(crate) all: bool,
     pub(crate) release: bool,
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -82,6 +85,7 @@ struct Tally {
     passed: usize,
     failed: usize,
     broke: usize,
+    not_played: usize,
 }
 
 /// Plays the chosen scenarios, several at a time.
@@ -92,7 +96,7 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         Some(tag) => scenario.tags().contains(tag),
         None => true,
     };
-    let scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
+    let mut scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
     if let (Some(tag), true) = (&options.tag, scenarios.is_empty()) {
         return Err(CommandError::NoSuchTag(tag.clone()));
     }
@@ -104,6 +108,7 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         true => binaries.with_pairing(options.pairing.as_deref(), &workspace())?,
         false => binaries,
     };
+    let (binaries, not_played) = with_kimi(binaries, &options, &mut scenarios)?;
     let performance = Performance {
         means: Means {
             binaries,
@@ -121,7 +126,10 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
         seed: options.seed,
     };
     let jobs = options.jobs.map_or_else(processors, NonZeroUsize::get);
-    let tally = play_all(scenarios, &performance, jobs)?;
+    let tally = Tally {
+        not_played,
+        ..play_all(scenarios, &performance, jobs)?
+    };
     summary(&tally, wrong, &mut io::stdout().lock())?;
     let exits = [
         (tally.broke > 0, Exit::Broke),
@@ -130,6 +138,33 @@ pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
     ];
     let worst = exits.into_iter().find(|(applies, _)| *applies);
     Ok(worst.map_or(Exit::Passed, |(_, exit)| exit))
+}
+
+/// Where the Kimi CLI cannot be had, its scenarios are left out, and that is said.
+fn with_kimi(
+    binaries: Binaries,
+    options: &RunOptions,
+    scenarios: &mut VecDeque<Scenario>,
+) -> Result<(Binaries, usize), CommandError> {
+    if !scenarios.iter().any(Scenario::needs_kimi) {
+        return Ok((binaries, 0));
+    }
+    let found = binaries
+        .clone()
+        .with_kimi(options.kimi.as_deref(), &workspace());
+    let why = match found {
+        Ok(binaries) => return Ok((binaries, 0)),
+        Err(BinariesError::Kimi(why)) if !options.all => why,
+        Err(error) => return Err(error.into()),
+    };
+    let mut out = io::stdout().lock();
+    let all = scenarios.len();
+    for scenario in scenarios.iter().filter(|scenario| scenario.needs_kimi()) {
+        writeln!(out, "skip {}: the Kimi CLI is missing", scenario.name())?;
+    }
+    writeln!(out, "  {why}")?;
+    scenarios.retain(|scenario| !scenario.needs_kimi());
+    Ok((binaries, all - scenarios.len()))
 }
 
 fn processors() -> usize {
@@ -188,6 +223,7 @@ fn summary(tally: &Tally, wrong: usize, out: &mut dyn Write) -> io::Result<()> {
         (tally.failed, "failed"),
         (tally.broke, "broke"),
         (wrong, "wrong"),
+        (tally.not_played, "not played"),
     ];
     for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
         write!(out, ", {count} {word}")?;

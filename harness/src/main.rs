@@ -86,6 +86,9 @@ struct Run {
     /// The build of nanokimi for a first pairing; built with cargo if not given.
     #[arg(long, env = "NANOKIMI_PAIRING_BIN", value_name = "FILE")]
     pairing: Option<PathBuf>,
+    /// The Kimi CLI; installed by `ci/kimi-cli` if not given.
+    #[arg(long, env = "KIMI_CLI", value_name = "FILE")]
+    kimi: Option<PathBuf>,
     /// Build with optimisation.
     #[arg(long)]
     release: bool,
@@ -134,6 +137,8 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
                 nanokimi: run.nanokimi,
                 agent_runner: run.agent_runner,
                 pairing: run.pairing,
+                kimi: run.kimi,
+                all: is_ci,
                 release: run.release,
                 environment: environment(),
             };

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use harness::{
-    Binaries, GUARD, Keep, Listed, Means, Outcome, Performance, Scenario, ScenarioError, Snapshots,
-    Verdict, become_guarded, chain, load, manifest_of, paired_manifest, parse, refused_in,
-    scenarios_in, told,
+    Binaries, BinariesError, GUARD, Keep, Listed, Means, Outcome, Performance, Scenario,
+    ScenarioError, Snapshots, Verdict, become_guarded, chain, load, manifest_of, paired_manifest,
+    parse, refused_in, scenarios_in, told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -105,10 +105,20 @@ fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
         Err(error) => return Ok(Some(told_error(&error))),
     };
     let pairs = scenarios.iter().any(Scenario::needs_pairing);
-    let performance = Performance {
+    let mut performance = Performance {
         trace_all: false,
         ..performance(workspace().join("target/harness"), pairs)?
     };
+    if scenarios.iter().any(Scenario::needs_kimi) {
+        match with_kimi(performance.means.binaries.clone()) {
+            Ok(binaries) => performance.means.binaries = binaries,
+            Err(BinariesError::Kimi(why)) if std::env::var_os("CI").is_none() => {
+                writeln!(std::io::stderr(), "skipped: the Kimi CLI is missing: {why}")?;
+                return Ok(None);
+            }
+            Err(error) => return Err(Failed::from(chain(&error))),
+        }
+    }
     let mut failed = String::new();
     let began = Instant::now();
     for scenario in scenarios {
@@ -317,6 +327,13 @@ fn binaries(pairs: bool) -> Result<Binaries, Failed> {
         false => found,
     };
     found.map_err(|error| Failed::from(chain(&error)))
+}
+
+/// Brought by the set-up script of nextest, or here and now.
+fn with_kimi(binaries: Binaries) -> Result<Binaries, BinariesError> {
+    let given = environment(["KIMI_CLI"]).into_iter().next();
+    let given = given.as_ref().map(|(_, path)| Path::new(path));
+    binaries.with_kimi(given, &workspace())
 }
 
 fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {

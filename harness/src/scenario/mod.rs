@@ -162,6 +162,9 @@ impl Default for Linking {
 pub(crate) enum Requirement {
     /// A first pairing: `nanokimi auth` is that of the build which takes the mock for WhatsApp.
     Pairing,
+    /// Agents are the real Kimi CLI, driven by the engine `acp`; the scenario is not played
+    /// where the CLI cannot be had.
+    Kimi,
 }
 
 /// Text that differs from run to run.
@@ -247,6 +250,12 @@ impl Scenario {
     #[must_use]
     pub fn needs_pairing(&self) -> bool {
         self.file.requires.contains(&Requirement::Pairing)
+    }
+
+    /// Whether its agents are the real Kimi CLI.
+    #[must_use]
+    pub fn needs_kimi(&self) -> bool {
+        self.file.requires.contains(&Requirement::Kimi)
     }
 
     /// How nanokimi is linked with WhatsApp; `None` if the story has nothing to do with it.

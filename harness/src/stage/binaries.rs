@@ -12,6 +12,8 @@ pub struct Binaries {
     /// The build of nanokimi that takes the mock for WhatsApp when it is linked, where a
     /// scenario needs it.
     pub pairing: Option<PathBuf>,
+    /// The real Kimi CLI, where a scenario needs it.
+    pub kimi: Option<PathBuf>,
 }
 
 /// The feature of that build.
@@ -29,6 +31,8 @@ pub enum BinariesError {
     Cargo(#[source] std::io::Error),
     #[error("building nanokimi and agent-runner failed:\n{0}")]
     Build(String),
+    #[error("the Kimi CLI is missing: {0}")]
+    Kimi(String),
 }
 
 impl Binaries {
@@ -42,6 +46,7 @@ impl Binaries {
             nanokimi: found(nanokimi)?,
             agent_runner: found(agent_runner.map_or(beside.as_path(), |path| path))?,
             pairing: None,
+            kimi: None,
         })
     }
 
@@ -88,11 +93,12 @@ impl Binaries {
             nanokimi: named(&built, "nanokimi")?,
             agent_runner: named(&built, "agent-runner")?,
             pairing: None,
+            kimi: None,
         })
     }
 }
 
-fn found(path: &Path) -> Result<PathBuf, BinariesError> {
+pub(super) fn found(path: &Path) -> Result<PathBuf, BinariesError> {
     std::path::absolute(path)
         .map_or(None, |path| path.is_file().then_some(path))
         .ok_or_else(|| BinariesError::Missing(path.to_owned()))
@@ -168,6 +174,7 @@ mod tests {
             nanokimi: folder.path().join("bin/nanokimi"),
             agent_runner: PathBuf::new(),
             pairing: None,
+            kimi: None,
         };
         let usual = Path::new("/w/target/pairing");
         assert_eq!(binaries.pairing_folder(workspace), usual);

@@ -4,6 +4,7 @@
 
 mod binaries;
 mod folder;
+mod kimi;
 mod paired;
 mod wire;
 mod guard;
