@@ -77,7 +77,7 @@ async fn the_turn_that_is_suggested_answers() {
 async fn each_dialect_has_its_errors() {
     let stage = Stage::with("[]").await;
     let mut errors = Vec::new();
-    for path in ["/v1", "/api/v1", "/coding/v1"] {
+    for path in ["/v1", "/api/v1", "/moonshot/v1", "/coding/v1"] {
         let path = format!("{path}/chat/completions");
         let request = stage.post(&path).body(r#"{"messages": []}"#).send();
         let response = request.await.unwrap();

@@ -251,7 +251,7 @@ impl<'a> CallIds<'a> {
             }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.
-            Dialect::Moonshot => loop {
+            Dialect::Moonshot | Dialect::Kimi => loop {
                 let id = format!("{}:{}", call.name, self.next);
                 self.next += 1;
                 if !self.taken.contains(id.as_str()) {
