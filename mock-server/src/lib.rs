@@ -20,7 +20,7 @@ pub use llm::{
     Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
     Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
     ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
-    UnknownGate, UnsaidTurn, Word,
+    UnknownGate, UnsaidTurn, WireRule, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -16,7 +16,7 @@ pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
     Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedTurn, ScriptedUsage,
-    Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, Word,
+    Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 

@@ -11,8 +11,10 @@ use aho_corasick::AhoCorasick;
 use indexmap::IndexMap;
 
 use crate::llm::question::Question;
+use crate::llm::question::given::GivenIds;
 use crate::llm::score::lines::{Lines, Occasion, Reply};
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
+use crate::llm::script::lenient::Lenience;
 use crate::llm::script::template::{Compiled, UnfilledTemplate};
 use crate::llm::script::turn::{Clauses, ScriptedTurn, StreamShape, Times};
 use crate::llm::script::wording::NumberOr;
@@ -41,6 +43,10 @@ pub(crate) struct Repertoire {
     lanes: IndexMap<String, LaneRule>,
     finders: BTreeMap<String, Finder>,
     compiled: Compiled,
+    /// The rules of the wire that are out of force.
+    pub(crate) lenience: Lenience,
+    /// Which ids the calls of which turns got.
+    pub(crate) given: Arc<GivenIds>,
 }
 
 impl Turn {
@@ -64,10 +70,17 @@ impl Repertoire {
     /// Adds a script behind what is there: all of it, or nothing.
     pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
         let lanes = self.merged_lanes(&script)?;
+        let lenience = self.lenience.and(&script.lenient);
         let turns = self.read_turns(script, &lanes)?;
+        self.lenience = lenience;
         self.turns.extend(turns);
         self.lanes = lanes;
         self.finders = finders(&self.turns);
+        let calling = self
+            .turns
+            .iter()
+            .filter(|turn| turn.lines.tools().next().is_some());
+        self.given = Arc::new(GivenIds::of(calling.map(|turn| Arc::clone(&turn.id))));
         Ok(())
     }
 

@@ -1,12 +1,14 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
 pub(crate) mod lane;
+pub(crate) mod lenient;
 pub(crate) mod pattern;
 pub(crate) mod template;
 pub(crate) mod turn;
 pub(crate) mod wording;
 
 pub use lane::{LaneRule, MAIN_LANE};
+pub use lenient::WireRule;
 pub use pattern::{InvalidPattern, TextPattern};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
@@ -21,13 +23,15 @@ use crate::llm::score::repertoire::Repertoire;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
     pub name: Option<String>,
     /// What is not for the lane `main`. A request belongs to the first that claims it.
     pub lanes: IndexMap<String, LaneRule>,
+    /// Rules of the wire that requests need not keep, from now on and for all scripts.
+    pub lenient: Vec<WireRule>,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }
