@@ -21,7 +21,7 @@ pub use llm::{
     FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
     Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedFault,
     ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, UnknownGate, UnsaidTurn, Word,
+    TemplateText, TextPattern, Times, ToolResultClause, UnknownGate, UnsaidTurn, WireRule, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

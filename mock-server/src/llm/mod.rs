@@ -18,7 +18,7 @@ pub use script::{
     FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
     Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn,
     ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
-    Times, ToolResultClause, Word,
+    Times, ToolResultClause, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 

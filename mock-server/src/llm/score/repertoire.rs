@@ -11,12 +11,14 @@ use aho_corasick::AhoCorasick;
 use indexmap::IndexMap;
 
 use crate::llm::question::Question;
+use crate::llm::question::given::GivenIds;
+use crate::llm::score::doom::{Doom, Mishap};
 use crate::llm::score::lines::{Lines, Occasion, Reply};
-use crate::llm::script::fault::{Fault, ScriptedFault};
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
+use crate::llm::script::lenient::Lenience;
 use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{Compiled, UnfilledTemplate};
-use crate::llm::script::turn::{Any, Clauses, Response, ScriptedTurn, Times};
+use crate::llm::script::turn::{Clauses, Response, ScriptedTurn, Times};
 use crate::llm::script::wording::NumberOr;
 use crate::llm::script::{Script, ScriptError};
 
@@ -38,31 +40,16 @@ pub(crate) struct Turn {
     fault: Option<Doom>,
 }
 
-/// The fault of a turn, how often it comes, and how often it came.
-#[derive(Debug)]
-struct Doom {
-    fault: Arc<Fault>,
-    times: Times,
-    came: u32,
-    /// Whether what it breaks is said all the same: all of it comes late, or no other
-    /// answer ever comes.
-    counts: bool,
-}
-
-/// What is to go wrong with one answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Mishap {
-    pub(crate) fault: Arc<Fault>,
-    /// Whether the turn counts as said.
-    pub(crate) counts: bool,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Repertoire {
     turns: Vec<Turn>,
     lanes: IndexMap<String, LaneRule>,
     finders: BTreeMap<String, Finder>,
     compiled: Compiled,
+    /// The rules of the wire that are out of force.
+    pub(crate) lenience: Lenience,
+    /// Which ids the calls of which turns got.
+    pub(crate) given: Arc<GivenIds>,
 }
 
 impl Turn {
@@ -87,57 +74,21 @@ impl Turn {
     }
 }
 
-impl Doom {
-    fn of(turn: &str, scripted: &ScriptedTurn) -> Result<Option<Self>, ScriptError> {
-        let turn = || turn.to_owned();
-        let Some(ScriptedFault { times, fault }) = scripted.fault.clone() else {
-            return match scripted.response {
-                Some(_) => Ok(None),
-                None => Err(ScriptError::NoAnswer { turn: turn() }),
-            };
-        };
-        let is_alone = scripted.response.is_none();
-        if is_alone && times.is_some() {
-            return Err(ScriptError::FaultAlone { turn: turn() });
-        }
-        let times = match times {
-            _ if is_alone => Times::Word(Any::Any),
-            Some(times) => times,
-            None => Times::default(),
-        };
-        Ok(Some(Self {
-            counts: times == Times::Word(Any::Any)
-                || fault.lets_all_through(scripted.hold.is_some()),
-            fault: Arc::new(fault),
-            times,
-            came: 0,
-        }))
-    }
-
-    fn befall(&mut self) -> Option<Mishap> {
-        let comes = match self.times {
-            NumberOr::Number(times) => self.came < times.get(),
-            NumberOr::Word(_any) => true,
-        };
-        if !comes {
-            return None;
-        }
-        self.came += 1;
-        Some(Mishap {
-            fault: Arc::clone(&self.fault),
-            counts: self.counts,
-        })
-    }
-}
-
 impl Repertoire {
     /// Adds a script behind what is there: all of it, or nothing.
     pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
         let lanes = self.merged_lanes(&script)?;
+        let lenience = self.lenience.and(&script.lenient);
         let turns = self.read_turns(script, &lanes)?;
+        self.lenience = lenience;
         self.turns.extend(turns);
         self.lanes = lanes;
         self.finders = finders(&self.turns);
+        let calling = self
+            .turns
+            .iter()
+            .filter(|turn| turn.lines.tools().next().is_some());
+        self.given = Arc::new(GivenIds::of(calling.map(|turn| Arc::clone(&turn.id))));
         Ok(())
     }
 

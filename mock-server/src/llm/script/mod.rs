@@ -4,6 +4,7 @@ pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lapse;
 pub(crate) mod moment;
+pub(crate) mod lenient;
 pub(crate) mod pattern;
 pub(crate) mod stream;
 pub(crate) mod template;
@@ -13,6 +14,7 @@ pub(crate) mod wording;
 pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
 pub use lane::{LaneRule, MAIN_LANE};
 pub use lapse::Lapse;
+pub use lenient::WireRule;
 pub use moment::{FaultMoment, HeaderText};
 pub use pattern::{InvalidPattern, TextPattern};
 pub use stream::{FrameRange, LineEnd, StreamShape, Word};
@@ -29,13 +31,15 @@ use crate::llm::score::repertoire::Repertoire;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
     pub name: Option<String>,
     /// What is not for the lane `main`. A request belongs to the first that claims it.
     pub lanes: IndexMap<String, LaneRule>,
+    /// Rules of the wire that requests need not keep, from now on and for all scripts.
+    pub lenient: Vec<WireRule>,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }

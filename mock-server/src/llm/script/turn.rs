@@ -107,7 +107,14 @@ pub struct ToolResultClause {
     /// The tool that was called, exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the result says.
+    /// The call, by the id that the script gave it, by its turn (`upload`; its second call is
+    /// `upload#2`) or by its tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// A JSON pointer to what must be in the result, e.g. `/file/id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// What the result says, or what it says at the pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextPattern>,
     /// Whether it went well. A result is a failure if it begins with `error` (in any
@@ -117,7 +124,8 @@ pub struct ToolResultClause {
 }
 
 /// What the model says. Texts are templates: `{{ user }}`, `{{ tool_result }}`,
-/// `{{ tool.<name>.<argument> }}` of the call to that tool which was answered last.
+/// `{{ tool.<name>.<argument> }}` of the call to that tool which was answered last,
+/// `{{ result("<call>", "/json/pointer") }}` of what a tool said to that call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Response {
