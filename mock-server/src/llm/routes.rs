@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::llm::delivery::respond;
-use crate::llm::dialect::Dialect;
+use crate::llm::dialect::{Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 
@@ -20,31 +20,29 @@ const LANE: &str = "x-lane";
 #[derive(Clone, Debug)]
 struct Desk {
     llm: ScriptedLlm,
-    dialect: Dialect,
+    mount: Mount,
 }
 
-/// The routes of all dialects.
+/// The routes of all services.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
-    Dialect::ALL
-        .into_iter()
-        .fold(Router::new(), |router, dialect| {
-            let desk = Desk {
-                llm: llm.clone(),
-                dialect,
-            };
-            let path = dialect.path();
-            let routes = Router::new()
-                .route(&format!("{path}/chat/completions"), post(chat))
-                .route(&format!("{path}/models"), get(models))
-                .with_state(desk);
-            router.merge(routes)
-        })
+    Mount::ALL.into_iter().fold(Router::new(), |router, mount| {
+        let desk = Desk {
+            llm: llm.clone(),
+            mount,
+        };
+        let path = mount.path;
+        let routes = Router::new()
+            .route(&format!("{path}/chat/completions"), post(chat))
+            .route(&format!("{path}/models"), get(models))
+            .with_state(desk);
+        router.merge(routes)
+    })
 }
 
 async fn models(State(desk): State<Desk>) -> Response {
-    let path = format!("{}/models", desk.dialect.path());
+    let path = format!("{}/models", desk.mount.path);
     desk.llm.note("llm.models", json!({ "path": path }));
-    Json(desk.dialect.models()).into_response()
+    Json(desk.mount.dialect(&[]).models()).into_response()
 }
 
 async fn chat(
@@ -59,14 +57,15 @@ async fn chat(
     let lane = headers
         .get(LANE)
         .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
+    let dialect = desk.mount.dialect(&body);
     let asked = Asked {
-        dialect: desk.dialect,
+        dialect,
         lane,
         body,
     };
     match desk.llm.answer(asked) {
         Ok(performance) => respond(performance).await,
-        Err(refusal) => refused(desk.dialect, &refusal),
+        Err(refusal) => refused(dialect, &refusal),
     }
 }
 
@@ -79,7 +78,7 @@ fn unread(desk: &Desk, rejection: BytesRejection) -> Response {
     } else {
         "http.aborted"
     };
-    let path = desk.dialect.path();
+    let path = desk.mount.path;
     let report = format!("POST {path}/chat/completions: {}", rejection.body_text());
     desk.llm.note(event, json!({ "report": report }));
     rejection.into_response()

@@ -3,10 +3,16 @@
 //! Measured on the real services and clients; a service of its own makes no third opinion.
 
 mod chat;
+mod failure;
 mod frame;
+mod mount;
 mod pieces;
+mod wording;
 
+pub(crate) use failure::Complaint;
 pub(crate) use frame::{Frame, FrameKind};
+pub(crate) use mount::Mount;
+pub(crate) use wording::AGENTS_ONLY;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -22,8 +28,10 @@ pub(crate) enum Dialect {
     OpenAi,
     /// `/api/v1`: OpenRouter.
     OpenRouter,
-    /// `/coding/v1`: Moonshot's Kimi.
+    /// `/v1` as well: Moonshot's open platform, which sells Kimi by the token.
     Moonshot,
+    /// `/coding/v1`: Moonshot's Kimi for coding agents, which comes with a membership.
+    Kimi,
 }
 
 /// Why a request gets no answer.
@@ -54,15 +62,18 @@ impl Refused {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 3] = [Self::OpenAi, Self::OpenRouter, Self::Moonshot];
-
-    /// Where it is served.
+    /// Where the service itself has it; see [`Mount`] for where we serve it.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::OpenAi => "/v1",
+            Self::OpenAi | Self::Moonshot => "/v1",
             Self::OpenRouter => "/api/v1",
-            Self::Moonshot => "/coding/v1",
+            Self::Kimi => "/coding/v1",
         }
+    }
+
+    /// Both of Moonshot's services write their answers alike.
+    pub(crate) fn is_moonshots(self) -> bool {
+        matches!(self, Self::Moonshot | Self::Kimi)
     }
 
     /// Reads a request into the shape that all dialects share.
@@ -89,7 +100,7 @@ impl Dialect {
     pub(crate) fn response_id(self, created: i64, letters: &str) -> String {
         match self {
             Self::OpenRouter => format!("gen-{created}-{letters}"),
-            Self::OpenAi | Self::Moonshot => format!("chatcmpl-{letters}"),
+            Self::OpenAi | Self::Moonshot | Self::Kimi => format!("chatcmpl-{letters}"),
         }
     }
 
@@ -107,7 +118,7 @@ impl Dialect {
                 "param": null,
                 "code": refused.code(),
             }),
-            Self::Moonshot => json!({
+            Self::Moonshot | Self::Kimi => json!({
                 "message": report,
                 "type": "invalid_request_error",
             }),
@@ -133,7 +144,7 @@ impl Dialect {
                     "supported_parameters": ["tools", "reasoning"],
                 }],
             }),
-            Self::Moonshot => json!({
+            Self::Moonshot | Self::Kimi => json!({
                 "object": "list",
                 "data": [{
                     "id": "kimi-for-coding",
