@@ -130,7 +130,7 @@ fn record(text: &str) -> TurnRecord {
             continue;
         };
         match entry {
-            Entry::Usage { usage } => record.usage.push(usage.into()),
+            Entry::Usage { usage } => record.count(usage.into()),
             Entry::Loop {
                 event: LoopEvent::StepEnd { finish_reason },
             } => record.cut_off = finish_reason.as_deref() == Some("max_tokens"),
@@ -142,6 +142,15 @@ fn record(text: &str) -> TurnRecord {
         }
     }
     record
+}
+
+impl TurnRecord {
+    /// Nothing is written for an endpoint that does not count.
+    fn count(&mut self, usage: Usage) {
+        if usage != Usage::default() {
+            self.usage.push(usage);
+        }
+    }
 }
 
 impl From<Tokens> for Usage {
