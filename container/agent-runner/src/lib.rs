@@ -5,6 +5,9 @@
 //! run until it has nothing more to ask for, the session is stored. Nothing outlives the turn:
 //! every process a tool has started is ended before the result is told.
 //!
+//! With the engine `acp` another program does the thinking: it is started, asked over the Agent
+//! Client Protocol, and given the tools that reach the orchestrator by [`serve_tools`].
+//!
 //! It does not decide who may do what: IPC files are requests, the orchestrator judges them.
 
 mod input;
@@ -14,7 +17,9 @@ mod conversation;
 mod session;
 mod system_prompt;
 
+mod acp;
 mod completion;
+mod mcp;
 mod tools;
 mod turn;
 
@@ -25,7 +30,8 @@ mod parent;
 mod replace_file;
 mod span;
 
+pub use mcp::{MCP, McpError, serve_tools};
 pub use parent::{ParentGone, die_with_parent};
 pub use settings::Environment;
-pub use tools::{LEASH, hold_leash};
+pub use tools::{AGENT_LEASH, LEASH, hold_agent_leash, hold_leash};
 pub use turn::play;

@@ -16,7 +16,12 @@ use crate::failure::Failure;
 use crate::span::{InvalidSpan, Span};
 
 mod credential;
+mod engine;
 pub(crate) use credential::{CredentialProblem, Dialect, Secret};
+pub(crate) use engine::{Access, AcpAgent, Engine};
+
+/// Where requests to the orchestrator are left.
+pub(crate) const IPC_DIR: &str = "NANOKIMI_IPC_DIR";
 
 /// The environment as the process was given it, and where its own binary lies.
 #[derive(Clone, Debug)]
@@ -31,7 +36,7 @@ pub(crate) struct Settings {
     /// `HOME`: the agent's home; sessions lie below it.
     pub home: PathBuf,
     pub folders: Folders,
-    pub model: Model,
+    pub engine: Engine,
     pub patience: Patience,
     /// `NANOKIMI_MAX_STEPS`, 100: model requests in one turn.
     pub max_steps: u32,
@@ -117,7 +122,7 @@ impl Environment {
     }
 
     /// A variable that is set but empty counts as not set, as in every shell script.
-    fn text(&self, name: &'static str) -> Result<Option<&str>, SettingsError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&str>, SettingsError> {
         match self.variables.get(&OsString::from(name)) {
             Some(value) if !value.is_empty() => {
                 value.to_str().map(Some).ok_or(SettingsError::NotText(name))
@@ -175,10 +180,10 @@ impl Settings {
             folders: Folders {
                 group: environment.folder("NANOKIMI_GROUP_DIR", "/workspace/group"),
                 global: environment.folder("NANOKIMI_GLOBAL_DIR", "/workspace/global"),
-                ipc: environment.folder("NANOKIMI_IPC_DIR", "/workspace/ipc"),
+                ipc: ipc_folder(environment),
                 project: environment.folder("NANOKIMI_PROJECT_DIR", "/workspace/project"),
             },
-            model: Model::read(environment)?,
+            engine: Engine::read(environment)?,
             patience: Patience {
                 attempts: environment.number("NANOKIMI_LLM_ATTEMPTS", 4)?,
                 retry_base: Duration::from_millis(
@@ -213,6 +218,10 @@ impl Model {
             key,
         })
     }
+}
+
+pub(crate) fn ipc_folder(environment: &Environment) -> PathBuf {
+    environment.folder(IPC_DIR, "/workspace/ipc")
 }
 
 fn web_address(text: &str) -> Option<Url> {
@@ -263,11 +272,11 @@ mod tests {
     fn a_key_and_a_home_are_enough() {
         let settings = Settings::read(&environment(&NEEDED)).unwrap();
         assert_eq!(settings.folders.group, PathBuf::from("/workspace/group"));
-        assert_eq!(settings.model.dialect, Dialect::Moonshot);
-        assert_eq!(
-            settings.model.base_url.as_str(),
-            "https://api.moonshot.ai/v1"
-        );
+        let Engine::Builtin(model) = settings.engine else {
+            panic!("another engine: {:?}", settings.engine);
+        };
+        assert_eq!(model.dialect, Dialect::Moonshot);
+        assert_eq!(model.base_url.as_str(), "https://api.moonshot.ai/v1");
         assert_eq!(settings.patience.stall, Duration::from_secs(120));
         assert_eq!(settings.max_steps, 100);
     }
@@ -278,6 +287,10 @@ mod tests {
         check(
             &[("NANOKIMI_LLM_BASE_URL", "localhost:80")],
             "`NANOKIMI_LLM_BASE_URL` is `localhost:80`; expected an address such as",
+        );
+        check(
+            &[("NANOKIMI_ENGINE", "kimi")],
+            "`NANOKIMI_ENGINE` is `kimi`; expected `builtin` or `acp`",
         );
         check(
             &[("NANOKIMI_MAX_STEPS", "0")],

@@ -10,13 +10,14 @@ use agent_protocol::AgentInput;
 
 use crate::completion::RequestedCall;
 use crate::failure::chain;
-use crate::settings::{Secret, Settings};
+use crate::settings::{Model, Secret, Settings};
 
 mod bash;
 mod catalogue;
 mod excerpt;
 mod files;
 mod ipc;
+mod ipc_tools;
 mod leash;
 mod page_text;
 mod request;
@@ -24,13 +25,16 @@ mod schedule;
 mod web_fetch;
 
 pub(crate) use catalogue::ToolSpec;
-pub use leash::{LEASH, hold_leash};
+pub(crate) use excerpt::Excerpt;
+pub(crate) use ipc::Caller;
+pub(crate) use ipc_tools::IpcTools;
+pub use leash::{AGENT_LEASH, LEASH, hold_agent_leash, hold_leash};
 pub(crate) use request::ReadCall;
 
 use bash::Shell;
 use files::GroupFiles;
 use ipc::IpcFolder;
-use request::ToolRequest;
+use request::{LocalRequest, ToolRequest};
 
 /// The tools of one turn, and what they have started.
 #[derive(Debug)]
@@ -76,13 +80,13 @@ impl<E: Error> From<Result<String, E>> for ToolOutcome {
 }
 
 impl Toolbox {
-    pub(crate) fn new(settings: &Settings, input: &AgentInput) -> Self {
+    pub(crate) fn new(settings: &Settings, model: &Model, input: &AgentInput) -> Self {
         Self {
             offered: catalogue::offered(input.is_main),
             shell: Shell::new(settings),
             files: GroupFiles::new(&settings.folders.group),
-            ipc: IpcFolder::new(&settings.folders.ipc, input),
-            key: settings.model.key.clone(),
+            ipc: IpcFolder::new(&settings.folders.ipc, Caller::from(input)),
+            key: model.key.clone(),
         }
     }
 
@@ -106,20 +110,12 @@ impl Toolbox {
 
     async fn act(&mut self, request: ToolRequest) -> ToolOutcome {
         match request {
-            ToolRequest::Bash(command) => self.shell.run(&command).await,
-            ToolRequest::WebFetch(page) => web_fetch::fetch(&page).await.into(),
-            ToolRequest::ReadFile(part) => self.files.read(&part).into(),
-            ToolRequest::WriteFile(file) => self.files.write(&file).into(),
-            ToolRequest::EditFile(edit) => self.files.edit(&edit).into(),
-            ToolRequest::SendMessage(saying) => self.ipc.send_message(saying).into(),
-            ToolRequest::ScheduleTask(task) => self.ipc.schedule_task(task).into(),
-            ToolRequest::ListTasks(_) => self.ipc.list_tasks().into(),
-            ToolRequest::PauseTask(task) => self.ipc.pause_task(task).into(),
-            ToolRequest::ResumeTask(task) => self.ipc.resume_task(task).into(),
-            ToolRequest::CancelTask(task) => self.ipc.cancel_task(task).into(),
-            ToolRequest::UpdateTask(change) => self.ipc.update_task(change).into(),
-            ToolRequest::RegisterGroup(group) => self.ipc.register_group(group).into(),
-            ToolRequest::RefreshGroups(_) => self.ipc.refresh_groups().into(),
+            ToolRequest::Here(LocalRequest::Bash(command)) => self.shell.run(&command).await,
+            ToolRequest::Here(LocalRequest::WebFetch(page)) => web_fetch::fetch(&page).await.into(),
+            ToolRequest::Here(LocalRequest::ReadFile(part)) => self.files.read(&part).into(),
+            ToolRequest::Here(LocalRequest::WriteFile(file)) => self.files.write(&file).into(),
+            ToolRequest::Here(LocalRequest::EditFile(edit)) => self.files.edit(&edit).into(),
+            ToolRequest::Ipc(request) => self.ipc.leave_request(request).into(),
         }
     }
 

@@ -5,15 +5,19 @@ use std::process::ExitCode;
 
 use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, Usage};
 
+use crate::acp;
 use crate::completion::{Answer, Completion, Question};
 use crate::conversation::{Message, ToolCall};
 use crate::events::{EventLines, note};
 use crate::failure::Failure;
 use crate::input::read_input;
 use crate::session::Session;
-use crate::settings::{Environment, Settings};
+use crate::settings::{Engine, Environment, Model, Settings};
 use crate::system_prompt;
 use crate::tools::{ReadCall, ToolOutcome, Toolbox};
+
+/// What half an answer ends with.
+pub(crate) const CUT_OFF: &str = "[The answer was cut off at the model's output limit.]";
 
 /// What a task's prompt begins with, as the ancestors have it.
 const SCHEDULED: &str = "[SCHEDULED TASK - The following message was sent automatically and is not coming directly from the user or group.]\n\n";
@@ -37,7 +41,29 @@ async fn try_to_play(
 ) -> Result<(), Failure> {
     let input = read_input(stdin)?;
     let settings = Settings::read(environment)?;
-    let mut turn = Turn::begin(&input, &settings)?;
+    match &settings.engine {
+        Engine::Builtin(model) => think(&input, &settings, model, events).await,
+        Engine::Acp(agent) => acp::delegate(&input, &settings, agent, events).await,
+    }
+}
+
+/// What is asked in this turn.
+pub(crate) fn question(input: &AgentInput) -> String {
+    let prefix = if input.is_scheduled_task {
+        SCHEDULED
+    } else {
+        ""
+    };
+    format!("{prefix}{}", input.prompt)
+}
+
+async fn think(
+    input: &AgentInput,
+    settings: &Settings,
+    model: &Model,
+    events: &mut EventLines<impl Write>,
+) -> Result<(), Failure> {
+    let mut turn = Turn::begin(input, settings, model)?;
     let session_id = turn.session.id.as_str().to_owned();
     events.say(&AgentEvent::Session {
         session_id: session_id.clone(),
@@ -61,24 +87,19 @@ struct Turn {
 }
 
 impl Turn {
-    fn begin(input: &AgentInput, settings: &Settings) -> Result<Self, Failure> {
+    fn begin(input: &AgentInput, settings: &Settings, model: &Model) -> Result<Self, Failure> {
         let mut session = match &input.session_id {
             Some(id) => Session::resume(settings, id)?,
             None => Session::begin(settings),
         };
-        let prefix = if input.is_scheduled_task {
-            SCHEDULED
-        } else {
-            ""
-        };
         session.messages.push(Message::User {
-            content: format!("{prefix}{}", input.prompt),
+            content: question(input),
         });
         Ok(Self {
             session,
             system_prompt: system_prompt::assemble(input, &settings.folders)?,
-            completion: Completion::new(&settings.model, settings.patience)?,
-            tools: Toolbox::new(settings, input),
+            completion: Completion::new(model, settings.patience)?,
+            tools: Toolbox::new(settings, model, input),
             usage: None,
         })
     }
@@ -209,10 +230,7 @@ impl Turn {
 fn final_text(answer: &Answer) -> Result<String, Failure> {
     match (answer.cut_off, answer.text.trim().is_empty()) {
         (false, _) => Ok(answer.text.clone()),
-        (true, false) => Ok(format!(
-            "{}\n\n[The answer was cut off at the model's output limit.]",
-            answer.text
-        )),
+        (true, false) => Ok(format!("{}\n\n{CUT_OFF}", answer.text)),
         (true, true) => Err(Failure {
             kind: AgentErrorKind::Upstream,
             message: "the model reached its output limit before it had said anything".to_owned(),

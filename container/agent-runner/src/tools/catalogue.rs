@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToolSpec {
     pub name: &'static str,
-    about: &'static str,
+    pub about: &'static str,
     parameters: &'static [Parameter],
     /// Only the main group is offered it.
     main_only: bool,
+    /// It leaves a request for the orchestrator.
+    pub over_ipc: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,13 @@ enum Shape {
 pub(super) fn offered(is_main: bool) -> Vec<ToolSpec> {
     let fits = |tool: &&ToolSpec| is_main || !tool.main_only;
     TOOLS.iter().filter(fits).copied().collect()
+}
+
+/// Those of them that reach the orchestrator: what an agent that brings tools of its own lacks.
+pub(super) fn offered_over_ipc(is_main: bool) -> Vec<ToolSpec> {
+    let mut tools = offered(is_main);
+    tools.retain(|tool| tool.over_ipc);
+    tools
 }
 
 const SCHEDULE_TYPES: Shape = Shape::OneOf(&["cron", "interval", "once"]);
@@ -106,7 +115,7 @@ const TOOLS: [ToolSpec; 14] = [
         "Fetches a web page and returns its text.",
         &[must("url", Shape::Text, "an http or https address")],
     ),
-    tool(
+    ask(
         "send_message",
         "Says something in the chat now, while you work on. Your final answer is sent without it.",
         &[
@@ -123,7 +132,7 @@ const TOOLS: [ToolSpec; 14] = [
             ),
         ],
     ),
-    tool(
+    ask(
         "schedule_task",
         "Asks for a task that wakes you later or again, with a prompt of your own.",
         &[
@@ -150,15 +159,15 @@ const TOOLS: [ToolSpec; 14] = [
             ),
         ],
     ),
-    tool(
+    ask(
         "list_tasks",
         "Lists the tasks as they were when this turn began.",
         &[],
     ),
-    tool("pause_task", "Asks to pause a task.", &[TASK_ID]),
-    tool("resume_task", "Asks to resume a paused task.", &[TASK_ID]),
-    tool("cancel_task", "Asks to remove a task for good.", &[TASK_ID]),
-    tool(
+    ask("pause_task", "Asks to pause a task.", &[TASK_ID]),
+    ask("resume_task", "Asks to resume a paused task.", &[TASK_ID]),
+    ask("cancel_task", "Asks to remove a task for good.", &[TASK_ID]),
+    ask(
         "update_task",
         "Asks to change a task's prompt or schedule.",
         &[
@@ -212,6 +221,18 @@ const fn tool(
         about,
         parameters,
         main_only: false,
+        over_ipc: false,
+    }
+}
+
+const fn ask(
+    name: &'static str,
+    about: &'static str,
+    parameters: &'static [Parameter],
+) -> ToolSpec {
+    ToolSpec {
+        over_ipc: true,
+        ..tool(name, about, parameters)
     }
 }
 
@@ -222,7 +243,7 @@ const fn for_main(
 ) -> ToolSpec {
     ToolSpec {
         main_only: true,
-        ..tool(name, about, parameters)
+        ..ask(name, about, parameters)
     }
 }
 
@@ -248,7 +269,7 @@ impl Serialize for ToolSpec {
         struct Function {
             name: &'static str,
             description: &'static str,
-            parameters: Value,
+            parameters: Map<String, Value>,
         }
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("type", "function")?;
@@ -265,7 +286,8 @@ impl Serialize for ToolSpec {
 }
 
 impl ToolSpec {
-    fn schema(&self) -> Value {
+    /// The JSON Schema of its arguments.
+    pub(crate) fn schema(&self) -> Map<String, Value> {
         let properties: Map<String, Value> = self
             .parameters
             .iter()
@@ -277,12 +299,12 @@ impl ToolSpec {
             .filter(|parameter| parameter.required)
             .map(|parameter| parameter.name)
             .collect();
-        serde_json::json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        })
+        Map::from_iter([
+            ("type".to_owned(), "object".into()),
+            ("properties".to_owned(), properties.into()),
+            ("required".to_owned(), required.into()),
+            ("additionalProperties".to_owned(), false.into()),
+        ])
     }
 }
 
@@ -315,6 +337,25 @@ mod tests {
         assert!(names(true).contains(&"register_group"));
         assert!(!names(false).contains(&"register_group"));
         assert!(!names(false).contains(&"refresh_groups"));
+    }
+
+    #[test]
+    fn nothing_that_runs_or_writes_here_goes_over_ipc() {
+        let names: Vec<&str> = offered_over_ipc(false)
+            .iter()
+            .map(|tool| tool.name)
+            .collect();
+        let ours = [
+            "send_message",
+            "schedule_task",
+            "list_tasks",
+            "pause_task",
+            "resume_task",
+            "cancel_task",
+            "update_task",
+        ];
+        assert_eq!(names, ours);
+        assert_eq!(offered_over_ipc(true).len(), ours.len() + 2);
     }
 
     #[test]

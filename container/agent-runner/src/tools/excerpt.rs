@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Keeps the first and the last `SIDE` bytes of what is pushed, and counts the rest.
 #[derive(Debug, Default)]
-pub(super) struct Excerpt {
+pub(crate) struct Excerpt {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     left_out: usize,
@@ -14,7 +14,7 @@ pub(super) struct Excerpt {
 const SIDE: usize = 16 * 1024;
 
 impl Excerpt {
-    pub(super) fn of(text: &str) -> String {
+    pub(crate) fn of(text: &str) -> String {
         let mut excerpt = Self::default();
         excerpt.push(text.as_bytes());
         excerpt.into_text()

@@ -11,17 +11,34 @@ use fs_err as fs;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::request::{NamedTask, NewGroup, NewTask, Saying, TaskChange};
+use super::request::{IpcRequest, NamedTask, NewGroup, NewTask, Saying, TaskChange};
 use super::schedule::{ScheduleError, check_schedule};
 use crate::replace_file::{Lasting, replace_file};
+
+/// For whom requests are left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Where the conversation takes place; empty when nowhere.
+    pub chat: String,
+    pub group: String,
+    pub is_main: bool,
+}
+
+impl From<&AgentInput> for Caller {
+    fn from(input: &AgentInput) -> Self {
+        Self {
+            chat: input.chat_jid.clone(),
+            group: input.group_folder.clone(),
+            is_main: input.is_main,
+        }
+    }
+}
 
 /// The way to the orchestrator.
 #[derive(Debug)]
 pub(super) struct IpcFolder {
     folder: PathBuf,
-    chat: String,
-    group: String,
-    is_main: bool,
+    caller: Caller,
     /// Milliseconds; each file's is greater than the one before, so that files sort in the
     /// order of the calls also within one millisecond.
     last_stamp: i64,
@@ -64,17 +81,30 @@ struct Envelope<'a, T> {
 }
 
 impl IpcFolder {
-    pub(super) fn new(folder: &Path, input: &AgentInput) -> Self {
+    pub(super) fn new(folder: &Path, caller: Caller) -> Self {
         Self {
             folder: folder.to_owned(),
-            chat: input.chat_jid.clone(),
-            group: input.group_folder.clone(),
-            is_main: input.is_main,
+            caller,
             last_stamp: 0,
         }
     }
 
-    pub(super) fn send_message(&mut self, saying: Saying) -> Result<String, IpcError> {
+    /// Leaves what is asked for, and says so in words for the model.
+    pub(super) fn leave_request(&mut self, request: IpcRequest) -> Result<String, IpcError> {
+        match request {
+            IpcRequest::SendMessage(saying) => self.send_message(saying),
+            IpcRequest::ScheduleTask(task) => self.schedule_task(task),
+            IpcRequest::ListTasks(_) => self.list_tasks(),
+            IpcRequest::PauseTask(task) => self.pause_task(task),
+            IpcRequest::ResumeTask(task) => self.resume_task(task),
+            IpcRequest::CancelTask(task) => self.cancel_task(task),
+            IpcRequest::UpdateTask(change) => self.update_task(change),
+            IpcRequest::RegisterGroup(group) => self.register_group(group),
+            IpcRequest::RefreshGroups(_) => self.refresh_groups(),
+        }
+    }
+
+    fn send_message(&mut self, saying: Saying) -> Result<String, IpcError> {
         let text = match saying.media {
             Some(_) => saying.text,
             None => filled("text", saying.text)?,
@@ -89,10 +119,10 @@ impl IpcFolder {
         Ok("requested: the message will be sent".to_owned())
     }
 
-    pub(super) fn schedule_task(&mut self, task: NewTask) -> Result<String, IpcError> {
+    fn schedule_task(&mut self, task: NewTask) -> Result<String, IpcError> {
         check_schedule(task.schedule_type, &task.schedule_value)?;
         let target = match task.target_group_jid {
-            Some(target) if target != self.chat && !self.is_main => {
+            Some(target) if target != self.caller.chat && !self.caller.is_main => {
                 return Err(IpcError::ForeignChat);
             }
             Some(target) => target,
@@ -114,25 +144,25 @@ impl IpcFolder {
         Ok(reply)
     }
 
-    pub(super) fn pause_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
+    fn pause_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
         let (task_id, reply) = named(task, "pause")?;
         self.leave("tasks", IpcTask::PauseTask { task_id })?;
         Ok(reply)
     }
 
-    pub(super) fn resume_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
+    fn resume_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
         let (task_id, reply) = named(task, "resume")?;
         self.leave("tasks", IpcTask::ResumeTask { task_id })?;
         Ok(reply)
     }
 
-    pub(super) fn cancel_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
+    fn cancel_task(&mut self, task: NamedTask) -> Result<String, IpcError> {
         let (task_id, reply) = named(task, "cancel")?;
         self.leave("tasks", IpcTask::CancelTask { task_id })?;
         Ok(reply)
     }
 
-    pub(super) fn update_task(&mut self, change: TaskChange) -> Result<String, IpcError> {
+    fn update_task(&mut self, change: TaskChange) -> Result<String, IpcError> {
         match (change.schedule_type, &change.schedule_value) {
             (Some(kind), Some(value)) => check_schedule(kind, value)?,
             (None, None) if change.prompt.is_none() => return Err(IpcError::NothingToChange),
@@ -151,7 +181,7 @@ impl IpcFolder {
         Ok(reply)
     }
 
-    pub(super) fn register_group(&mut self, group: NewGroup) -> Result<String, IpcError> {
+    fn register_group(&mut self, group: NewGroup) -> Result<String, IpcError> {
         let reply = format!("requested: {} as a group in `{}`", group.jid, group.folder);
         let request = IpcTask::RegisterGroup {
             jid: filled("jid", group.jid)?,
@@ -164,13 +194,13 @@ impl IpcFolder {
         Ok(reply)
     }
 
-    pub(super) fn refresh_groups(&mut self) -> Result<String, IpcError> {
+    fn refresh_groups(&mut self) -> Result<String, IpcError> {
         self.leave("tasks", IpcTask::RefreshGroups {})?;
         Ok("requested: a new list of chats in available_groups.json".to_owned())
     }
 
     /// The tasks as the orchestrator wrote them down before this turn.
-    pub(super) fn list_tasks(&self) -> Result<String, IpcError> {
+    fn list_tasks(&self) -> Result<String, IpcError> {
         let path = self.folder.join("current_tasks.json");
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -187,7 +217,7 @@ impl IpcFolder {
     }
 
     fn chat(&self) -> Result<&str, IpcError> {
-        match self.chat.as_str() {
+        match self.caller.chat.as_str() {
             "" => Err(IpcError::NoChat),
             chat => Ok(chat),
         }
@@ -197,7 +227,7 @@ impl IpcFolder {
         let stamp = self.next_stamp();
         let text = serde_json::to_vec_pretty(&Envelope {
             request,
-            group_folder: &self.group,
+            group_folder: &self.caller.group,
             timestamp: Timestamp::now(),
         })?;
         let folder = self.folder.join(kind);
@@ -263,7 +293,8 @@ mod tests {
     use serde_json::Value;
 
     fn ipc(folder: &Path, input: &str) -> IpcFolder {
-        IpcFolder::new(folder, &serde_json::from_str(input).unwrap())
+        let input: AgentInput = serde_json::from_str(input).unwrap();
+        IpcFolder::new(folder, Caller::from(&input))
     }
 
     const GROUP: &str = r#"{"prompt":"p","groupFolder":"family","chatJid":"1@g.us"}"#;

@@ -6,6 +6,10 @@
 //! because the agent lets go, or is killed and the kernel closes it — everything the command
 //! has started is killed, also what has left its group or its session, since as a subreaper
 //! the leash inherits every orphan. It ends when nothing is left.
+//!
+//! `agent-runner agent-leash <command>` does the same to a program that is spoken to: stdin,
+//! stdout and stderr are the program's, and stdin is the lifeline besides. The program may end
+//! by itself when it closes; what is left after a moment is killed. The exit code is its own.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -15,15 +19,26 @@ use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getppid, kill_process, kill_process_group, wait,
 };
 
 /// The argument that makes this program a leash.
 pub const LEASH: &str = "leash";
+
+/// The argument that makes this program the leash of an agent.
+pub const AGENT_LEASH: &str = "agent-leash";
+
+/// How long an agent whose stdin has ended may take to write down what it knows.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How often it is looked whether somebody still waits for that.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How a command ended: the one line a leash writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +94,36 @@ pub fn hold_leash(command: &OsStr) -> ExitCode {
         let let_go = Arc::clone(&let_go);
         move || watch_lifeline(bash, &let_go)
     });
-    outlive(bash, &let_go);
+    outlive(bash, &let_go, |status| report(&end_of(status)));
     ExitCode::SUCCESS
+}
+
+/// Runs an agent on a leash; see the module.
+pub fn hold_agent_leash(command: &OsStr) -> ExitCode {
+    let agent = match adopt_orphans().and_then(|()| start_agent(command)) {
+        Ok(pid) => pid,
+        Err(error) => {
+            // Nobody is left to tell when stderr is closed.
+            let (Ok(()) | Err(_)) = writeln!(io::stderr(), "bash could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let let_go = Arc::new(AtomicBool::new(false));
+    let (ended, end) = mpsc::sync_channel(1);
+    // Not joined: it blocks on the lifeline, and ends with this process.
+    let _lifeline = std::thread::spawn({
+        let let_go = Arc::clone(&let_go);
+        move || watch_agents_lifeline(agent, &let_go, &end)
+    });
+    let mut code = 1;
+    outlive(agent, &let_go, |status| {
+        code = exit_code(status);
+        // What it has left running ends with it.
+        let_go.store(true, Ordering::SeqCst);
+        // The one who listens may have seen the lifeline close first.
+        let (Ok(()) | Err(_)) = ended.send(());
+    });
+    ExitCode::from(code)
 }
 
 #[cfg(target_os = "linux")]
@@ -109,6 +152,37 @@ fn start(command: &OsStr) -> io::Result<Pid> {
     Ok(Pid::from_child(&bash))
 }
 
+fn start_agent(command: &OsStr) -> io::Result<Pid> {
+    // With `exec`, the agent itself is who gets the signals and whose end is seen.
+    let mut line = OsStr::new("exec ").to_owned();
+    line.push(command);
+    let agent = Command::new("bash")
+        .arg("-c")
+        .arg(line)
+        .process_group(0)
+        .spawn()?;
+    Ok(Pid::from_child(&agent))
+}
+
+/// Waits until nobody holds the other end of stdin, without taking from it what is the agent's.
+fn watch_agents_lifeline(agent: Pid, let_go: &AtomicBool, end: &Receiver<()>) {
+    let parent = getppid();
+    let stdin = io::stdin();
+    let mut lifeline = [PollFd::new(&stdin, PollFlags::empty())];
+    // The kernel tells of a hang-up unasked. An error ends the lifeline as its end does.
+    while poll(&mut lifeline, None) == Err(Errno::INTR) {}
+    // Once whoever started us is gone too, nobody needs what the agent has to write down.
+    let since = Instant::now();
+    while since.elapsed() < FAREWELL && getppid() == parent {
+        match end.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+    let_go.store(true, Ordering::SeqCst);
+    kill_all(agent);
+}
+
 fn watch_lifeline(bash: Pid, let_go: &AtomicBool) {
     // Nobody writes on a lifeline; an error ends it as its end does.
     let (Ok(_) | Err(_)) = io::stdin().lock().read_to_end(&mut Vec::new());
@@ -116,13 +190,13 @@ fn watch_lifeline(bash: Pid, let_go: &AtomicBool) {
     kill_all(bash);
 }
 
-/// Waits until no descendant is left, and reports the command's own end on the way.
-fn outlive(bash: Pid, let_go: &AtomicBool) {
+/// Waits until no descendant is left, and tells of the command's own end on the way.
+fn outlive(bash: Pid, let_go: &AtomicBool, mut tell: impl FnMut(WaitStatus)) {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) => {
                 if pid == bash {
-                    report(&end_of(status));
+                    tell(status);
                 }
                 // What a killed process had started meanwhile is ours now.
                 if let_go.load(Ordering::SeqCst) {
@@ -142,6 +216,16 @@ fn end_of(status: WaitStatus) -> CommandEnd {
         (None, Some(signal)) => CommandEnd::Killed(signal),
         (None, None) => CommandEnd::NotStarted("it ended in an unknown way".to_owned()),
     }
+}
+
+/// As a shell has it: 128 and the signal's number for what a signal has ended.
+fn exit_code(status: WaitStatus) -> u8 {
+    let code = match end_of(status) {
+        CommandEnd::Exited(code) => code,
+        CommandEnd::Killed(signal) => 128 + signal,
+        CommandEnd::NotStarted(_) => 1,
+    };
+    u8::try_from(code).unwrap_or(1)
 }
 
 fn report(end: &CommandEnd) {

@@ -19,14 +19,27 @@ pub(crate) struct ReadCall {
 }
 
 /// What the model asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ToolRequest {
+    Here(LocalRequest),
+    Ipc(IpcRequest),
+}
+
+/// Done by the agent itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "name", content = "arguments", rename_all = "snake_case")]
-pub(crate) enum ToolRequest {
+pub(crate) enum LocalRequest {
     Bash(Command),
     ReadFile(FilePart),
     WriteFile(NewFile),
     EditFile(Edit),
     WebFetch(Page),
+}
+
+/// Left for the orchestrator.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "name", content = "arguments", rename_all = "snake_case")]
+pub(crate) enum IpcRequest {
     SendMessage(Saying),
     ScheduleTask(NewTask),
     ListTasks(Nothing),
@@ -177,23 +190,27 @@ pub(super) fn read_call(call: RequestedCall, offered: &[ToolSpec]) -> ReadCall {
     }
 }
 
-fn request(
+/// Reads a call whose arguments are an object already.
+pub(super) fn request(
     name: &str,
     arguments: &Map<String, Value>,
     offered: &[ToolSpec],
 ) -> Result<ToolRequest, UnusableCall> {
-    let tools: Vec<&'static str> = offered.iter().map(|tool| tool.name).collect();
-    if !tools.contains(&name) {
+    let Some(tool) = offered.iter().find(|tool| tool.name == name) else {
         return Err(UnusableCall::NoSuchTool {
             name: name.to_owned(),
-            tools,
+            tools: offered.iter().map(|tool| tool.name).collect(),
         });
-    }
-    serde_json::from_value(json!({"name": name, "arguments": arguments})).map_err(|problem| {
-        UnusableCall::Unfit {
-            name: name.to_owned(),
-            problem,
-        }
+    };
+    let call = json!({"name": name, "arguments": arguments});
+    let read = if tool.over_ipc {
+        serde_json::from_value(call).map(ToolRequest::Ipc)
+    } else {
+        serde_json::from_value(call).map(ToolRequest::Here)
+    };
+    read.map_err(|problem| UnusableCall::Unfit {
+        name: name.to_owned(),
+        problem,
     })
 }
 
@@ -261,7 +278,10 @@ mod tests {
     #[test]
     fn no_text_means_no_arguments() {
         let call = read("list_tasks", "");
-        assert_eq!(call.request.unwrap(), ToolRequest::ListTasks(Nothing {}));
+        assert_eq!(
+            call.request.unwrap(),
+            ToolRequest::Ipc(IpcRequest::ListTasks(Nothing {}))
+        );
         assert_eq!(call.spoken.function.arguments, "{}");
     }
 }

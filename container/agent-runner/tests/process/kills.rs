@@ -112,17 +112,17 @@ async fn a_turn_killed_in_a_tool_leaves_the_conversation_before_it() {
 }
 
 /// A named pipe that processes of a command hold open: it ends when the last of them has died.
-struct Lives {
+pub(crate) struct Lives {
     news: mpsc::Receiver<&'static str>,
 }
 
 impl Lives {
     /// What a command does to be seen: it holds the pipe open, and so does all it starts, in
     /// its group, in its session and out of it.
-    const COMMAND: &str =
+    pub(crate) const COMMAND: &str =
         "exec 9> lives; echo up >&9; sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)";
 
-    fn watch(stage: &Stage) -> Self {
+    pub(crate) fn watch(stage: &Stage) -> Self {
         let path = stage.path("group/lives");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
@@ -138,7 +138,7 @@ impl Lives {
         Self { news }
     }
 
-    async fn hear(&mut self, news: &str) {
+    pub(crate) async fn hear(&mut self, news: &str) {
         let heard = timeout(PATIENCE, self.news.recv()).await;
         assert_eq!(heard, Ok(Some(news)));
     }

@@ -5,9 +5,14 @@
 
 #![cfg(test)]
 
+mod acp;
+mod acp_ends;
+mod acp_instructions;
 mod commands;
 mod conversation;
+mod double;
 mod kills;
+mod mcp;
 mod model;
 mod requests;
 mod stage;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::double::Double;
 use crate::model::Model;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +41,20 @@ pub(crate) struct Running {
 
 impl Stage {
     pub(crate) fn for_model(model: &Model) -> Self {
+        Self::for_endpoint(&model.base_url)
+    }
+
+    /// A stage on which another program plays the turns.
+    pub(crate) fn for_agent(agent: &Double) -> Self {
+        let stage = Self::for_endpoint("http://model.test/v1");
+        agent.write_to(&stage.path("agent.sh"));
+        let command = format!("bash {}", stage.path("agent.sh").display());
+        stage
+            .with("NANOKIMI_ENGINE", "acp")
+            .with("NANOKIMI_ACP_COMMAND", &command)
+    }
+
+    fn for_endpoint(base_url: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["home", "group", "global", "ipc", "project"] {
             fs_err::create_dir(root.path().join(folder)).unwrap();
@@ -56,7 +71,7 @@ impl Stage {
                 ("NANOKIMI_IPC_DIR", path("ipc")),
                 ("NANOKIMI_PROJECT_DIR", path("project")),
                 ("NANOKIMI_CREDENTIALS", path("env")),
-                ("NANOKIMI_LLM_BASE_URL", model.base_url.clone()),
+                ("NANOKIMI_LLM_BASE_URL", base_url.to_owned()),
                 ("NANOKIMI_LLM_MODEL", "kimi-test".to_owned()),
                 ("NANOKIMI_LLM_RETRY_BASE_MS", "1".to_owned()),
             ]

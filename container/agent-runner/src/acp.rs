@@ -1,0 +1,191 @@
+//! The engine `acp`: another program plays the turn, and is spoken to in the Agent Client Protocol.
+//!
+//! It is written for the Kimi CLI (`kimi acp`) and says at one place each what holds for that
+//! program alone: `kimi_home` makes its home ready, `kimi_log` reads what it keeps from us.
+//! Everything else is the protocol's. Nothing of the program outlives the turn.
+
+use std::io::Write;
+
+use agent_client_protocol_schema::v1::{
+    ContentBlock, EnvVariable, McpServer, McpServerStdio, PromptResponse, SessionUpdate,
+    StopReason, TextContent,
+};
+use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput};
+
+use crate::events::EventLines;
+use crate::failure::Failure;
+use crate::mcp;
+use crate::settings::{AcpAgent, Settings};
+use crate::system_prompt;
+use crate::tools::Caller;
+use crate::turn::question;
+
+mod dialogue;
+mod kimi_home;
+mod kimi_log;
+mod lines;
+mod process;
+mod telling;
+mod trouble;
+mod wire;
+
+use dialogue::{Busy, Dialogue};
+use kimi_home::KimiHome;
+use kimi_log::TurnRecord;
+use process::AgentProcess;
+use telling::Telling;
+use trouble::Trouble;
+
+/// What the system prompt does not say when the tools come from a server.
+const ABOUT_TOOLS: &str = "The tools for the chat and for tasks are those of the MCP server \
+     `nanokimi`; every other tool is your own.";
+
+/// Has the turn played by the agent.
+pub(crate) async fn delegate(
+    input: &AgentInput,
+    settings: &Settings,
+    agent: &AcpAgent,
+    events: &mut EventLines<impl Write>,
+) -> Result<(), Failure> {
+    let system_prompt = system_prompt::assemble(input, &settings.folders)?;
+    let system_prompt = format!("{system_prompt}\n\n{ABOUT_TOOLS}\n");
+    let home = KimiHome::prepare(settings, &agent.access)?;
+    let secret = home.secret(&agent.access);
+    let process = AgentProcess::start(settings, agent, home.environment(settings, agent))?;
+    let mut dialogue = Dialogue::new(process, settings.patience.stall)?;
+    let mut turn = Turn {
+        telling: Telling::new(secret.cloned()),
+        home,
+        system_prompt,
+    };
+    let played = turn.play(&mut dialogue, input, settings, events).await;
+    let end = dialogue.close().await;
+    let (session, stop) = played.map_err(|trouble| trouble.into_failure(&end, secret))?;
+    let record = turn.home.log(&session.id).read_from(session.log_began_at);
+    turn.conclude(stop, record, events)?;
+    turn.home.remember(&session.id, &turn.system_prompt)?;
+    events.say(&AgentEvent::Result {
+        new_session_id: session.id,
+    })
+}
+
+struct Turn {
+    telling: Telling,
+    home: KimiHome,
+    system_prompt: String,
+}
+
+/// The conversation on the agent's side.
+struct OpenSession {
+    id: String,
+    /// Where this turn's part of the agent's log begins.
+    log_began_at: u64,
+}
+
+impl Turn {
+    /// From the handshake to the end of the answer.
+    async fn play(
+        &mut self,
+        dialogue: &mut Dialogue,
+        input: &AgentInput,
+        settings: &Settings,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<(OpenSession, StopReason), Trouble> {
+        // Read when a session begins, so it must be there before.
+        self.home.write_instructions(&self.system_prompt)?;
+        let can_load = dialogue.initialize().await?;
+        let tools = vec![our_tools(input, settings)];
+        let folder = &settings.folders.group;
+        let (id, prompt) = match &input.session_id {
+            None => (dialogue.new_session(folder, tools).await?, question(input)),
+            Some(id) => {
+                dialogue.load_session(id, can_load, folder, tools).await?;
+                (
+                    id.clone(),
+                    self.home.question_in(id, &self.system_prompt, input),
+                )
+            }
+        };
+        events.say(&AgentEvent::Session {
+            session_id: id.clone(),
+            resumed: input.session_id.is_some(),
+        })?;
+        let session = OpenSession {
+            log_began_at: self.home.log(&id).length(),
+            id,
+        };
+        let telling = &mut self.telling;
+        let hear = |update: SessionUpdate| -> Result<Busy, Failure> {
+            telling.hear(update, events)?;
+            Ok(telling.busy())
+        };
+        let prompt = vec![ContentBlock::Text(TextContent::new(prompt))];
+        let PromptResponse { stop_reason, .. } = dialogue.prompt(&session.id, prompt, hear).await?;
+        Ok((session, stop_reason))
+    }
+
+    /// Tells the end of the turn, if it is one.
+    fn conclude(
+        &mut self,
+        stop: StopReason,
+        record: TurnRecord,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<(), Failure> {
+        self.telling.tell_usage(&record.usage, events)?;
+        if let Some(failure) = record.failure {
+            return Err(failure);
+        }
+        match stop {
+            StopReason::EndTurn => {}
+            StopReason::MaxTokens => self.telling.cut_off(),
+            StopReason::MaxTurnRequests => {
+                return Err(ended_early(
+                    AgentErrorKind::TooManySteps,
+                    "the agent reached its limit of model requests in one turn",
+                ));
+            }
+            StopReason::Refusal => {
+                return Err(ended_early(
+                    AgentErrorKind::ContentFilter,
+                    "the agent or its model refused to answer",
+                ));
+            }
+            StopReason::Cancelled => {
+                return Err(ended_early(
+                    AgentErrorKind::Upstream,
+                    "the agent says that the turn was cancelled, but nobody has asked it to",
+                ));
+            }
+            _ => {
+                return Err(ended_early(
+                    AgentErrorKind::Protocol,
+                    "the agent ended the turn for a reason that we do not know",
+                ));
+            }
+        }
+        if record.cut_off {
+            self.telling.cut_off();
+        }
+        self.telling.tell_answer(events)
+    }
+}
+
+fn ended_early(kind: AgentErrorKind, message: &str) -> Failure {
+    Failure {
+        kind,
+        message: message.to_owned(),
+        retryable: false,
+    }
+}
+
+/// Ourselves again, as the server of the tools that the agent lacks.
+fn our_tools(input: &AgentInput, settings: &Settings) -> McpServer {
+    let caller = Caller::from(input);
+    let environment = mcp::environment_for(&caller, settings.folders.ipc.clone())
+        .map(|(name, value)| EnvVariable::new(name, value.to_string_lossy()));
+    McpServer::Stdio(
+        McpServerStdio::new(mcp::SERVER, &settings.own_binary)
+            .args(vec![mcp::MCP.to_owned()])
+            .env(environment.to_vec()),
+    )
+}
