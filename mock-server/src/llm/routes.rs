@@ -1,14 +1,15 @@
 //! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
@@ -47,6 +48,7 @@ async fn models(State(desk): State<Desk>) -> Response {
 
 async fn chat(
     State(desk): State<Desk>,
+    Extension(scissors): Extension<Scissors>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -64,7 +66,7 @@ async fn chat(
         body,
     };
     match desk.llm.answer(asked) {
-        Ok(performance) => respond(performance).await,
+        Ok(performance) => respond(performance, scissors).await,
         Err(refusal) => refused(dialect, &refusal),
     }
 }

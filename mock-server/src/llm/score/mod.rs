@@ -4,7 +4,7 @@
 
 pub(crate) mod doom;
 pub(crate) mod gates;
-mod ids;
+pub(crate) mod ids;
 pub(crate) mod lines;
 mod miss;
 pub(crate) mod repertoire;
