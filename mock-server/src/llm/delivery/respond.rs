@@ -72,7 +72,7 @@ async fn silence(performance: &mut Performance, how: Breaking, scissors: &Scisso
         performance.fail(Sent::default());
     }
     scissors.cut(cut);
-    pending().await
+    pending::<()>().await;
 }
 
 async fn whole(performance: Performance, scissors: Scissors) -> serde_json::Result<Response> {
