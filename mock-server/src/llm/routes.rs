@@ -15,9 +15,6 @@ use crate::llm::dialect::{Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 
-/// Says which lane a request is in.
-const LANE: &str = "x-lane";
-
 #[derive(Clone, Debug)]
 struct Desk {
     llm: ScriptedLlm,
@@ -56,13 +53,10 @@ async fn chat(
         Ok(body) => body,
         Err(rejection) => return unread(&desk, rejection),
     };
-    let lane = headers
-        .get(LANE)
-        .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
     let dialect = desk.mount.dialect(&body);
     let asked = Asked {
         dialect,
-        lane,
+        headers,
         body,
     };
     match desk.llm.answer(asked) {
