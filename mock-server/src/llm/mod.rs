@@ -7,6 +7,7 @@
 mod delivery;
 mod dialect;
 mod question;
+mod quota;
 mod routes;
 mod score;
 mod script;
@@ -16,9 +17,9 @@ pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
     FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
-    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, WireRule, Word,
+    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError,
+    ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError,
+    StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 

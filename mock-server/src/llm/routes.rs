@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{Dialect, Mount};
+use crate::llm::quota;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 
@@ -28,9 +30,13 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
+        let quotas = from_fn_with_state((llm.clone(), mount), quota::within);
         let path = mount.path;
         let routes = Router::new()
-            .route(&format!("{path}/chat/completions"), post(chat))
+            .route(
+                &format!("{path}/chat/completions"),
+                post(chat).layer(quotas),
+            )
             .route(&format!("{path}/models"), get(models))
             .with_state(desk);
         router.merge(routes)

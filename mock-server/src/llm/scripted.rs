@@ -6,11 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
@@ -18,9 +20,11 @@ use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
+use crate::llm::quota::Quotas;
 use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
+use crate::llm::script::limits::Limits;
 use crate::llm::script::{Script, ScriptError};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
@@ -40,6 +44,7 @@ struct Inner {
     asked: AtomicU64,
     score: Score,
     paced: Paced,
+    quotas: Quotas,
     /// The server ends.
     curtain: CancellationToken,
 }
@@ -69,6 +74,7 @@ impl ScriptedLlm {
                 asked: AtomicU64::new(0),
                 score: Score::default(),
                 paced: Paced::default(),
+                quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
             }),
         }
@@ -82,7 +88,12 @@ impl ScriptedLlm {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
-        self.inner.score.add(script)
+        let limits = script.limits;
+        self.inner.score.add(script)?;
+        if let Some(limits) = limits {
+            self.inner.quotas.set(limits);
+        }
+        Ok(())
     }
 
     /// Opens a gate for good; returns how many answers waited at it.
@@ -111,9 +122,11 @@ impl ScriptedLlm {
     /// Forgets script, score and gates. Answers that wait go on.
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
+        self.inner.quotas.set(Limits::default());
     }
 
-    /// Lets every answer go on that waits, and cuts off those that have stalled.
+    /// Lets every answer go on that waits or takes its time, and cuts off those that have
+    /// stalled.
     pub(crate) fn release_all(&self) {
         self.inner.score.gates().release_all();
         self.inner.curtain.cancel();
@@ -126,12 +139,24 @@ impl ScriptedLlm {
         self.inner.paced.count(self.inner.journal.now())
     }
 
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
+    }
+
     pub(crate) fn journal(&self) -> &Journal {
         &self.inner.journal
     }
 
     pub(crate) fn takes_time(&self, n: u64, until: Until) -> TakesTime {
         self.inner.paced.enter(n, until)
+    }
+
+    /// Waits until so much more has passed, or the server ends.
+    pub(crate) async fn wait(&self, pace: &mut Pace, lapse: Duration) {
+        tokio::select! {
+            () = pace.wait(lapse) => {}
+            () = self.curtain() => {}
+        }
     }
 
     /// Waits for the end of the server.
@@ -155,6 +180,9 @@ impl ScriptedLlm {
             let turn = &*part.reply.turn;
             self.note("llm.retry", json!({ "n": n, "of": of, "turn": turn }));
         }
+        let usage = part.reply.usage;
+        let tokens = usage.prompt.saturating_add(usage.completion);
+        self.inner.quotas.spend(tokens);
         Ok(Performance::new(self.clone(), n, asked, part, &body))
     }
 
