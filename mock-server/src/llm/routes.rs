@@ -1,10 +1,12 @@
 //! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
 
+mod anthropic;
+
 use axum::Router;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{AppendHeaders, IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
@@ -39,9 +41,13 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
                 .with_state(desk);
             router.merge(routes)
         })
+        .merge(anthropic::routes(llm))
 }
 
-async fn models(State(desk): State<Desk>) -> Response {
+async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    if desk.dialect == Dialect::OpenAi && headers.contains_key(anthropic::VERSION) {
+        return anthropic::listed(&desk.llm, desk.dialect.path());
+    }
     let path = format!("{}/models", desk.dialect.path());
     desk.llm.note("llm.models", json!({ "path": path }));
     Json(desk.dialect.models()).into_response()
@@ -52,40 +58,48 @@ async fn chat(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&desk, rejection),
-    };
+    match body {
+        Ok(body) => ask(&desk.llm, desk.dialect, &headers, body).await,
+        Err(rejection) => {
+            let path = format!("{}/chat/completions", desk.dialect.path());
+            unread(&desk.llm, &path, &rejection);
+            rejection.into_response()
+        }
+    }
+}
+
+/// Has a request answered, whatever its protocol is.
+async fn ask(llm: &ScriptedLlm, dialect: Dialect, headers: &HeaderMap, body: Bytes) -> Response {
     let lane = headers
         .get(LANE)
         .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
     let asked = Asked {
-        dialect: desk.dialect,
+        dialect,
         lane,
         body,
     };
-    match desk.llm.answer(asked) {
+    match llm.answer(asked) {
         Ok(performance) => respond(performance).await,
-        Err(refusal) => refused(desk.dialect, &refusal),
+        Err(refusal) => refused(dialect, &refusal),
     }
 }
 
 /// Too long a body is a mistake of the client's; one that ends early is a client that
 /// was killed.
-fn unread(desk: &Desk, rejection: BytesRejection) -> Response {
+fn unread(llm: &ScriptedLlm, path: &str, rejection: &BytesRejection) {
     let is_too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
     let event = if is_too_long {
         "http.unexpected"
     } else {
         "http.aborted"
     };
-    let path = desk.dialect.path();
-    let report = format!("POST {path}/chat/completions: {}", rejection.body_text());
-    desk.llm.note(event, json!({ "report": report }));
-    rejection.into_response()
+    let report = format!("POST {path}: {}", rejection.body_text());
+    llm.note(event, json!({ "report": report }));
 }
 
 fn refused(dialect: Dialect, refusal: &Refusal) -> Response {
-    let body = Json(dialect.error(refusal.refused, &refusal.report));
-    (refusal.refused.status(), body).into_response()
+    let body = dialect.error(refusal.refused, &refusal.report);
+    let id = body["request_id"].as_str().map(str::to_owned);
+    let id = id.map(|id| AppendHeaders([(anthropic::REQUEST_ID, id)]));
+    (refusal.refused.status(), id, Json(body)).into_response()
 }

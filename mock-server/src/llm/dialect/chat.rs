@@ -21,7 +21,7 @@ pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
             kind: FrameKind::Comment,
             bytes: Bytes::from_static(PROCESSING),
         }),
-        Dialect::OpenAi | Dialect::Moonshot => None,
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Anthropic => None,
     }
 }
 
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             Piece::Usage => match self.dialect {
                 Dialect::OpenRouter => true,
                 Dialect::OpenAi => wants_usage,
-                Dialect::Moonshot => false,
+                Dialect::Moonshot | Dialect::Anthropic => false,
             },
             Piece::Reasoning(_)
             | Piece::Content(_)
@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot) => Delta::default(),
+            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Anthropic) => Delta::default(),
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -205,7 +205,9 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot => delta.reasoning_content = thought,
+            Dialect::OpenAi | Dialect::Moonshot | Dialect::Anthropic => {
+                delta.reasoning_content = thought;
+            }
             Dialect::OpenRouter => {
                 delta.reasoning = thought;
                 delta.reasoning_details = thought.into_iter().map(Thought::new).collect();

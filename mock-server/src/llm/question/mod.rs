@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::llm::question::protocol::Violation;
-use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
 
@@ -65,6 +65,13 @@ impl<'a> Question<'a> {
         self.messages
             .iter()
             .filter(move |said| said.message.role == role)
+    }
+
+    /// How long the conversation is. The rule: one token for every four bytes of text,
+    /// rounded up. Crude, but anybody can check it, and it is the same on every machine.
+    pub(crate) fn tokens(&self) -> u64 {
+        let texts = self.messages.iter().map(|said| said.text.text().len());
+        texts.sum::<usize>().div_ceil(4) as u64
     }
 
     /// All calls of the conversation, in order.
@@ -137,11 +144,10 @@ fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
         let call = calls
             .iter()
             .find(|call| Some(call.id) == message.tool_call_id)?;
-        let text = message.text();
         Some(ToolResult {
             name: call.function.name,
-            ok: went_well(&text),
-            text,
+            ok: message.went_well(),
+            text: message.text(),
         })
     };
     messages[last..]

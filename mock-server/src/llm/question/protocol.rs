@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crate::llm::dialect::anthropic::Unfit;
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 
@@ -47,12 +48,22 @@ pub(crate) enum Violation {
     },
     #[error("messages[{place}]: a tool result without a `tool_call_id`")]
     NoCallId { place: usize },
+    /// What a protocol other than chat completions does not allow, in its own words.
+    #[error(transparent)]
+    Anthropic(#[from] Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
         tool: String,
         offered: String,
     },
+}
+
+impl From<serde_json::Error> for Violation {
+    fn from(fault: serde_json::Error) -> Self {
+        let fault = fault.to_string();
+        Self::NotARequest { fault }
+    }
 }
 
 /// Checks the conversation. `scripted` knows the arguments that the script itself has

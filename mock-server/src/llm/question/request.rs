@@ -69,6 +69,8 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     tool_calls: Option<Vec<ToolCall<'a>>>,
     pub(crate) tool_call_id: Option<&'a str>,
+    /// Whether a tool failed, where the protocol has a field for it.
+    is_error: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -134,6 +136,12 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether the tool did its work, by the field for it or by what its result says.
+    pub(crate) fn went_well(&self) -> bool {
+        let said = || went_well(&self.text());
+        self.is_error.map_or_else(said, |failed| !failed)
+    }
+
     pub(crate) fn tool_calls(&self) -> &[ToolCall<'a>] {
         self.tool_calls.as_deref().unwrap_or(&[])
     }
@@ -151,7 +159,7 @@ fn joined<'a>(mut parts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
 
 /// Whether a tool's result says that the tool did its work. The wire has no field for it,
 /// so this reads what agents write: `Error: …`, `<system>ERROR: …`, `{"error": …}`.
-pub(crate) fn went_well(result: &str) -> bool {
+fn went_well(result: &str) -> bool {
     let result = result.trim_start();
     let begins = |word: &str| {
         let beginning = result.get(..word.len());

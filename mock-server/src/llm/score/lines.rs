@@ -249,6 +249,11 @@ impl<'a> CallIds<'a> {
             Dialect::OpenAi | Dialect::OpenRouter => {
                 ids::call(occasion.turn, occasion.before, place)
             }
+            Dialect::Anthropic => {
+                let (before, place) = (occasion.before.to_string(), place.to_string());
+                let parts = [&**occasion.turn, &before, &place];
+                format!("toolu_01{}", ids::letters(occasion.seed, &parts))
+            }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.
             Dialect::Moonshot => loop {

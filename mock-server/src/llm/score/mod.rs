@@ -3,7 +3,7 @@
 //! Plain code without a clock or a socket; whoever holds it decides one request at a time.
 
 pub(crate) mod gates;
-mod ids;
+pub(crate) mod ids;
 pub(crate) mod lines;
 mod miss;
 pub(crate) mod repertoire;
