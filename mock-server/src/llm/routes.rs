@@ -6,13 +6,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{AppendHeaders, IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::llm::delivery::respond;
-use crate::llm::dialect::Dialect;
+use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 
@@ -22,35 +22,33 @@ const LANE: &str = "x-lane";
 #[derive(Clone, Debug)]
 struct Desk {
     llm: ScriptedLlm,
-    dialect: Dialect,
+    mount: Mount,
 }
 
-/// The routes of all dialects.
+/// The routes of all services.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
-    Dialect::ALL
-        .into_iter()
-        .fold(Router::new(), |router, dialect| {
-            let desk = Desk {
-                llm: llm.clone(),
-                dialect,
-            };
-            let path = dialect.path();
-            let routes = Router::new()
-                .route(&format!("{path}/chat/completions"), post(chat))
-                .route(&format!("{path}/models"), get(models))
-                .with_state(desk);
-            router.merge(routes)
-        })
-        .merge(anthropic::routes(llm))
+    let chats = Mount::ALL.into_iter().fold(Router::new(), |router, mount| {
+        let desk = Desk {
+            llm: llm.clone(),
+            mount,
+        };
+        let path = mount.path;
+        let routes = Router::new()
+            .route(&format!("{path}/chat/completions"), post(chat))
+            .route(&format!("{path}/models"), get(models))
+            .with_state(desk);
+        router.merge(routes)
+    });
+    chats.merge(anthropic::routes(llm))
 }
 
 async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    if desk.dialect == Dialect::OpenAi && headers.contains_key(anthropic::VERSION) {
-        return anthropic::listed(&desk.llm, desk.dialect.path());
+    if desk.mount.is_shared() && headers.contains_key(anthropic::VERSION) {
+        return anthropic::listed(&desk.llm, desk.mount.path);
     }
-    let path = format!("{}/models", desk.dialect.path());
+    let path = format!("{}/models", desk.mount.path);
     desk.llm.note("llm.models", json!({ "path": path }));
-    Json(desk.dialect.models()).into_response()
+    Json(desk.mount.dialect(&[]).models()).into_response()
 }
 
 async fn chat(
@@ -59,9 +57,9 @@ async fn chat(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&desk.llm, desk.dialect, &headers, body).await,
+        Ok(body) => ask(&desk.llm, desk.mount.dialect(&body), &headers, body).await,
         Err(rejection) => {
-            let path = format!("{}/chat/completions", desk.dialect.path());
+            let path = format!("{}/chat/completions", desk.mount.path);
             unread(&desk.llm, &path, &rejection);
             rejection.into_response()
         }
@@ -99,7 +97,6 @@ fn unread(llm: &ScriptedLlm, path: &str, rejection: &BytesRejection) {
 
 fn refused(dialect: Dialect, refusal: &Refusal) -> Response {
     let body = dialect.error(refusal.refused, &refusal.report);
-    let id = body["request_id"].as_str().map(str::to_owned);
-    let id = id.map(|id| AppendHeaders([(anthropic::REQUEST_ID, id)]));
-    (refusal.refused.status(), id, Json(body)).into_response()
+    let headers = dialect::anthropic::request_header(&body);
+    (refusal.refused.status(), headers, Json(body)).into_response()
 }

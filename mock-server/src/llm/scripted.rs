@@ -178,10 +178,11 @@ impl ScriptedLlm {
     }
 
     fn complain(&self, n: u64, refusal: Refusal) -> Refusal {
-        self.note(
-            "llm.unexpected",
-            json!({ "n": n, "report": refusal.report }),
-        );
+        let report = match &refusal.way_out {
+            None => refusal.report.clone(),
+            Some(way_out) => format!("{}\n{way_out}", refusal.report),
+        };
+        self.note("llm.unexpected", json!({ "n": n, "report": report }));
         refusal
     }
 

@@ -8,13 +8,19 @@ mod anthropic;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod bindings;
+#[cfg(test)]
 mod control;
+#[cfg(test)]
+mod conversations;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod lanes;
+#[cfg(test)]
+mod leniency;
 #[cfg(test)]
 mod misses;
 #[cfg(test)]

@@ -4,11 +4,17 @@
 
 pub(crate) mod anthropic;
 mod chat;
+mod failure;
 mod frame;
+mod mount;
 mod pieces;
 mod sheet;
+mod wording;
 
+pub(crate) use failure::Complaint;
 pub(crate) use frame::{Frame, FrameKind};
+pub(crate) use mount::Mount;
+pub(crate) use wording::AGENTS_ONLY;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -25,8 +31,10 @@ pub(crate) enum Dialect {
     OpenAi,
     /// `/api/v1`: OpenRouter.
     OpenRouter,
-    /// `/coding/v1`: Moonshot's Kimi.
+    /// `/v1` as well: Moonshot's open platform, which sells Kimi by the token.
     Moonshot,
+    /// `/coding/v1`: Moonshot's Kimi for coding agents, which comes with a membership.
+    Kimi,
     /// `/v1/messages`: Anthropic, which speaks a protocol of its own.
     Anthropic,
 }
@@ -59,30 +67,34 @@ impl Refused {
 }
 
 impl Dialect {
-    /// Those that speak chat completions.
-    pub(crate) const ALL: [Self; 3] = [Self::OpenAi, Self::OpenRouter, Self::Moonshot];
-
-    /// Where it is served.
+    /// Where the service itself has it; see [`Mount`] for where we serve it.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Anthropic => "/v1",
+            Self::OpenAi | Self::Moonshot | Self::Anthropic => "/v1",
             Self::OpenRouter => "/api/v1",
-            Self::Moonshot => "/coding/v1",
+            Self::Kimi => "/coding/v1",
         }
     }
 
     /// Where it takes questions, below its path.
     pub(crate) fn endpoint(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot => "/chat/completions",
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "/chat/completions",
             Self::Anthropic => "/messages",
         }
+    }
+
+    /// Both of Moonshot's services write their answers alike.
+    pub(crate) fn is_moonshots(self) -> bool {
+        matches!(self, Self::Moonshot | Self::Kimi)
     }
 
     /// Reads a request into the shape that all dialects share.
     pub(crate) fn read(self, body: &[u8]) -> Result<ChatBody, Violation> {
         match self {
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot => Ok(serde_json::from_slice(body)?),
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
+                Ok(serde_json::from_slice(body)?)
+            }
             Self::Anthropic => anthropic::read(body),
         }
     }
@@ -96,7 +108,7 @@ impl Dialect {
     pub(crate) fn frames(self, reply: &Reply, wants_usage: bool) -> serde_json::Result<Vec<Frame>> {
         match self {
             Self::Anthropic => anthropic::frames(reply),
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot => {
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
                 chat::frames(reply, self, wants_usage)
             }
         }
@@ -106,7 +118,9 @@ impl Dialect {
     pub(crate) fn document(self, reply: &Reply) -> serde_json::Result<Bytes> {
         match self {
             Self::Anthropic => anthropic::document(reply),
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot => chat::document(reply, self),
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
+                chat::document(reply, self)
+            }
         }
     }
 
@@ -114,7 +128,7 @@ impl Dialect {
     pub(crate) fn response_id(self, created: i64, letters: &str) -> String {
         match self {
             Self::OpenRouter => format!("gen-{created}-{letters}"),
-            Self::OpenAi | Self::Moonshot => format!("chatcmpl-{letters}"),
+            Self::OpenAi | Self::Moonshot | Self::Kimi => format!("chatcmpl-{letters}"),
             Self::Anthropic => format!("msg_01{letters}"),
         }
     }
@@ -137,7 +151,7 @@ impl Dialect {
                 "param": null,
                 "code": refused.code(),
             }),
-            Self::Moonshot => json!({
+            Self::Moonshot | Self::Kimi => json!({
                 "message": report,
                 "type": "invalid_request_error",
             }),
@@ -164,7 +178,7 @@ impl Dialect {
                     "supported_parameters": ["tools", "reasoning"],
                 }],
             }),
-            Self::Moonshot => json!({
+            Self::Moonshot | Self::Kimi => json!({
                 "object": "list",
                 "data": [{
                     "id": "kimi-for-coding",

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::llm::dialect::{Dialect, anthropic};
+use crate::llm::dialect::{Complaint, Dialect, anthropic};
 use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
 use crate::llm::routes::{ask, unread};
@@ -27,8 +27,6 @@ const OWN: &str = "/anthropic/v1";
 
 /// The version of the protocol that a client speaks; each of its requests says it.
 pub(super) const VERSION: &str = "anthropic-version";
-/// The name of a request, on answers as on errors.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// The longest request that the service takes.
 const LARGEST_BODY: usize = 32 << 20;
@@ -71,7 +69,10 @@ async fn attend(State(desk): State<Desk>, request: Request, next: Next) -> Respo
     };
     let n = desk.requests.fetch_add(1, Ordering::Relaxed).to_string();
     if let Ok(id) = HeaderValue::from_str(&anthropic::request_id(&["request", &n])) {
-        response.headers_mut().entry(REQUEST_ID).or_insert(id);
+        response
+            .headers_mut()
+            .entry(anthropic::REQUEST_ID)
+            .or_insert(id);
     }
     response
 }
@@ -108,7 +109,11 @@ async fn count_tokens(State(desk): State<Desk>, body: Result<Bytes, BytesRejecti
 
 fn counted(body: &[u8]) -> Result<u64, Violation> {
     let body = anthropic::count(body)?;
-    Question::read(&body).map(|question| question.tokens())
+    let question = Question::read(&body)?;
+    match question.unfit {
+        Some(unfit) => Err(unfit.clone()),
+        None => Ok(question.tokens()),
+    }
 }
 
 async fn models(State(desk): State<Desk>) -> Response {
@@ -137,11 +142,10 @@ fn unreadable(desk: &Desk, rejection: &BytesRejection, endpoint: &str) -> Respon
 }
 
 fn failed(status: StatusCode, message: &str) -> Response {
-    let error = anthropic::error(anthropic::error_type(status), message);
-    let id = HeaderValue::from_str(&error.request_id);
-    let mut response = (status, Json(error)).into_response();
-    if let Ok(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
+    let complaint = Complaint {
+        kind: None,
+        message: Some(message),
+    };
+    let (status, headers, body) = Dialect::Anthropic.status_error(status, complaint);
+    (status, headers, Json(body)).into_response()
 }

@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
+use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
+use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{
-    Compiled, Filling, InvalidTemplate, UnfilledTemplate, has_holes, texts_in,
+    Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
 };
-use crate::llm::script::turn::{
-    Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape,
-};
+use crate::llm::script::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage};
 
 /// An answer as it will be given, in no dialect yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) turn: Arc<str>,
     pub(crate) lane: String,
@@ -33,7 +33,7 @@ pub(crate) struct Reply {
     pub(crate) stream: StreamShape,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -67,6 +67,7 @@ pub(crate) struct Lines {
     /// For each call, its arguments if they have no holes.
     arguments: Vec<Option<String>>,
     has_holes: bool,
+    asks_for_results: bool,
 }
 
 impl Lines {
@@ -84,6 +85,7 @@ impl Lines {
             .collect();
         Ok(Self {
             has_holes: texts(&response).into_iter().any(has_holes),
+            asks_for_results: texts(&response).into_iter().any(asks_for_results),
             response,
             arguments,
         })
@@ -103,7 +105,9 @@ impl Lines {
         question: &Question<'_>,
         occasion: &Occasion<'_>,
     ) -> Result<Reply, UnfilledTemplate> {
-        let filling = self.has_holes.then(|| question.filling());
+        let filling = self
+            .has_holes
+            .then(|| question.filling(self.asks_for_results));
         let said = Saying {
             compiled,
             filling: filling.as_ref(),
@@ -227,14 +231,15 @@ impl Saying<'_> {
 }
 
 /// Gives each call an id that is unique in its conversation, and the same in every run.
-struct CallIds<'a> {
-    taken: HashSet<&'a str>,
+/// Ids that a client would rewrite to the same are the same.
+struct CallIds {
+    taken: HashSet<String>,
     next: usize,
 }
 
-impl<'a> CallIds<'a> {
-    fn after(question: &'a Question<'_>) -> Self {
-        let taken: HashSet<_> = question.calls().map(|call| call.id).collect();
+impl CallIds {
+    fn after(question: &Question<'_>) -> Self {
+        let taken: HashSet<_> = question.calls().map(|call| plain(call.id)).collect();
         Self {
             next: taken.len(),
             taken,
@@ -256,10 +261,10 @@ impl<'a> CallIds<'a> {
             }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.
-            Dialect::Moonshot => loop {
+            Dialect::Moonshot | Dialect::Kimi => loop {
                 let id = format!("{}:{}", call.name, self.next);
                 self.next += 1;
-                if !self.taken.contains(id.as_str()) {
+                if !self.taken.contains(&plain(&id)) {
                     return id;
                 }
             },

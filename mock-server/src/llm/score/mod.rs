@@ -2,6 +2,7 @@
 //!
 //! Plain code without a clock or a socket; whoever holds it decides one request at a time.
 
+pub(crate) mod doom;
 pub(crate) mod gates;
 pub(crate) mod ids;
 pub(crate) mod lines;
@@ -10,20 +11,20 @@ pub(crate) mod repertoire;
 
 pub use gates::UnknownGate;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::question::Question;
-use crate::llm::question::protocol::{self, Violation};
+use crate::llm::question::protocol::{self, BrokenArguments, Rules, Violation};
+use crate::llm::score::doom::Mishap;
 use crate::llm::score::gates::Gates;
 use crate::llm::score::lines::{Occasion, Reply};
 use crate::llm::score::repertoire::{Repertoire, Turn};
 use crate::llm::script::lane::Origin;
+use crate::llm::script::lenient::WireRule;
 use crate::llm::script::{Script, ScriptError};
 
 #[derive(Debug, Default)]
@@ -31,8 +32,7 @@ pub(crate) struct Score {
     repertoire: Repertoire,
     pub(crate) gates: Gates,
     unfinished: Vec<Unfinished>,
-    /// Arguments that the script sent and that are no JSON.
-    broken_arguments: HashSet<String>,
+    broken_arguments: BrokenArguments,
 }
 
 /// A request as it came.
@@ -58,6 +58,8 @@ pub(crate) struct Part {
     pub(crate) gate: Option<String>,
     /// The request that got this answer before and did not hear its end.
     pub(crate) retry_of: Option<u64>,
+    /// What goes wrong.
+    pub(crate) mishap: Option<Mishap>,
 }
 
 /// Why a turn is still owed.
@@ -77,6 +79,8 @@ pub enum Owing {
 pub(crate) struct Refusal {
     pub(crate) refused: Refused,
     pub(crate) report: String,
+    /// For who reads the journal: what a script says that wants the request.
+    pub(crate) way_out: Option<String>,
 }
 
 /// An answer of which the client did not wait for the end.
@@ -130,13 +134,21 @@ impl Score {
             system: question.system.as_ref(),
         });
         question.lane = lane.to_owned();
-        protocol::check(question, &self.broken_arguments)?;
+        question.given = Arc::clone(&self.repertoire.given);
+        let rules = Rules {
+            dialect: asked.dialect,
+            lenience: &self.repertoire.lenience,
+            scripted: &self.broken_arguments,
+            length: asked.body.len(),
+        };
+        protocol::check(question, rules)?;
         if let Some(part) = self.again(asked) {
             return Ok(part);
         }
         let place = self.repertoire.choose(question).ok_or_else(|| Refusal {
             refused: Refused::Unscripted,
             report: miss::report(moment.n, question, &self.repertoire),
+            way_out: None,
         })?;
         self.say(place, asked.dialect, question, moment)
     }
@@ -150,10 +162,10 @@ impl Score {
         let same = |unfinished: &Unfinished| unfinished.asked == *asked;
         let place = self.unfinished.iter().position(same)?;
         let unfinished = self.unfinished.remove(place);
-        let mut turns = self.repertoire.turns().iter();
-        let turn = turns.find(|turn| turn.id == unfinished.reply.turn);
+        let turn = self.repertoire.find(&unfinished.reply.turn);
         Some(Part {
-            gate: turn.and_then(|turn| turn.hold.clone()),
+            gate: turn.as_ref().and_then(|turn| turn.hold.clone()),
+            mishap: turn.and_then(Turn::befall),
             reply: unfinished.reply,
             retry_of: Some(unfinished.n),
         })
@@ -167,7 +179,9 @@ impl Score {
         moment: &Moment,
     ) -> Result<Part, Refusal> {
         let turn = self.repertoire.turn(place);
-        check_offered(turn, question)?;
+        if self.repertoire.lenience.minds(WireRule::UnknownTool) {
+            check_offered(turn, question)?;
+        }
         let occasion = Occasion {
             dialect,
             seed: moment.seed,
@@ -180,22 +194,20 @@ impl Score {
         let reply = reply.map_err(|fault| Refusal {
             refused: Refused::Unscripted,
             report: format!("turn `{}` cannot be said: {fault}", turn.id),
+            way_out: None,
         })?;
         let gate = turn.hold.clone();
-        self.repertoire.count(place);
-        self.remember_broken(&reply);
+        let mishap = self.repertoire.count(place);
+        for (place, call) in reply.calls.iter().enumerate() {
+            self.broken_arguments.sent(&call.arguments);
+            self.repertoire.given.note(&reply.turn, place, &call.id);
+        }
         Ok(Part {
             reply: Arc::new(reply),
             gate,
             retry_of: None,
+            mishap,
         })
-    }
-
-    fn remember_broken(&mut self, reply: &Reply) {
-        let is_broken = |text: &&String| serde_json::from_str::<IgnoredAny>(text).is_err();
-        let arguments = reply.calls.iter().map(|call| &call.arguments);
-        self.broken_arguments
-            .extend(arguments.filter(is_broken).cloned());
     }
 }
 
@@ -221,6 +233,12 @@ impl From<Violation> for Refusal {
         Self {
             refused: Refused::Malformed,
             report: violation.to_string(),
+            way_out: violation.rule().map(|rule| {
+                format!(
+                    "a script that wants this says `lenient: [{}]`",
+                    rule.as_str()
+                )
+            }),
         }
     }
 }

@@ -1,17 +1,27 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
+pub(crate) mod fault;
 pub(crate) mod lane;
+pub(crate) mod lapse;
+pub(crate) mod moment;
+pub(crate) mod lenient;
 pub(crate) mod pattern;
+pub(crate) mod stream;
 pub(crate) mod template;
 pub(crate) mod turn;
 pub(crate) mod wording;
 
+pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
 pub use lane::{LaneRule, MAIN_LANE};
+pub use lapse::Lapse;
+pub use lenient::WireRule;
+pub use moment::{FaultMoment, HeaderText};
 pub use pattern::{InvalidPattern, TextPattern};
+pub use stream::{FrameRange, LineEnd, StreamShape, Word};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
     Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
-    ScriptedUsage, Speaker, StreamShape, Times, ToolResultClause, Word,
+    ScriptedUsage, Speaker, Times, ToolResultClause,
 };
 pub use wording::NumberOr;
 
@@ -21,13 +31,15 @@ use crate::llm::score::repertoire::Repertoire;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
     pub name: Option<String>,
     /// What is not for the lane `main`. A request belongs to the first that claims it.
     pub lanes: IndexMap<String, LaneRule>,
+    /// Rules of the wire that requests need not keep, from now on and for all scripts.
+    pub lenient: Vec<WireRule>,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }
@@ -59,6 +71,12 @@ pub enum ScriptError {
         "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
     )]
     MainLane,
+    #[error("turn `{turn}` answers nothing; give it a `response`, a `fault`, or both")]
+    NoAnswer { turn: String },
+    #[error(
+        "the fault of turn `{turn}` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`"
+    )]
+    FaultAlone { turn: String },
     #[error("turn `{turn}`: {fault}")]
     Template {
         turn: String,
@@ -74,6 +92,8 @@ impl ScriptError {
             Self::DuplicateId { id: turn }
             | Self::UnknownLane { turn, .. }
             | Self::TwoLanes { turn, .. }
+            | Self::NoAnswer { turn }
+            | Self::FaultAlone { turn }
             | Self::Template { turn, .. } => Some(turn),
             Self::TwoRules { .. } | Self::EmptyRule { .. } | Self::MainLane => None,
         }

@@ -12,7 +12,7 @@ mod stream;
 mod tests;
 
 pub(crate) use answer::document;
-pub(crate) use error::{error, error_type, request_id};
+pub(crate) use error::{REQUEST_ID, WORDING, error, error_type, request_header, request_id};
 pub(crate) use request::{count, read};
 pub(crate) use rules::Unfit;
 pub(crate) use stream::frames;

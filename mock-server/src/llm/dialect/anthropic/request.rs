@@ -21,6 +21,13 @@ pub(super) struct Body {
     pub(super) tools: Vec<Tool>,
     system: Option<Value>,
     stream: Option<bool>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    /// Agents put the name of their conversation here.
+    user_id: Option<String>,
 }
 
 /// Whether and how long the model may think.
@@ -99,34 +106,37 @@ pub(super) enum Source {
 /// Reads a request for an answer.
 pub(crate) fn read(body: &[u8]) -> Result<ChatBody, Violation> {
     let body = parse(body)?;
-    rules::check_length(&body)?;
-    chat(body)
+    let unfit = rules::check_length(&body);
+    chat(body, unfit)
 }
 
 /// Reads a request to count; it need not say how long an answer may be.
 pub(crate) fn count(body: &[u8]) -> Result<ChatBody, Violation> {
-    chat(parse(body)?)
+    chat(parse(body)?, Ok(()))
 }
 
 fn parse(body: &[u8]) -> Result<Body, Violation> {
     serde_json::from_slice(body).map_err(Violation::from)
 }
 
-fn chat(body: Body) -> Result<ChatBody, Violation> {
+fn chat(body: Body, length: Result<(), Unfit>) -> Result<ChatBody, Violation> {
     let messages = read_messages(&body)?;
-    rules::check(&body, &messages)?;
+    let unfit = length.and_then(|()| rules::check(&body, &messages)).err();
     let system = body.system.into_iter();
     let system = system.map(|system| json!({ "role": "system", "content": system }));
     let messages = messages.into_iter().flat_map(Message::into_chat);
     let tools = body.tools.into_iter();
     let tools = tools.map(|tool| json!({ "function": { "name": tool.name } }));
-    let body = json!({
+    let chat = json!({
         "model": body.model,
         "messages": system.chain(messages).collect::<Vec<_>>(),
         "stream": body.stream,
         "tools": tools.collect::<Vec<_>>(),
+        "user": body.metadata.and_then(|metadata| metadata.user_id),
     });
-    serde_json::from_value(body).map_err(Violation::from)
+    let mut chat: ChatBody = serde_json::from_value(chat)?;
+    chat.unfit = unfit.map(Violation::from);
+    Ok(chat)
 }
 
 fn read_messages(body: &Body) -> Result<Vec<Message>, Unfit> {

@@ -7,12 +7,13 @@ use std::collections::HashSet;
 
 use crate::llm::dialect::anthropic::answer::signature;
 use crate::llm::dialect::anthropic::request::{Block, Body, Message, Role, Tool};
+use crate::llm::script::lenient::WireRule;
 
 /// The fewest tokens that a thought may be allowed.
 const SMALLEST_BUDGET: i64 = 1024;
 
 /// What is wrong with a request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Unfit {
     #[error("{field}: Field required")]
     Missing { field: &'static str },
@@ -73,6 +74,33 @@ pub(crate) enum Unfit {
     DuplicateTool,
     #[error("tools.{place}.custom.input_schema: Field required")]
     NoSchema { place: usize },
+}
+
+impl Unfit {
+    /// The rule that is broken, if a script may put it out of force.
+    pub(crate) fn rule(&self) -> Option<WireRule> {
+        match self {
+            Self::Unanswered { .. } | Self::NoSuchUse { .. } | Self::AnsweredTwice { .. } => {
+                Some(WireRule::Pairing)
+            }
+            Self::DuplicateId => Some(WireRule::DuplicateIds),
+            Self::DuplicateTool => Some(WireRule::DuplicateTools),
+            Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::SystemRole
+            | Self::TooSmall { .. }
+            | Self::Budget
+            | Self::NoMessages
+            | Self::FirstRole
+            | Self::Empty { .. }
+            | Self::EmptyText
+            | Self::BlankText
+            | Self::TrailingSpace
+            | Self::Pattern { .. }
+            | Self::Signature { .. }
+            | Self::NoSchema { .. } => None,
+        }
+    }
 }
 
 /// An answer has a length that the request must bound.

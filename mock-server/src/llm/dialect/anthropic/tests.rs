@@ -7,9 +7,9 @@ use crate::llm::dialect::anthropic::request::{count, read};
 
 /// The messages as a script sees them, or why there are none.
 fn verdict(body: &Value) -> Result<Vec<Value>, String> {
-    read(body.to_string().as_bytes())
-        .map(|chat| chat.messages)
-        .map_err(|violation| violation.to_string())
+    let read = read(body.to_string().as_bytes());
+    let read = read.and_then(|chat| chat.unfit.map_or(Ok(chat.messages), Err));
+    read.map_err(|violation| violation.to_string())
 }
 
 fn with(messages: &Value) -> Value {

@@ -1,0 +1,71 @@
+//! What is to go wrong with a turn, and how often it did.
+
+use std::sync::Arc;
+
+use crate::llm::script::ScriptError;
+use crate::llm::script::fault::{Fault, ScriptedFault};
+use crate::llm::script::turn::{Any, ScriptedTurn, Times};
+use crate::llm::script::wording::NumberOr;
+
+/// The fault of a turn, how often it comes, and how often it came.
+#[derive(Debug)]
+pub(crate) struct Doom {
+    fault: Arc<Fault>,
+    times: Times,
+    came: u32,
+    /// Whether what it breaks is said all the same: all of it comes late, or no other
+    /// answer ever comes.
+    counts: bool,
+}
+
+/// What is to go wrong with one answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Mishap {
+    pub(crate) fault: Arc<Fault>,
+    /// Whether the turn counts as said.
+    pub(crate) counts: bool,
+}
+
+impl Doom {
+    pub(crate) fn of(turn: &str, scripted: &ScriptedTurn) -> Result<Option<Self>, ScriptError> {
+        let turn = || turn.to_owned();
+        let Some(ScriptedFault { times, fault }) = scripted.fault.clone() else {
+            return match scripted.response {
+                Some(_) => Ok(None),
+                None => Err(ScriptError::NoAnswer { turn: turn() }),
+            };
+        };
+        let is_alone = scripted.response.is_none();
+        if is_alone && times.is_some() {
+            return Err(ScriptError::FaultAlone { turn: turn() });
+        }
+        let times = match times {
+            _ if is_alone => Times::Word(Any::Any),
+            Some(times) => times,
+            None => Times::default(),
+        };
+        Ok(Some(Self {
+            counts: times == Times::Word(Any::Any)
+                || fault.lets_all_through(scripted.hold.is_some()),
+            fault: Arc::new(fault),
+            times,
+            came: 0,
+        }))
+    }
+
+    /// What goes wrong now that the turn is said.
+    pub(crate) fn befall(&mut self) -> Option<Mishap> {
+        let comes = match self.times {
+            NumberOr::Number(times) => self.came < times.get(),
+            NumberOr::Word(_any) => true,
+        };
+        if !comes {
+            return None;
+        }
+        self.came += 1;
+        Some(Mishap {
+            fault: Arc::clone(&self.fault),
+            counts: self.counts,
+        })
+    }
+}
