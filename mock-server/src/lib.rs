@@ -3,8 +3,10 @@
 //! A mock does three things: it takes requests, it answers from its script, and it writes
 //! both into the [`Journal`]. It never decides whether a test passes.
 
+mod clock;
 mod control;
 mod journal;
+mod line;
 mod listening;
 mod llm;
 mod scripts;

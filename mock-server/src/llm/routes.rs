@@ -3,14 +3,15 @@
 mod anthropic;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
@@ -53,11 +54,15 @@ async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
 
 async fn chat(
     State(desk): State<Desk>,
+    Extension(scissors): Extension<Scissors>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&desk.llm, desk.mount.dialect(&body), &headers, body).await,
+        Ok(body) => {
+            let dialect = desk.mount.dialect(&body);
+            ask(&desk.llm, dialect, &headers, body, scissors).await
+        }
         Err(rejection) => {
             let path = format!("{}/chat/completions", desk.mount.path);
             unread(&desk.llm, &path, &rejection);
@@ -67,7 +72,13 @@ async fn chat(
 }
 
 /// Has a request answered, whatever its protocol is.
-async fn ask(llm: &ScriptedLlm, dialect: Dialect, headers: &HeaderMap, body: Bytes) -> Response {
+async fn ask(
+    llm: &ScriptedLlm,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    body: Bytes,
+    scissors: Scissors,
+) -> Response {
     let lane = headers
         .get(LANE)
         .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
@@ -77,7 +88,7 @@ async fn ask(llm: &ScriptedLlm, dialect: Dialect, headers: &HeaderMap, body: Byt
         body,
     };
     match llm.answer(asked) {
-        Ok(performance) => respond(performance).await,
+        Ok(performance) => respond(performance, scissors).await,
         Err(refusal) => refused(dialect, &refusal),
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
+use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::question::Question;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
@@ -39,6 +40,9 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Mutex<Score>,
+    paced: Paced,
+    /// The server ends.
+    curtain: CancellationToken,
 }
 
 /// A turn that should have been said to its end, and was not often enough.
@@ -62,6 +66,8 @@ impl ScriptedLlm {
                 seed,
                 asked: AtomicU64::new(0),
                 score: Mutex::default(),
+                paced: Paced::default(),
+                curtain: CancellationToken::new(),
             }),
         }
     }
@@ -103,9 +109,30 @@ impl ScriptedLlm {
         forgotten.gates.release_all();
     }
 
-    /// Lets every answer go on that waits.
+    /// Lets every answer go on that waits, and cuts off those that have stalled.
     pub(crate) fn release_all(&self) {
         self.score().gates.release_all();
+        self.inner.curtain.cancel();
+    }
+
+    /// How many answers will not come to their end before the clock of the scenario moves:
+    /// they take their time on it, or have stalled.
+    #[must_use]
+    pub fn paced(&self) -> usize {
+        self.inner.paced.count(self.inner.journal.now())
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
+    pub(crate) fn takes_time(&self, n: u64, until: Until) -> TakesTime {
+        self.inner.paced.enter(n, until)
+    }
+
+    /// Waits for the end of the server.
+    pub(crate) async fn curtain(&self) {
+        self.inner.curtain.cancelled().await;
     }
 
     /// Finds the answer to a request.
@@ -164,10 +191,13 @@ impl ScriptedLlm {
         self.score().deliver(&reply.turn);
     }
 
-    /// The client went away: if it asks the same again, it is to get the same again.
-    pub(crate) fn abandoned(&self, n: u64, asked: &Asked, reply: &Arc<Reply>) {
+    /// The client went away: if it asks the same again, it is to get the same again. Not
+    /// so if that was to be broken anyway; then nothing was `asked` that is not asked anew.
+    pub(crate) fn abandoned(&self, n: u64, asked: Option<&Asked>, reply: &Arc<Reply>) {
         // First kept, then told: who waits to be told may ask again at once.
-        self.score().keep(n, asked.clone(), Arc::clone(reply));
+        if let Some(asked) = asked {
+            self.score().keep(n, asked.clone(), Arc::clone(reply));
+        }
         self.note("llm.aborted", json!({ "n": n, "turn": &*reply.turn }));
     }
 

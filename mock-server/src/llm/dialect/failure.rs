@@ -36,16 +36,7 @@ impl Dialect {
     /// The frame of a stream that fails after it has begun. Nothing but the end mark, if that,
     /// comes behind it. `reply` is what was being said, if anything.
     pub(crate) fn stream_error(self, reply: Option<&Reply>, complaint: Complaint<'_>) -> Frame {
-        let wording = complaint
-            .kind
-            .and_then(|kind| Wording::of_kind(self, kind))
-            .or_else(|| Wording::of(self, usual_in_stream(self), None));
-        let (code, usual_kind, usual) = wording
-            .map_or((500, "server_error", "Internal server error"), |wording| {
-                (wording.status, wording.kind, wording.message)
-            });
-        let kind = complaint.kind.unwrap_or(usual_kind);
-        let message = complaint.message.unwrap_or(usual);
+        let (code, kind, message) = self.late(complaint);
         let body = match self {
             Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
             Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
@@ -60,6 +51,26 @@ impl Dialect {
             kind: FrameKind::Finish,
             bytes: Bytes::from(format!("{name}data: {body}\n\n")),
         }
+    }
+
+    /// An error that comes with status 200, as the whole answer.
+    pub(crate) fn late_error(self, complaint: Complaint<'_>) -> Value {
+        let (code, kind, message) = self.late(complaint);
+        self.error_body(code, kind, message)
+    }
+
+    /// Code, type and message of an error for which it is too late to be a status.
+    fn late<'a>(self, complaint: Complaint<'a>) -> (u16, &'a str, &'a str) {
+        let wording = complaint
+            .kind
+            .and_then(|kind| Wording::of_kind(self, kind))
+            .or_else(|| Wording::of(self, usual_in_stream(self), None));
+        let (code, kind, message) = wording
+            .map_or((500, "server_error", "Internal server error"), |wording| {
+                (wording.status, wording.kind, wording.message)
+            });
+        let kind = complaint.kind.unwrap_or(kind);
+        (code, kind, complaint.message.unwrap_or(message))
     }
 
     pub(super) fn error_body(self, code: u16, kind: &str, message: &str) -> Value {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::line::Scissors;
 use crate::llm::dialect::{Complaint, Dialect, anthropic};
 use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
@@ -79,11 +80,12 @@ async fn attend(State(desk): State<Desk>, request: Request, next: Next) -> Respo
 
 async fn messages(
     State(desk): State<Desk>,
+    Extension(scissors): Extension<Scissors>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&desk.llm, Dialect::Anthropic, &headers, body).await,
+        Ok(body) => ask(&desk.llm, Dialect::Anthropic, &headers, body, scissors).await,
         Err(rejection) => unreadable(&desk, &rejection, "messages"),
     }
 }

@@ -220,7 +220,7 @@ impl Repertoire {
                 known: known(lanes),
             });
         }
-        let response = scripted.response.unwrap_or_else(Response::default);
+        let response = scripted.response.unwrap_or_default();
         let lines = Lines::prepare(response, &mut self.compiled);
         let lines = lines.map_err(|fault| ScriptError::Template {
             turn: id.to_string(),
