@@ -17,9 +17,6 @@ use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 
-/// Says which lane a request is in.
-const LANE: &str = "x-lane";
-
 #[derive(Clone, Debug)]
 struct Desk {
     llm: ScriptedLlm,
@@ -61,7 +58,7 @@ async fn chat(
     match body {
         Ok(body) => {
             let dialect = desk.mount.dialect(&body);
-            ask(&desk.llm, dialect, &headers, body, scissors).await
+            ask(&desk.llm, dialect, headers, body, scissors).await
         }
         Err(rejection) => {
             let path = format!("{}/chat/completions", desk.mount.path);
@@ -75,16 +72,13 @@ async fn chat(
 async fn ask(
     llm: &ScriptedLlm,
     dialect: Dialect,
-    headers: &HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
     scissors: Scissors,
 ) -> Response {
-    let lane = headers
-        .get(LANE)
-        .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
     let asked = Asked {
         dialect,
-        lane,
+        headers,
         body,
     };
     match llm.answer(asked) {

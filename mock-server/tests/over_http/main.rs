@@ -14,6 +14,8 @@ mod control;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;

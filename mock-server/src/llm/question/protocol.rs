@@ -126,6 +126,11 @@ impl BrokenArguments {
         }
     }
 
+    pub(crate) fn forget(&self) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+    }
+
     fn knows(&self, arguments: &str) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.contains(arguments)

@@ -85,7 +85,7 @@ async fn messages(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&desk.llm, Dialect::Anthropic, &headers, body, scissors).await,
+        Ok(body) => ask(&desk.llm, Dialect::Anthropic, headers, body, scissors).await,
         Err(rejection) => unreadable(&desk, &rejection, "messages"),
     }
 }
