@@ -17,7 +17,6 @@ use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::question::Question;
-use crate::llm::question::protocol::Violation;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
 use crate::llm::quota::Quotas;
@@ -167,10 +166,8 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut body = asked.dialect.read(&asked.body).map_err(|fault| {
-            let fault = fault.to_string();
-            self.complain(n, Violation::NotARequest { fault }.into())
-        })?;
+        let read = asked.dialect.read(&asked.body);
+        let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
         let (mut fields, decided) = self.decide(n, &asked, &body);
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());

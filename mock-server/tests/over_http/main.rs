@@ -4,6 +4,8 @@
 //! modules are marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
+mod anthropic;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod bindings;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::llm::dialect::wording::{Wording, metadata};
-use crate::llm::dialect::{Dialect, Frame, FrameKind};
+use crate::llm::dialect::{Dialect, Frame, FrameKind, anthropic};
 use crate::llm::score::lines::Reply;
 
 /// What is said of a failure; what is not given is worded as the service does.
@@ -29,11 +29,8 @@ impl Dialect {
         let message = complaint.message.unwrap_or(message);
         let kind = wording.map_or("server_error", |wording| wording.kind);
         let kind = complaint.kind.unwrap_or(kind);
-        (
-            status,
-            HeaderMap::new(),
-            self.error_body(code, kind, message),
-        )
+        let body = self.error_body(code, kind, message);
+        (status, anthropic::request_header(&body), body)
     }
 
     /// The frame of a stream that fails after it has begun. Nothing but the end mark, if that,
@@ -42,11 +39,17 @@ impl Dialect {
         let (code, kind, message) = self.late(complaint);
         let body = match self {
             Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
-            Self::OpenAi | Self::Moonshot | Self::Kimi => self.error_body(code, kind, message),
+            Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
+                self.error_body(code, kind, message)
+            }
+        };
+        let name = match self {
+            Self::Anthropic => "event: error\n",
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "",
         };
         Frame {
             kind: FrameKind::Finish,
-            bytes: Bytes::from(format!("data: {body}\n\n")),
+            bytes: Bytes::from(format!("{name}data: {body}\n\n")),
         }
     }
 
@@ -84,17 +87,19 @@ impl Dialect {
                 "code": openai_code(kind),
             }),
             Self::Moonshot | Self::Kimi => json!({ "message": message, "type": kind }),
+            Self::Anthropic => return json!(anthropic::error(kind, message)),
         };
         json!({ "error": error })
     }
 }
 
 /// What breaks in the middle of an answer is usually the provider behind OpenRouter; the
-/// others' own servers.
+/// others' own servers, of which Anthropic's say that they have too much to do.
 fn usual_in_stream(dialect: Dialect) -> u16 {
     match dialect {
         Dialect::OpenRouter => 502,
         Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => 500,
+        Dialect::Anthropic => 529,
     }
 }
 

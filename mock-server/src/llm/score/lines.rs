@@ -270,6 +270,11 @@ impl CallIds {
             Dialect::OpenAi | Dialect::OpenRouter => {
                 ids::call(occasion.turn(), occasion.before, place)
             }
+            Dialect::Anthropic => {
+                let parts = [occasion.letters(), place.to_string()];
+                let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);
+                format!("toolu_01{letters}")
+            }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.
             Dialect::Moonshot | Dialect::Kimi => loop {
