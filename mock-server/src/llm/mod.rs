@@ -7,6 +7,7 @@
 mod delivery;
 mod dialect;
 mod question;
+mod quota;
 mod routes;
 mod score;
 mod script;
@@ -15,10 +16,10 @@ mod scripted;
 pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
-    FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
-    Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn,
-    ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
-    Times, ToolResultClause, WireRule, Word,
+    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
+    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError,
+    ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError,
+    StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 

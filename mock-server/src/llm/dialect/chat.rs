@@ -21,7 +21,7 @@ pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
             kind: FrameKind::Comment,
             bytes: Bytes::from_static(PROCESSING),
         }),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => None,
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => None,
     }
 }
 
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             Piece::Usage => match self.dialect {
                 Dialect::OpenRouter => true,
                 Dialect::OpenAi => wants_usage,
-                Dialect::Moonshot | Dialect::Kimi => false,
+                Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => false,
             },
             Piece::Reasoning(_)
             | Piece::Content(_)
@@ -176,7 +176,9 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi) => Delta::default(),
+            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
+                Delta::default()
+            }
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -205,8 +207,8 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => {
-                delta.reasoning_content = thought
+            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
+                delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {
                 delta.reasoning = thought;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::llm::question::binding::{AnsweredCall, result_function};
 use crate::llm::question::given::GivenIds;
 use crate::llm::question::protocol::Violation;
-use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
 
@@ -35,6 +35,8 @@ pub(crate) struct Question<'a> {
     pub(crate) tools: Vec<&'a str>,
     pub(crate) messages: Vec<Said<'a>>,
     pub(crate) wants_thinking: bool,
+    /// What the service would say against it, before anybody looked inside.
+    pub(crate) unfit: Option<&'a Violation>,
     /// What the client calls the conversation.
     pub(crate) conversation: Option<&'a str>,
     /// Which calls turns have made; a script may name them so.
@@ -66,6 +68,7 @@ impl<'a> Question<'a> {
             tools: body.tools().collect(),
             messages,
             wants_thinking: body.wants_thinking(),
+            unfit: body.unfit.as_ref(),
             conversation: body.conversation(),
             given: Arc::default(),
         })
@@ -93,6 +96,13 @@ impl<'a> Question<'a> {
         self.messages
             .iter()
             .filter(move |said| said.message.role == role)
+    }
+
+    /// How long the conversation is. The rule: one token for every four bytes of text,
+    /// rounded up. Crude, but anybody can check it, and it is the same on every machine.
+    pub(crate) fn tokens(&self) -> u64 {
+        let texts = self.messages.iter().map(|said| said.text.text().len());
+        texts.sum::<usize>().div_ceil(4) as u64
     }
 
     /// All calls of the conversation, in order.
@@ -193,12 +203,11 @@ fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
         let call = calls
             .iter()
             .find(|call| Some(call.id) == message.tool_call_id)?;
-        let text = message.text();
         Some(ToolResult {
             call: call.id,
             name: call.function.name,
-            ok: went_well(&text),
-            text,
+            ok: message.went_well(),
+            text: message.text(),
         })
     };
     messages[last..]

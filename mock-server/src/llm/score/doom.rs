@@ -1,18 +1,18 @@
-//! What is to go wrong with a turn, and how often it did.
+//! What is to go wrong with a turn, and how often.
 
 use std::sync::Arc;
 
+use crate::llm::score::tally::Tally;
 use crate::llm::script::ScriptError;
 use crate::llm::script::fault::{Fault, ScriptedFault};
 use crate::llm::script::turn::{Any, ScriptedTurn, Times};
 use crate::llm::script::wording::NumberOr;
 
-/// The fault of a turn, how often it comes, and how often it came.
+/// The fault of a turn, and how often it comes; the tally knows how often it came.
 #[derive(Debug)]
 pub(crate) struct Doom {
     fault: Arc<Fault>,
     times: Times,
-    came: u32,
     /// Whether what it breaks is said all the same: all of it comes late, or no other
     /// answer ever comes.
     counts: bool,
@@ -49,21 +49,16 @@ impl Doom {
                 || fault.lets_all_through(scripted.hold.is_some()),
             fault: Arc::new(fault),
             times,
-            came: 0,
         }))
     }
 
     /// What goes wrong now that the turn is said.
-    pub(crate) fn befall(&mut self) -> Option<Mishap> {
-        let comes = match self.times {
-            NumberOr::Number(times) => self.came < times.get(),
-            NumberOr::Word(_any) => true,
+    pub(crate) fn befall(&self, tally: &Tally) -> Option<Mishap> {
+        let limit = match self.times {
+            NumberOr::Number(times) => Some(times.get()),
+            NumberOr::Word(_any) => None,
         };
-        if !comes {
-            return None;
-        }
-        self.came += 1;
-        Some(Mishap {
+        tally.break_down(limit).then(|| Mishap {
             fault: Arc::clone(&self.fault),
             counts: self.counts,
         })

@@ -9,6 +9,7 @@ use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
+use crate::llm::score::turn::Receipt;
 use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{
     Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
@@ -19,6 +20,7 @@ use crate::llm::script::turn::{Arguments, FinishReason, Response, ScriptedCall, 
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) turn: Arc<str>,
+    pub(crate) receipt: Receipt,
     pub(crate) lane: String,
     /// Unique per answer; the letters of the response's id.
     pub(crate) letters: String,
@@ -54,10 +56,27 @@ pub(crate) struct Occasion<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) seed: u64,
     pub(crate) created: i64,
-    pub(crate) turn: &'a Arc<str>,
+    pub(crate) receipt: &'a Receipt,
     /// How often the turn has been said before.
     pub(crate) before: u32,
-    pub(crate) stream: &'a StreamShape,
+    /// The conversation that has the turn for itself.
+    pub(crate) conversation: Option<&'a str>,
+}
+
+impl Occasion<'_> {
+    pub(crate) fn turn(&self) -> &Arc<str> {
+        &self.receipt.turn.id
+    }
+
+    /// What ids are made of.
+    fn letters(&self) -> String {
+        let before = self.before.to_string();
+        let parts = [&**self.turn(), &before];
+        match self.conversation {
+            None => ids::letters(self.seed, &parts),
+            Some(conversation) => ids::letters(self.seed, &[parts[0], parts[1], conversation]),
+        }
+    }
 }
 
 /// The prepared response of a turn.
@@ -116,14 +135,11 @@ impl Lines {
         let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
         let calls = self.calls(&said, question, occasion)?;
         let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
-        let letters = ids::letters(
-            occasion.seed,
-            &[occasion.turn, &occasion.before.to_string()],
-        );
         Ok(Reply {
-            turn: Arc::clone(occasion.turn),
+            turn: Arc::clone(occasion.turn()),
+            receipt: occasion.receipt.clone(),
             lane: question.lane.clone(),
-            letters,
+            letters: occasion.letters(),
             created: occasion.created,
             model: question.model.text().to_owned(),
             finish_reason: self.finish_reason(),
@@ -131,7 +147,7 @@ impl Lines {
             reasoning,
             calls,
             usage,
-            stream: occasion.stream.clone(),
+            stream: occasion.receipt.turn.stream.clone(),
         })
     }
 
@@ -252,7 +268,12 @@ impl CallIds {
         }
         match occasion.dialect {
             Dialect::OpenAi | Dialect::OpenRouter => {
-                ids::call(occasion.turn, occasion.before, place)
+                ids::call(occasion.turn(), occasion.before, place)
+            }
+            Dialect::Anthropic => {
+                let parts = [occasion.letters(), place.to_string()];
+                let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);
+                format!("toolu_01{letters}")
             }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.

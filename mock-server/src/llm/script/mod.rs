@@ -3,7 +3,9 @@
 pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lapse;
+pub(crate) mod limits;
 pub(crate) mod moment;
+pub(crate) mod origin;
 pub(crate) mod lenient;
 pub(crate) mod pattern;
 pub(crate) mod stream;
@@ -12,10 +14,12 @@ pub(crate) mod turn;
 pub(crate) mod wording;
 
 pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
-pub use lane::{LaneRule, MAIN_LANE};
+pub use lane::{LaneRule, MAIN_LANE, Per};
 pub use lapse::Lapse;
 pub use lenient::WireRule;
+pub use limits::Limits;
 pub use moment::{FaultMoment, HeaderText};
+pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
 pub use stream::{FrameRange, LineEnd, StreamShape, Word};
 pub use template::{InvalidTemplate, TemplateText};
@@ -40,6 +44,8 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
+    /// How much is answered in a minute, from now on; those of a later script replace them.
+    pub limits: Option<Limits>,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }
@@ -65,10 +71,12 @@ pub enum ScriptError {
     },
     #[error("lane `{lane}` is declared twice, with different rules")]
     TwoRules { lane: String },
-    #[error("lane `{lane}` claims every request; give it a `system`, `model` or `header`")]
+    #[error(
+        "lane `{lane}` claims every request; give it a condition, e.g. `system`, `model`, `header` or `tools`"
+    )]
     EmptyRule { lane: String },
     #[error(
-        "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
+        "lane `main` takes what no other lane claims and has no conditions of its own; call the lane something else"
     )]
     MainLane,
     #[error("turn `{turn}` answers nothing; give it a `response`, a `fault`, or both")]
@@ -106,10 +114,15 @@ impl Script {
     /// # Errors
     /// The first turn or lane that does not fit.
     pub fn rehearse(scripts: &[Self]) -> Result<(), ScriptError> {
-        let mut repertoire = Repertoire::default();
-        scripts
-            .iter()
-            .try_for_each(|script| repertoire.add(script.clone()))
+        let nothing = Repertoire::default();
+        let add = |repertoire: Repertoire, script: &Self| repertoire.with(script.clone());
+        scripts.iter().try_fold(nothing, add).map(drop)
+    }
+
+    /// The API keys that are written here in clear.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.lanes.values().filter_map(|lane| lane.key.as_ref());
+        keys.filter_map(KeyPattern::in_clear)
     }
 
     #[must_use]

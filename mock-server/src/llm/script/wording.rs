@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
+use crate::llm::script::limits::Limits;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
@@ -154,6 +155,7 @@ struct WholeScript {
     lanes: IndexMap<String, LaneRule>,
     #[serde(default)]
     lenient: Vec<WireRule>,
+    limits: Option<Limits>,
     turns: Vec<ScriptedTurn>,
 }
 
@@ -163,7 +165,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `lanes`, `lenient` and `turns`")
+        out.write_str("a list of turns, or a map of `lanes`, `lenient`, `limits` and `turns`")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -175,6 +177,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         Ok(Script {
             lanes: whole.lanes,
             lenient: whole.lenient,
+            limits: whole.limits,
             ..Script::of(whole.turns)
         })
     }
