@@ -103,6 +103,7 @@ async fn the_turn_that_is_suggested_answers() {
         asking("tell me \"more\": now"),
         asking("<only><tags/>"),
         asking("/help/"),
+        asking("/a+(b/"),
         asking("is it (or \\d+) /a.b/?"),
         asking("/"),
         asking("GRÖẞE 日本 \u{1F600} 'quoted'"),
