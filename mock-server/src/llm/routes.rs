@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -32,13 +31,9 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
-        let quotas = from_fn_with_state((llm.clone(), mount), quota::within);
         let path = mount.path;
         let routes = Router::new()
-            .route(
-                &format!("{path}/chat/completions"),
-                post(chat).layer(quotas),
-            )
+            .route(&format!("{path}/chat/completions"), post(chat))
             .route(&format!("{path}/models"), get(models))
             .with_state(desk);
         router.merge(routes)
@@ -87,10 +82,16 @@ async fn ask(
         headers,
         body,
     };
-    match llm.answer(asked) {
-        Ok(performance) => respond(performance, scissors).await,
-        Err(refusal) => refused(dialect, &refusal),
-    }
+    let (quotas, now) = (llm.quotas(), llm.journal().now());
+    let mut response = match quotas.enter(now) {
+        Err(spent) => quota::refuse(llm, dialect, spent),
+        Ok(()) => match llm.answer(asked) {
+            Ok(performance) => respond(performance, scissors).await,
+            Err(refusal) => refused(dialect, &refusal),
+        },
+    };
+    quotas.tell(now, response.headers_mut());
+    response
 }
 
 /// Too long a body is a mistake of the client's; one that ends early is a client that
