@@ -17,10 +17,11 @@ pub mod yaml;
 pub use journal::{Entry, Follower, Journal, MASK, WaitError};
 pub use listening::{ListenError, Listening};
 pub use llm::{
-    Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
-    Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
-    ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
-    UnknownGate, UnsaidTurn, WireRule, Word,
+    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
+    FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
+    Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedFault,
+    ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
+    TemplateText, TextPattern, Times, ToolResultClause, UnknownGate, UnsaidTurn, WireRule, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -2,7 +2,7 @@
 
 use crate::llm::dialect::FrameKind;
 use crate::llm::score::lines::{Call, Reply};
-use crate::llm::script::turn::Word;
+use crate::llm::script::stream::Word;
 use crate::llm::script::wording::NumberOr;
 
 /// What one frame carries. Calls are known by their place among the calls.

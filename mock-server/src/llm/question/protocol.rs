@@ -158,7 +158,7 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
 fn is_moonshots(dialect: Dialect) -> bool {
     match dialect {
         Dialect::OpenAi | Dialect::OpenRouter => false,
-        Dialect::Moonshot => true,
+        Dialect::Moonshot | Dialect::Kimi => true,
     }
 }
 

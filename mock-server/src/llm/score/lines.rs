@@ -9,15 +9,14 @@ use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
+use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{
     Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
 };
-use crate::llm::script::turn::{
-    Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape,
-};
+use crate::llm::script::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage};
 
 /// An answer as it will be given, in no dialect yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) turn: Arc<str>,
     pub(crate) lane: String,
@@ -34,7 +33,7 @@ pub(crate) struct Reply {
     pub(crate) stream: StreamShape,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,

@@ -20,7 +20,7 @@ use crate::llm::question::Question;
 use crate::llm::question::protocol::{self, BrokenArguments, Rules, Violation};
 use crate::llm::score::gates::Gates;
 use crate::llm::score::lines::{Occasion, Reply};
-use crate::llm::score::repertoire::{Repertoire, Turn};
+use crate::llm::score::repertoire::{Mishap, Repertoire, Turn};
 use crate::llm::script::lane::Origin;
 use crate::llm::script::lenient::WireRule;
 use crate::llm::script::{Script, ScriptError};
@@ -56,6 +56,8 @@ pub(crate) struct Part {
     pub(crate) gate: Option<String>,
     /// The request that got this answer before and did not hear its end.
     pub(crate) retry_of: Option<u64>,
+    /// What goes wrong.
+    pub(crate) mishap: Option<Mishap>,
 }
 
 /// Why a turn is still owed.
@@ -158,10 +160,10 @@ impl Score {
         let same = |unfinished: &Unfinished| unfinished.asked == *asked;
         let place = self.unfinished.iter().position(same)?;
         let unfinished = self.unfinished.remove(place);
-        let mut turns = self.repertoire.turns().iter();
-        let turn = turns.find(|turn| turn.id == unfinished.reply.turn);
+        let turn = self.repertoire.find(&unfinished.reply.turn);
         Some(Part {
-            gate: turn.and_then(|turn| turn.hold.clone()),
+            gate: turn.as_ref().and_then(|turn| turn.hold.clone()),
+            mishap: turn.and_then(Turn::befall),
             reply: unfinished.reply,
             retry_of: Some(unfinished.n),
         })
@@ -193,7 +195,7 @@ impl Score {
             way_out: None,
         })?;
         let gate = turn.hold.clone();
-        self.repertoire.count(place);
+        let mishap = self.repertoire.count(place);
         for (place, call) in reply.calls.iter().enumerate() {
             self.broken_arguments.sent(&call.arguments);
             self.repertoire.given.note(&reply.turn, place, &call.id);
@@ -202,6 +204,7 @@ impl Score {
             reply: Arc::new(reply),
             gate,
             retry_of: None,
+            mishap,
         })
     }
 }

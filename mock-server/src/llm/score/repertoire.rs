@@ -13,10 +13,12 @@ use indexmap::IndexMap;
 use crate::llm::question::Question;
 use crate::llm::question::given::GivenIds;
 use crate::llm::score::lines::{Lines, Occasion, Reply};
+use crate::llm::script::fault::{Fault, ScriptedFault};
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
 use crate::llm::script::lenient::Lenience;
+use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{Compiled, UnfilledTemplate};
-use crate::llm::script::turn::{Clauses, ScriptedTurn, StreamShape, Times};
+use crate::llm::script::turn::{Any, Clauses, Response, ScriptedTurn, Times};
 use crate::llm::script::wording::NumberOr;
 use crate::llm::script::{Script, ScriptError};
 
@@ -35,6 +37,26 @@ pub(crate) struct Turn {
     pub(crate) hold: Option<String>,
     optional: bool,
     stream: StreamShape,
+    fault: Option<Doom>,
+}
+
+/// The fault of a turn, how often it comes, and how often it came.
+#[derive(Debug)]
+struct Doom {
+    fault: Arc<Fault>,
+    times: Times,
+    came: u32,
+    /// Whether what it breaks is said all the same: all of it comes late, or no other
+    /// answer ever comes.
+    counts: bool,
+}
+
+/// What is to go wrong with one answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Mishap {
+    pub(crate) fault: Arc<Fault>,
+    /// Whether the turn counts as said.
+    pub(crate) counts: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,12 +79,60 @@ impl Turn {
         }
     }
 
+    /// What goes wrong now that the turn is said.
+    pub(crate) fn befall(&mut self) -> Option<Mishap> {
+        self.fault.as_mut().and_then(Doom::befall)
+    }
+
     /// Whether it should have been heard to its end more often than it was.
     pub(crate) fn is_owed(&self) -> bool {
         match self.times {
             NumberOr::Number(times) => !self.optional && self.delivered < times.get(),
             NumberOr::Word(_any) => false,
         }
+    }
+}
+
+impl Doom {
+    fn of(turn: &str, scripted: &ScriptedTurn) -> Result<Option<Self>, ScriptError> {
+        let turn = || turn.to_owned();
+        let Some(ScriptedFault { times, fault }) = scripted.fault.clone() else {
+            return match scripted.response {
+                Some(_) => Ok(None),
+                None => Err(ScriptError::NoAnswer { turn: turn() }),
+            };
+        };
+        let is_alone = scripted.response.is_none();
+        if is_alone && times.is_some() {
+            return Err(ScriptError::FaultAlone { turn: turn() });
+        }
+        let times = match times {
+            _ if is_alone => Times::Word(Any::Any),
+            Some(times) => times,
+            None => Times::default(),
+        };
+        Ok(Some(Self {
+            counts: times == Times::Word(Any::Any)
+                || fault.lets_all_through(scripted.hold.is_some()),
+            fault: Arc::new(fault),
+            times,
+            came: 0,
+        }))
+    }
+
+    fn befall(&mut self) -> Option<Mishap> {
+        let comes = match self.times {
+            NumberOr::Number(times) => self.came < times.get(),
+            NumberOr::Word(_any) => true,
+        };
+        if !comes {
+            return None;
+        }
+        self.came += 1;
+        Some(Mishap {
+            fault: Arc::clone(&self.fault),
+            counts: self.counts,
+        })
     }
 }
 
@@ -126,23 +196,34 @@ impl Repertoire {
         &self.turns[place].stream
     }
 
-    pub(crate) fn count(&mut self, place: usize) {
+    /// The turn was chosen; says what goes wrong with it.
+    pub(crate) fn count(&mut self, place: usize) -> Option<Mishap> {
         let turn = &mut self.turns[place];
+        let mishap = turn.befall();
+        if mishap.as_ref().is_some_and(|mishap| !mishap.counts) {
+            return mishap;
+        }
         turn.said += 1;
         if turn.is_used_up()
             && let Some(finder) = self.finders.get_mut(&turn.lane)
         {
             finder.forget(place);
         }
+        mishap
     }
 
-    /// A turn came to its end. One of a script that was forgotten meanwhile is not found,
-    /// also if its id was given anew.
+    /// A turn came to its end.
     pub(crate) fn deliver(&mut self, id: &Arc<str>) {
-        let mut turns = self.turns.iter_mut();
-        if let Some(turn) = turns.find(|turn| Arc::ptr_eq(&turn.id, id)) {
+        if let Some(turn) = self.find(id) {
             turn.delivered += 1;
         }
+    }
+
+    /// The turn that was chosen before. One of a script that was forgotten meanwhile is not
+    /// found, also if its id was given anew.
+    pub(crate) fn find(&mut self, id: &Arc<str>) -> Option<&mut Turn> {
+        let mut turns = self.turns.iter_mut();
+        turns.find(|turn| Arc::ptr_eq(&turn.id, id))
     }
 
     fn merged_lanes(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
@@ -191,6 +272,7 @@ impl Repertoire {
         scripted: ScriptedTurn,
         lanes: &IndexMap<String, LaneRule>,
     ) -> Result<Turn, ScriptError> {
+        let fault = Doom::of(&id, &scripted)?;
         let mut clauses = scripted.matches.map(Clauses::from).unwrap_or_default();
         let lane = one_lane(&id, scripted.lane, clauses.lane.take())?;
         if lane != MAIN_LANE && !lanes.contains_key(&lane) {
@@ -200,7 +282,8 @@ impl Repertoire {
                 known: known(lanes),
             });
         }
-        let lines = Lines::prepare(scripted.response, &mut self.compiled);
+        let response = scripted.response.unwrap_or_else(Response::default);
+        let lines = Lines::prepare(response, &mut self.compiled);
         let lines = lines.map_err(|fault| ScriptError::Template {
             turn: id.to_string(),
             fault,
@@ -216,6 +299,7 @@ impl Repertoire {
             optional: scripted.optional,
             hold: scripted.hold,
             stream: scripted.stream,
+            fault,
         })
     }
 }
@@ -334,7 +418,9 @@ mod tests {
             let body: ChatBody = serde_json::from_value(body).unwrap();
             let question = Question::read(&body).unwrap();
             let place = repertoire.choose(&question);
-            place.into_iter().for_each(|place| repertoire.count(place));
+            place
+                .into_iter()
+                .for_each(|place| drop(repertoire.count(place)));
             places.push(place.map_or(0, |place| place + 1));
         }
         assert_eq!(places, answered);
@@ -358,9 +444,58 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_is_said_after_its_faults_have_come() {
+        let html = "fault: { html: 502";
+        check(
+            &format!("[{{ {html}, times: 2 }}, response: {{}} }}]"),
+            &["x", "x", "x", "x"],
+            &[1, 1, 1, 0],
+        );
+        check(
+            &format!("[{{ {html} }}, response: {{}} }}, {{ response: {{}} }}]"),
+            &["x", "x", "x", "x"],
+            &[1, 1, 2, 0],
+        );
+    }
+
+    #[test]
+    fn a_fault_that_is_all_that_comes_counts_as_said() {
+        for script in [
+            "[{ fault: { html: 502 } }]",
+            "[{ fault: { html: 502, times: any }, response: {} }]",
+            "[{ fault: { slow: { every: 1s } }, response: {} }]",
+        ] {
+            check(script, &["x", "x"], &[1, 0]);
+        }
+        check(
+            "[{ times: 2, fault: { html: 502 } }]",
+            &["x", "x", "x"],
+            &[1, 1, 0],
+        );
+    }
+
+    #[test]
+    fn a_turn_without_an_answer_is_refused() {
+        #[track_caller]
+        fn check(script: &str, complaint: &str) {
+            let script = yaml::read("script.yaml", script).unwrap();
+            let refused = Repertoire::default().add(script).unwrap_err();
+            assert_eq!(refused.to_string(), complaint);
+        }
+        check(
+            "[{ id: x }]",
+            "turn `x` answers nothing; give it a `response`, a `fault`, or both",
+        );
+        check(
+            "[{ id: x, fault: { html: 502, times: 2 } }]",
+            "the fault of turn `x` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`",
+        );
+    }
+
+    #[test]
     fn a_script_added_later_comes_behind_and_what_was_said_stays_said() {
         let mut repertoire = repertoire("[{ match: a, response: {} }]");
-        repertoire.count(0);
+        drop(repertoire.count(0));
         repertoire
             .add(yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap())
             .unwrap();

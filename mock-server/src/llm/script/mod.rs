@@ -1,19 +1,27 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
+pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lenient;
+pub(crate) mod lapse;
+pub(crate) mod moment;
 pub(crate) mod pattern;
+pub(crate) mod stream;
 pub(crate) mod template;
 pub(crate) mod turn;
 pub(crate) mod wording;
 
+pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
 pub use lane::{LaneRule, MAIN_LANE};
+pub use lapse::Lapse;
 pub use lenient::WireRule;
+pub use moment::{FaultMoment, HeaderText};
 pub use pattern::{InvalidPattern, TextPattern};
+pub use stream::{FrameRange, LineEnd, StreamShape, Word};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
     Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
-    ScriptedUsage, Speaker, StreamShape, Times, ToolResultClause, Word,
+    ScriptedUsage, Speaker, Times, ToolResultClause,
 };
 pub use wording::NumberOr;
 
@@ -63,6 +71,12 @@ pub enum ScriptError {
         "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
     )]
     MainLane,
+    #[error("turn `{turn}` answers nothing; give it a `response`, a `fault`, or both")]
+    NoAnswer { turn: String },
+    #[error(
+        "the fault of turn `{turn}` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`"
+    )]
+    FaultAlone { turn: String },
     #[error("turn `{turn}`: {fault}")]
     Template {
         turn: String,
@@ -78,6 +92,8 @@ impl ScriptError {
             Self::DuplicateId { id: turn }
             | Self::UnknownLane { turn, .. }
             | Self::TwoLanes { turn, .. }
+            | Self::NoAnswer { turn }
+            | Self::FaultAlone { turn }
             | Self::Template { turn, .. } => Some(turn),
             Self::TwoRules { .. } | Self::EmptyRule { .. } | Self::MainLane => None,
         }
