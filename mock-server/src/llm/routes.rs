@@ -1,48 +1,49 @@
-//! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
+//! The HTTP of all services: the model's questions here, the rest beside it.
 
 use axum::Router;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::llm::delivery::respond;
+use crate::llm::delivery::{Performance, respond};
 use crate::llm::dialect::{Dialect, Mount};
+use crate::llm::oauth;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
+use crate::llm::services::{Letterhead, admit, side_routes};
 
 /// Says which lane a request is in.
 const LANE: &str = "x-lane";
 
+/// What Moonshot's services call the way of a request.
+const TRACE: &str = "x-trace-id";
+
+/// Where requests to a path are taken.
 #[derive(Clone, Debug)]
-struct Desk {
-    llm: ScriptedLlm,
-    mount: Mount,
+pub(crate) struct Desk {
+    pub(crate) llm: ScriptedLlm,
+    pub(crate) mount: Mount,
 }
 
 /// The routes of all services.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
-    Mount::ALL.into_iter().fold(Router::new(), |router, mount| {
+    let login = oauth::routes(llm);
+    Mount::ALL.into_iter().fold(login, |router, mount| {
         let desk = Desk {
             llm: llm.clone(),
             mount,
         };
-        let path = mount.path;
-        let routes = Router::new()
-            .route(&format!("{path}/chat/completions"), post(chat))
-            .route(&format!("{path}/models"), get(models))
+        let routes = side_routes(&desk)
+            .route(&format!("{}/chat/completions", mount.path), post(chat))
+            .route_layer(from_fn_with_state(desk.clone(), admit))
             .with_state(desk);
         router.merge(routes)
     })
-}
-
-async fn models(State(desk): State<Desk>) -> Response {
-    let path = format!("{}/models", desk.mount.path);
-    desk.llm.note("llm.models", json!({ "path": path }));
-    Json(desk.mount.dialect(&[]).models()).into_response()
 }
 
 async fn chat(
@@ -58,15 +59,28 @@ async fn chat(
         .get(LANE)
         .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
     let dialect = desk.mount.dialect(&body);
+    if let Some(spent) = desk.llm.services().overdrawn(dialect) {
+        return spent;
+    }
     let asked = Asked {
         dialect,
         lane,
+        letterhead: Letterhead::read(&headers),
         body,
     };
     match desk.llm.answer(asked) {
-        Ok(performance) => respond(performance).await,
+        Ok(performance) => answered(dialect, performance).await,
         Err(refusal) => refused(dialect, &refusal),
     }
+}
+
+async fn answered(dialect: Dialect, performance: Performance) -> Response {
+    let trace = dialect.is_moonshots().then(|| performance.response_id());
+    let mut response = respond(performance).await;
+    if let Some(Ok(trace)) = trace.map(HeaderValue::try_from) {
+        response.headers_mut().insert(TRACE, trace);
+    }
+    response
 }
 
 /// Too long a body is a mistake of the client's; one that ends early is a client that

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
+use crate::llm::dialect::{Dialect, Refused};
+use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
 use crate::llm::question::record;
@@ -23,6 +25,8 @@ use crate::llm::score::repertoire::Turn;
 use crate::llm::score::{Asked, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::turn::Times;
 use crate::llm::script::{Script, ScriptError};
+use crate::llm::services::Services;
+use crate::llm::services::routing::{Order, Route};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -40,6 +44,7 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Mutex<Score>,
+    services: Services,
 }
 
 /// A turn that should have been said to its end, and was not often enough.
@@ -59,6 +64,7 @@ impl ScriptedLlm {
     pub(crate) fn new(journal: Journal, seed: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
+                services: Services::new(journal.clone(), seed),
                 journal,
                 seed,
                 asked: AtomicU64::new(0),
@@ -71,8 +77,23 @@ impl ScriptedLlm {
     ///
     /// # Errors
     /// Turns that do not fit together or to those that are there; then none is added.
-    pub fn add(&self, script: Script) -> Result<(), ScriptError> {
-        self.score().add(script)
+    pub fn add(&self, mut script: Script) -> Result<(), ScriptError> {
+        let services = std::mem::take(&mut script.services);
+        self.score().add(script)?;
+        self.inner.services.add(services);
+        Ok(())
+    }
+
+    /// A user acts on Kimi's login; returns how many devices and tokens that changes.
+    pub fn oauth(&self, act: OAuthAct) -> usize {
+        let changed = self.inner.services.act(act);
+        let fields = json!({ "act": act.as_str(), "changed": changed });
+        self.note("oauth.user", fields);
+        changed
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
     }
 
     /// Opens a gate for good; returns how many answers waited at it.
@@ -102,6 +123,7 @@ impl ScriptedLlm {
     pub(crate) fn reset(&self) {
         let forgotten = std::mem::take(&mut *self.score());
         forgotten.gates.release_all();
+        self.inner.services.reset();
     }
 
     /// Lets every answer go on that waits.
@@ -116,6 +138,10 @@ impl ScriptedLlm {
             let fault = fault.to_string();
             self.complain(n, Violation::NotARequest { fault }.into())
         })?;
+        if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
+            let model = self.score().model_of(body.candidates());
+            body.model = model.or(body.model);
+        }
         let (mut fields, decided) = self.decide(n, &asked, &body);
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());
@@ -144,11 +170,35 @@ impl ScriptedLlm {
             n,
             seed: self.inner.seed,
             created: created.map_or(USUAL_TIME, jiff::Timestamp::as_second),
+            route: match self.route(asked, body) {
+                Ok(route) => route,
+                Err(refusal) => return (record::envelope(n, asked, body), Err(refusal)),
+            },
         };
         let decided = self.score().answer(asked, &mut question, &moment);
         let mut fields = record::envelope(n, asked, body);
         record::open(&question, &mut fields);
         (fields, decided)
+    }
+
+    /// OpenRouter looks for a way before anybody answers.
+    fn route(&self, asked: &Asked, body: &ChatBody) -> Result<Option<Arc<Route>>, Refusal> {
+        if asked.dialect != Dialect::OpenRouter {
+            return Ok(None);
+        }
+        let order = Order {
+            model: body.model.as_deref().unwrap_or_default(),
+            wish: body.provider.as_ref(),
+            streamed: body.wants_stream(),
+            wants_metadata: asked.letterhead.wants_metadata,
+        };
+        let route = self.inner.services.route(&order);
+        let route = route.map_err(|no_provider| Refusal {
+            refused: Refused::NoProvider,
+            report: no_provider.to_string(),
+            way_out: None,
+        })?;
+        Ok(Some(Arc::new(route)))
     }
 
     /// What to wait for before the answer may go on.
@@ -165,6 +215,7 @@ impl ScriptedLlm {
     /// The last byte of an answer was handed over.
     pub(crate) fn delivered(&self, reply: &Reply) {
         self.score().deliver(&reply.turn);
+        self.inner.services.delivered(reply);
     }
 
     /// The client went away: if it asks the same again, it is to get the same again.

@@ -35,6 +35,7 @@ pub(crate) struct Question<'a> {
     pub(crate) tools: Vec<&'a str>,
     pub(crate) messages: Vec<Said<'a>>,
     pub(crate) wants_thinking: bool,
+    pub(crate) wants_json: bool,
     /// What the client calls the conversation.
     pub(crate) conversation: Option<&'a str>,
     /// Which calls turns have made; a script may name them so.
@@ -66,6 +67,7 @@ impl<'a> Question<'a> {
             tools: body.tools().collect(),
             messages,
             wants_thinking: body.wants_thinking(),
+            wants_json: body.wants_json(),
             conversation: body.conversation(),
             given: Arc::default(),
         })
@@ -81,6 +83,15 @@ impl<'a> Question<'a> {
     /// The beginning of the answer that is asked for, if the client has one already.
     pub(crate) fn lead(&self) -> Option<&Said<'a>> {
         self.messages.get(settled(&self.messages).len())
+    }
+
+    /// In Moonshot's partial mode the answer goes on where the client has begun it.
+    pub(crate) fn without_lead(&self, answer: String) -> String {
+        let lead = self.lead().filter(|said| said.message.is_partial());
+        match lead.and_then(|lead| answer.strip_prefix(lead.text.text())) {
+            Some(rest) => rest.to_owned(),
+            None => answer,
+        }
     }
 
     /// What began the conversation.

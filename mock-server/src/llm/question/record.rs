@@ -20,6 +20,13 @@ pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Va
     fields.insert("stream".to_owned(), body.wants_stream().into());
     fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());
     fields.insert("session".to_owned(), body.prompt_cache_key.clone().into());
+    // Only some clients tell these, and a journal of the others is no longer for it.
+    if !asked.letterhead.device.is_empty() {
+        fields.insert("device".to_owned(), asked.letterhead.device.clone().into());
+    }
+    if !body.models.is_empty() {
+        fields.insert("models".to_owned(), body.models.clone().into());
+    }
     fields
 }
 

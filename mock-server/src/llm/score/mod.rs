@@ -3,7 +3,7 @@
 //! Plain code without a clock or a socket; whoever holds it decides one request at a time.
 
 pub(crate) mod gates;
-mod ids;
+pub(crate) mod ids;
 pub(crate) mod lines;
 mod miss;
 pub(crate) mod repertoire;
@@ -24,6 +24,8 @@ use crate::llm::score::repertoire::{Mishap, Repertoire, Turn};
 use crate::llm::script::lane::Origin;
 use crate::llm::script::lenient::WireRule;
 use crate::llm::script::{Script, ScriptError};
+use crate::llm::services::Letterhead;
+use crate::llm::services::routing::Route;
 
 #[derive(Debug, Default)]
 pub(crate) struct Score {
@@ -38,6 +40,7 @@ pub(crate) struct Score {
 pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
     pub(crate) lane: Option<String>,
+    pub(crate) letterhead: Letterhead,
     pub(crate) body: Bytes,
 }
 
@@ -47,6 +50,7 @@ pub(crate) struct Moment {
     pub(crate) n: u64,
     pub(crate) seed: u64,
     pub(crate) created: i64,
+    pub(crate) route: Option<Arc<Route>>,
 }
 
 /// A turn that was chosen, on its way to the client.
@@ -112,6 +116,16 @@ impl Score {
             (true, Some(gate)) => Owing::Held { gate: gate.clone() },
             (true, None) => Owing::Undelivered,
         }
+    }
+
+    /// The first of several models that some turn asks for, else the first.
+    pub(crate) fn model_of<'a>(
+        &self,
+        mut candidates: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        let first = candidates.clone().next();
+        let scripted = candidates.find(|model| self.repertoire.names_model(model));
+        scripted.or(first).map(str::to_owned)
     }
 
     /// The last byte of a turn was handed over.
@@ -187,6 +201,7 @@ impl Score {
             turn: &turn.id,
             before: turn.said,
             stream: self.repertoire.stream(place),
+            route: moment.route.as_ref(),
         };
         let reply = self.repertoire.say(place, question, &occasion);
         let reply = reply.map_err(|fault| Refusal {

@@ -16,6 +16,7 @@ use crate::llm::score::lines::{Lines, Occasion, Reply};
 use crate::llm::script::fault::{Fault, ScriptedFault};
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
 use crate::llm::script::lenient::Lenience;
+use crate::llm::script::pattern::Heard;
 use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{Compiled, UnfilledTemplate};
 use crate::llm::script::turn::{Any, Clauses, Response, ScriptedTurn, Times};
@@ -160,6 +161,16 @@ impl Repertoire {
 
     pub(crate) fn turn(&self, place: usize) -> &Turn {
         &self.turns[place]
+    }
+
+    /// Whether a turn that may still be said asks for this model by name.
+    pub(crate) fn names_model(&self, model: &str) -> bool {
+        let model = Heard::new(model);
+        let mut turns = self.turns.iter().filter(|turn| !turn.is_used_up());
+        turns.any(|turn| {
+            let wanted = turn.clauses.model.as_ref();
+            wanted.is_some_and(|wanted| wanted.is_in(&model))
+        })
     }
 
     pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> &str {

@@ -17,7 +17,7 @@ pub use lapse::Lapse;
 pub use lenient::WireRule;
 pub use moment::{FaultMoment, HeaderText};
 pub use pattern::{InvalidPattern, TextPattern};
-pub use stream::{FrameRange, LineEnd, StreamShape, Word};
+pub use stream::{FrameRange, LineEnd, StreamShape, UsagePlace, Word};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
     Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
@@ -28,10 +28,12 @@ pub use wording::NumberOr;
 use indexmap::IndexMap;
 
 use crate::llm::score::repertoire::Repertoire;
+use crate::llm::services::ScriptedServices;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `turns`, `lanes`, `lenient` and of what
+/// [`ScriptedServices`] names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
@@ -40,6 +42,8 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
+    /// The services around the model.
+    pub services: ScriptedServices,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }
