@@ -235,7 +235,7 @@ impl<'a> Writer<'a> {
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
             Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => {
-                delta.reasoning_content = thought
+                delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {
                 delta.reasoning = thought;
