@@ -3,8 +3,10 @@
 //! A mock does three things: it takes requests, it answers from its script, and it writes
 //! both into the [`Journal`]. It never decides whether a test passes.
 
+mod clock;
 mod control;
 mod journal;
+mod line;
 mod listening;
 mod llm;
 mod scripts;
@@ -23,11 +25,11 @@ pub use llm::{
 };
 pub use llm::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
-    FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
-    Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedFault,
-    ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, UnknownGate, UnsaidTurn, UsagePlace,
-    WireRule, Word,
+    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
+    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Owing, Per, Response, Script, ScriptError,
+    ScriptedCall, ScriptedFault, ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
+    StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
+    UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -19,10 +19,10 @@ pub use oauth::{OAuthAct, Poll, ScriptedDevice, ScriptedOAuth, ScriptedTokens};
 pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
-    FrameRange, HeaderText, InvalidPattern, InvalidTemplate, LaneRule, Lapse, LineEnd, MAIN_LANE,
-    Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn,
-    ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
-    Times, ToolResultClause, UsagePlace, WireRule, Word,
+    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
+    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
+    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
+    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 pub use services::{

@@ -1,8 +1,10 @@
-//! The HTTP of all services: the model's questions here, the rest beside it.
+//! The HTTP of all services: questions to the model here, the rest beside it.
+
+mod anthropic;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
@@ -10,20 +12,14 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::llm::delivery::{Performance, respond};
-use crate::llm::dialect::{Dialect, Mount};
+use crate::line::Scissors;
+use crate::llm::delivery::respond;
+use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::oauth;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
-use crate::llm::services::{Letterhead, admit, side_routes};
+use crate::llm::services::{Door, admit, side_routes};
 
-/// Says which lane a request is in.
-const LANE: &str = "x-lane";
-
-/// What Moonshot's services call the way of a request.
-const TRACE: &str = "x-trace-id";
-
-/// Where requests to a path are taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     pub(crate) llm: ScriptedLlm,
@@ -32,73 +28,101 @@ pub(crate) struct Desk {
 
 /// The routes of all services.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
-    let login = oauth::routes(llm);
-    Mount::ALL.into_iter().fold(login, |router, mount| {
+    let chats = Mount::ALL.into_iter().fold(Router::new(), |router, mount| {
         let desk = Desk {
             llm: llm.clone(),
             mount,
         };
+        let door = Door {
+            llm: llm.clone(),
+            mount: Some(mount),
+        };
         let routes = side_routes(&desk)
             .route(&format!("{}/chat/completions", mount.path), post(chat))
-            .route_layer(from_fn_with_state(desk.clone(), admit))
+            .route_layer(from_fn_with_state(door, admit))
             .with_state(desk);
         router.merge(routes)
-    })
+    });
+    chats
+        .merge(anthropic::routes(llm))
+        .merge(oauth::routes(llm))
+}
+
+/// On the shared path Anthropic's clients look for their list too, and say who they are.
+pub(crate) fn listed_for_anthropic(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
+    let is_theirs = desk.mount.is_shared() && headers.contains_key(anthropic::VERSION);
+    is_theirs.then(|| anthropic::listed(&desk.llm, desk.mount.path))
 }
 
 async fn chat(
     State(desk): State<Desk>,
+    Extension(scissors): Extension<Scissors>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&desk, rejection),
-    };
-    let lane = headers
-        .get(LANE)
-        .map(|lane| String::from_utf8_lossy(lane.as_bytes()).into_owned());
-    let dialect = desk.mount.dialect(&body);
-    if let Some(spent) = desk.llm.services().overdrawn(dialect) {
-        return spent;
+    match body {
+        Ok(body) => {
+            let dialect = desk.mount.dialect(&body);
+            ask(&desk.llm, dialect, headers, body, scissors).await
+        }
+        Err(rejection) => {
+            let path = format!("{}/chat/completions", desk.mount.path);
+            unread(&desk.llm, &path, &rejection);
+            rejection.into_response()
+        }
+    }
+}
+
+/// Has a request answered, whatever its protocol is.
+async fn ask(
+    llm: &ScriptedLlm,
+    dialect: Dialect,
+    headers: HeaderMap,
+    body: Bytes,
+    scissors: Scissors,
+) -> Response {
+    if let Some(refusal) = llm.services().overdrawn(dialect) {
+        return refusal;
     }
     let asked = Asked {
         dialect,
-        lane,
-        letterhead: Letterhead::read(&headers),
+        headers,
         body,
     };
-    match desk.llm.answer(asked) {
-        Ok(performance) => answered(dialect, performance).await,
+    match llm.answer(asked) {
+        Ok(performance) => {
+            let trace = dialect.is_moonshots().then(|| performance.response_id());
+            traced(trace, respond(performance, scissors).await)
+        }
         Err(refusal) => refused(dialect, &refusal),
     }
 }
 
-async fn answered(dialect: Dialect, performance: Performance) -> Response {
-    let trace = dialect.is_moonshots().then(|| performance.response_id());
-    let mut response = respond(performance).await;
-    if let Some(Ok(trace)) = trace.map(HeaderValue::try_from) {
-        response.headers_mut().insert(TRACE, trace);
+/// What Moonshot's services call the way of an answer.
+fn traced(trace: Option<String>, mut response: Response) -> Response {
+    if let Some(Ok(trace)) = trace.map(HeaderValue::try_from)
+        && response.status().is_success()
+    {
+        response.headers_mut().insert("x-trace-id", trace);
     }
     response
 }
 
 /// Too long a body is a mistake of the client's; one that ends early is a client that
 /// was killed.
-fn unread(desk: &Desk, rejection: BytesRejection) -> Response {
+fn unread(llm: &ScriptedLlm, path: &str, rejection: &BytesRejection) {
     let is_too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
     let event = if is_too_long {
         "http.unexpected"
     } else {
         "http.aborted"
     };
-    let path = desk.mount.path;
-    let report = format!("POST {path}/chat/completions: {}", rejection.body_text());
-    desk.llm.note(event, json!({ "report": report }));
-    rejection.into_response()
+    let report = format!("POST {path}: {}", rejection.body_text());
+    llm.note(event, json!({ "report": report }));
 }
 
 fn refused(dialect: Dialect, refusal: &Refusal) -> Response {
-    let body = Json(dialect.error(refusal.refused, &refusal.report));
-    (refusal.refused.status(), body).into_response()
+    let body = dialect.error(refusal.refused, &refusal.report);
+    let headers = dialect::anthropic::request_header(&body);
+    (refusal.refused.status(), headers, Json(body)).into_response()
 }

@@ -62,3 +62,18 @@ fn a_word_that_is_none_is_refused() {
     let mistakes = mistakes.unwrap_err().to_string();
     assert!(mistakes.contains("`some`"), "{mistakes}");
 }
+
+#[tokio::test]
+async fn anthropic_takes_its_own_header() {
+    let stage = Stage::with("{ keys: [sk-1], turns: [{ response: { content: hi } }] }").await;
+    let ask = |key: &str| {
+        let request = stranger().post(format!("{}/v1/messages", stage.server.url()));
+        let request = request.header("anthropic-version", "2023-06-01");
+        let body = serde_json::json!({"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+        stage.json(request.header("x-api-key", key).json(&body))
+    };
+    let (status, refusal) = ask("sk-2").await;
+    assert_eq!(status, 401);
+    assert_eq!(refusal["error"]["type"], "authentication_error");
+    assert_eq!(ask("sk-1").await.0, 200);
+}

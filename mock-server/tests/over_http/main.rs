@@ -4,6 +4,8 @@
 //! modules are marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
+mod anthropic;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod bindings;
@@ -11,6 +13,8 @@ mod bindings;
 mod control;
 #[cfg(test)]
 mod conversations;
+#[cfg(test)]
+mod crowds;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) fn prelude(dialect: Dialect) -> Vec<Frame> {
     };
     match dialect {
         Dialect::OpenRouter => vec![comment(), comment()],
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => Vec::new(),
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => Vec::new(),
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<By
     };
     let mut sheet = match dialect {
         Dialect::OpenRouter => WAITING.to_vec(),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => Vec::new(),
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => Vec::new(),
     };
     writer.write(Some(&choice), Some(&writer.usage()), &mut sheet)?;
     Ok(sheet.into())
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
             Dialect::OpenRouter => UsagePlace::Last,
             Dialect::OpenAi if wants_usage => UsagePlace::Final,
             Dialect::OpenAi => UsagePlace::None,
-            Dialect::Moonshot | Dialect::Kimi => UsagePlace::Choice,
+            Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => UsagePlace::Choice,
         };
         self.reply.stream.usage.unwrap_or(usual)
     }
@@ -205,7 +205,9 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi) => Delta::default(),
+            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
+                Delta::default()
+            }
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -234,7 +236,7 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => {
+            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
                 delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {

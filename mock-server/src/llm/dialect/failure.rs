@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::llm::dialect::wording::{Wording, metadata};
-use crate::llm::dialect::{Dialect, Frame, FrameKind};
+use crate::llm::dialect::{Dialect, Frame, FrameKind, anthropic};
 use crate::llm::score::lines::Reply;
 
 /// What is said of a failure; what is not given is worded as the service does.
@@ -29,34 +29,48 @@ impl Dialect {
         let message = complaint.message.unwrap_or(message);
         let kind = wording.map_or("server_error", |wording| wording.kind);
         let kind = complaint.kind.unwrap_or(kind);
-        (
-            status,
-            HeaderMap::new(),
-            self.error_body(code, kind, message),
-        )
+        let body = self.error_body(code, kind, message);
+        (status, anthropic::request_header(&body), body)
     }
 
     /// The frame of a stream that fails after it has begun. Nothing but the end mark, if that,
     /// comes behind it. `reply` is what was being said, if anything.
     pub(crate) fn stream_error(self, reply: Option<&Reply>, complaint: Complaint<'_>) -> Frame {
+        let (code, kind, message) = self.late(complaint);
+        let body = match self {
+            Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
+            Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
+                self.error_body(code, kind, message)
+            }
+        };
+        let name = match self {
+            Self::Anthropic => "event: error\n",
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "",
+        };
+        Frame {
+            kind: FrameKind::Finish,
+            bytes: Bytes::from(format!("{name}data: {body}\n\n")),
+        }
+    }
+
+    /// An error that comes with status 200, as the whole answer.
+    pub(crate) fn late_error(self, complaint: Complaint<'_>) -> Value {
+        let (code, kind, message) = self.late(complaint);
+        self.error_body(code, kind, message)
+    }
+
+    /// Code, type and message of an error for which it is too late to be a status.
+    fn late<'a>(self, complaint: Complaint<'a>) -> (u16, &'a str, &'a str) {
         let wording = complaint
             .kind
             .and_then(|kind| Wording::of_kind(self, kind))
             .or_else(|| Wording::of(self, usual_in_stream(self), None));
-        let (code, usual_kind, usual) = wording
+        let (code, kind, message) = wording
             .map_or((500, "server_error", "Internal server error"), |wording| {
                 (wording.status, wording.kind, wording.message)
             });
-        let kind = complaint.kind.unwrap_or(usual_kind);
-        let message = complaint.message.unwrap_or(usual);
-        let body = match self {
-            Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
-            Self::OpenAi | Self::Moonshot | Self::Kimi => self.error_body(code, kind, message),
-        };
-        Frame {
-            kind: FrameKind::Finish,
-            bytes: Bytes::from(format!("data: {body}\n\n")),
-        }
+        let kind = complaint.kind.unwrap_or(kind);
+        (code, kind, complaint.message.unwrap_or(message))
     }
 
     pub(super) fn error_body(self, code: u16, kind: &str, message: &str) -> Value {
@@ -73,17 +87,19 @@ impl Dialect {
                 "code": openai_code(kind),
             }),
             Self::Moonshot | Self::Kimi => json!({ "message": message, "type": kind }),
+            Self::Anthropic => return json!(anthropic::error(kind, message)),
         };
         json!({ "error": error })
     }
 }
 
 /// What breaks in the middle of an answer is usually the provider behind OpenRouter; the
-/// others' own servers.
+/// others' own servers, of which Anthropic's say that they have too much to do.
 fn usual_in_stream(dialect: Dialect) -> u16 {
     match dialect {
         Dialect::OpenRouter => 502,
         Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => 500,
+        Dialect::Anthropic => 529,
     }
 }
 

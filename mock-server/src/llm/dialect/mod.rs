@@ -2,11 +2,13 @@
 //!
 //! Measured on the real services and clients; a service of its own makes no third opinion.
 
+pub(crate) mod anthropic;
 mod chat;
 mod failure;
 mod frame;
 mod mount;
 mod pieces;
+mod sheet;
 mod usage;
 mod wording;
 
@@ -19,10 +21,11 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::llm::question::protocol::Violation;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::lines::Reply;
 
-/// A service that speaks chat completions.
+/// A service, and the protocol that it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// `/v1`: OpenAI's own, which most others follow.
@@ -33,6 +36,8 @@ pub(crate) enum Dialect {
     Moonshot,
     /// `/coding/v1`: Moonshot's Kimi for coding agents, which comes with a membership.
     Kimi,
+    /// `/v1/messages`: Anthropic, which speaks a protocol of its own.
+    Anthropic,
 }
 
 /// Why a request gets no answer.
@@ -70,9 +75,17 @@ impl Dialect {
     /// Where the service itself has it; see [`Mount`] for where we serve it.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Moonshot => "/v1",
+            Self::OpenAi | Self::Moonshot | Self::Anthropic => "/v1",
             Self::OpenRouter => "/api/v1",
             Self::Kimi => "/coding/v1",
+        }
+    }
+
+    /// Where it takes questions, below its path.
+    pub(crate) fn endpoint(self) -> &'static str {
+        match self {
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "/chat/completions",
+            Self::Anthropic => "/messages",
         }
     }
 
@@ -82,8 +95,13 @@ impl Dialect {
     }
 
     /// Reads a request into the shape that all dialects share.
-    pub(crate) fn read(self, body: &[u8]) -> serde_json::Result<ChatBody> {
-        serde_json::from_slice(body)
+    pub(crate) fn read(self, body: &[u8]) -> Result<ChatBody, Violation> {
+        match self {
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
+                Ok(serde_json::from_slice(body)?)
+            }
+            Self::Anthropic => anthropic::read(body),
+        }
     }
 
     /// What a stream sends before the model has said anything.
@@ -93,12 +111,22 @@ impl Dialect {
 
     /// The answer as a stream, frame by frame.
     pub(crate) fn frames(self, reply: &Reply, wants_usage: bool) -> serde_json::Result<Vec<Frame>> {
-        chat::frames(reply, self, wants_usage)
+        match self {
+            Self::Anthropic => anthropic::frames(reply),
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
+                chat::frames(reply, self, wants_usage)
+            }
+        }
     }
 
     /// The whole answer as one document.
     pub(crate) fn document(self, reply: &Reply) -> serde_json::Result<Bytes> {
-        chat::document(reply, self)
+        match self {
+            Self::Anthropic => anthropic::document(reply),
+            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
+                chat::document(reply, self)
+            }
+        }
     }
 
     /// The id of an answer.
@@ -106,12 +134,17 @@ impl Dialect {
         match self {
             Self::OpenRouter => format!("gen-{created}-{letters}"),
             Self::OpenAi | Self::Moonshot | Self::Kimi => format!("chatcmpl-{letters}"),
+            Self::Anthropic => format!("msg_01{letters}"),
         }
     }
 
     /// The body of an error.
     pub(crate) fn error(self, refused: Refused, report: &str) -> Value {
         let error = match self {
+            Self::Anthropic => {
+                let kind = anthropic::error_type(refused.status());
+                return json!(anthropic::error(kind, report));
+            }
             Self::OpenRouter => json!({
                 "code": refused.status().as_u16(),
                 "message": report,

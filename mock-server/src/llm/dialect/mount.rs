@@ -53,6 +53,11 @@ impl Mount {
         }
     }
 
+    /// Whether several services are found here.
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self.whose, Whose::AsAsked)
+    }
+
     /// Who answers this request; what is no request with a model is OpenAI's.
     pub(crate) fn dialect(self, body: &[u8]) -> Dialect {
         match self.whose {

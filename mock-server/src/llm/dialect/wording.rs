@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::llm::dialect::Dialect;
+use crate::llm::dialect::{Dialect, anthropic};
 
 /// One failure, as a service words it.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Wording {
     pub(crate) message: &'static str,
 }
 
-const fn say(status: u16, kind: &'static str, message: &'static str) -> Wording {
+pub(super) const fn say(status: u16, kind: &'static str, message: &'static str) -> Wording {
     Wording {
         status,
         kind,
@@ -252,6 +252,7 @@ fn table(dialect: Dialect) -> &'static [Wording] {
         Dialect::OpenRouter => OPEN_ROUTER,
         Dialect::Moonshot => MOONSHOT,
         Dialect::Kimi => KIMI,
+        Dialect::Anthropic => anthropic::WORDING,
     }
 }
 

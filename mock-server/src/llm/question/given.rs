@@ -21,14 +21,21 @@ pub(crate) enum Fit {
 /// The ids that turns have given their calls, as far as anybody will ask for them.
 #[derive(Debug, Default)]
 pub(crate) struct GivenIds {
-    turns: HashMap<Arc<str>, Mutex<HashSet<(usize, String)>>>,
+    turns: HashMap<Arc<str>, Arc<Mutex<Ids>>>,
 }
 
+/// Ids of calls, each with the place of its call in the turn.
+type Ids = HashSet<(usize, String)>;
+
 impl GivenIds {
-    /// Of turns that call no tool nothing is kept.
-    pub(crate) fn of(turns: impl Iterator<Item = Arc<str>>) -> Self {
+    /// Those of these turns; what is known of them stays known.
+    pub(crate) fn renewed<'a>(&self, turns: impl Iterator<Item = &'a Arc<str>>) -> Self {
+        let known = |turn: &Arc<str>| {
+            let ids = self.turns.get(turn).map(Arc::clone).unwrap_or_default();
+            (Arc::clone(turn), ids)
+        };
         Self {
-            turns: turns.map(|turn| (turn, Mutex::default())).collect(),
+            turns: turns.map(known).collect(),
         }
     }
 
@@ -82,7 +89,7 @@ mod tests {
 
     #[track_caller]
     fn check(name: &str, id: &str, fit: Option<Fit>) {
-        let given = GivenIds::of(["upload".into()].into_iter());
+        let given = GivenIds::default().renewed([Arc::from("upload")].iter());
         given.note("upload", 0, "Write:0");
         given.note("upload", 1, "Bash:1");
         assert_eq!(given.fit(name, id, "Write"), fit, "{name} for {id}");

@@ -19,9 +19,10 @@ use serde_json::Value;
 use crate::llm::question::binding::{AnsweredCall, result_function};
 use crate::llm::question::given::GivenIds;
 use crate::llm::question::protocol::Violation;
-use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
+use crate::llm::tokens;
 
 /// A request, taken apart. Everything is borrowed from its body.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Question<'a> {
     pub(crate) messages: Vec<Said<'a>>,
     pub(crate) wants_thinking: bool,
     pub(crate) wants_json: bool,
+    /// What the service would say against it, before anybody looked inside.
+    pub(crate) unfit: Option<&'a Violation>,
     /// What the client calls the conversation.
     pub(crate) conversation: Option<&'a str>,
     /// Which calls turns have made; a script may name them so.
@@ -68,6 +71,7 @@ impl<'a> Question<'a> {
             messages,
             wants_thinking: body.wants_thinking(),
             wants_json: body.wants_json(),
+            unfit: body.unfit.as_ref(),
             conversation: body.conversation(),
             given: Arc::default(),
         })
@@ -104,6 +108,11 @@ impl<'a> Question<'a> {
         self.messages
             .iter()
             .filter(move |said| said.message.role == role)
+    }
+
+    /// How long the conversation is.
+    pub(crate) fn tokens(&self) -> u64 {
+        tokens::asked(self)
     }
 
     /// All calls of the conversation, in order.
@@ -204,12 +213,11 @@ fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
         let call = calls
             .iter()
             .find(|call| Some(call.id) == message.tool_call_id)?;
-        let text = message.text();
         Some(ToolResult {
             call: call.id,
             name: call.function.name,
-            ok: went_well(&text),
-            text,
+            ok: message.went_well(),
+            text: message.text(),
         })
     };
     messages[last..]

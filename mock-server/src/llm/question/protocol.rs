@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::de::IgnoredAny;
 
-use crate::llm::dialect::Dialect;
+use crate::llm::dialect::{Dialect, anthropic};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -18,7 +18,7 @@ use crate::text::shorten;
 const LARGEST_BODY: usize = 2_097_152;
 
 /// What is wrong with a request. Places are indices into `messages`, from 0.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Violation {
     #[error("the body is not a chat request: {fault}")]
     NotARequest { fault: String },
@@ -66,12 +66,22 @@ pub(crate) enum Violation {
     DuplicateTool { tool: String },
     #[error("total message size {length} exceeds limit {LARGEST_BODY}")]
     TooLarge { length: usize },
+    /// What a protocol other than chat completions does not allow, in its own words.
+    #[error(transparent)]
+    Anthropic(#[from] anthropic::Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
         tool: String,
         offered: String,
     },
+}
+
+impl From<serde_json::Error> for Violation {
+    fn from(fault: serde_json::Error) -> Self {
+        let fault = fault.to_string();
+        Self::NotARequest { fault }
+    }
 }
 
 impl Violation {
@@ -90,6 +100,7 @@ impl Violation {
             Self::NoReasoning { .. } => Some(WireRule::ReasoningContent),
             Self::DuplicateTool { .. } => Some(WireRule::DuplicateTools),
             Self::TooLarge { .. } => Some(WireRule::BodySize),
+            Self::Anthropic(unfit) => unfit.rule(),
             Self::NotOffered { .. } => Some(WireRule::UnknownTool),
         }
     }
@@ -120,6 +131,11 @@ impl BrokenArguments {
         }
     }
 
+    pub(crate) fn forget(&self) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+    }
+
     fn knows(&self, arguments: &str) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.contains(arguments)
@@ -138,6 +154,11 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
     {
         let length = rules.length;
         return Err(Violation::TooLarge { length });
+    }
+    if let Some(unfit) = question.unfit
+        && unfit.rule().is_none_or(|rule| rules.lenience.minds(rule))
+    {
+        return Err(unfit.clone());
     }
     if question.messages.is_empty() {
         return Err(Violation::NoMessages);
@@ -168,7 +189,7 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
 /// Whether it is one of Moonshot's services, whose rules are stricter.
 fn is_moonshots(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi | Dialect::OpenRouter => false,
+        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic => false,
         Dialect::Moonshot | Dialect::Kimi => true,
     }
 }

@@ -6,13 +6,14 @@ use crate::llm::question::Question;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::Asked;
 use crate::llm::script::pattern::Heard;
+use crate::llm::services::device;
 
 /// All fields of an `llm.request`; a map that need not grow keeps a long journal small.
 const FIELDS: usize = 11;
 
 /// What stands on the envelope.
 pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Value> {
-    let path = format!("{}/chat/completions", asked.dialect.path());
+    let path = format!("{}{}", asked.dialect.path(), asked.dialect.endpoint());
     let mut fields = Map::with_capacity(FIELDS);
     fields.insert("n".to_owned(), n.into());
     fields.insert("path".to_owned(), path.into());
@@ -21,8 +22,9 @@ pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Va
     fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());
     fields.insert("session".to_owned(), body.prompt_cache_key.clone().into());
     // Only some clients tell these, and a journal of the others is no longer for it.
-    if !asked.letterhead.device.is_empty() {
-        fields.insert("device".to_owned(), asked.letterhead.device.clone().into());
+    let device = device(&asked.headers);
+    if !device.is_empty() {
+        fields.insert("device".to_owned(), device.into());
     }
     if !body.models.is_empty() {
         fields.insert("models".to_owned(), body.models.clone().into());

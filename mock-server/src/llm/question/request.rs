@@ -11,6 +11,7 @@ use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::llm::question::protocol::Violation;
 use crate::llm::services::routing::ProviderWish;
 
 /// Stand around the texts that clients add in the user's name.
@@ -36,6 +37,9 @@ pub(crate) struct ChatBody {
     pub(crate) models: Vec<String>,
     /// OpenRouter: whose machine it may run on.
     pub(crate) provider: Option<ProviderWish>,
+    /// What a protocol other than chat completions has against it.
+    #[serde(skip)]
+    pub(crate) unfit: Option<Violation>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +120,8 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     tool_calls: Option<Vec<ToolCall<'a>>>,
     pub(crate) tool_call_id: Option<&'a str>,
+    /// Whether a tool failed, where the protocol has a field for it.
+    is_error: Option<bool>,
     reasoning_content: Option<IgnoredAny>,
     partial: Option<bool>,
 }
@@ -189,6 +195,12 @@ impl<'a> Message<'a> {
         self.partial == Some(true)
     }
 
+    /// Whether the tool did its work, by the field for it or by what its result says.
+    pub(crate) fn went_well(&self) -> bool {
+        let said = || went_well(&self.text());
+        self.is_error.map_or_else(said, |failed| !failed)
+    }
+
     /// Whether the model's thoughts came with the message, be they empty.
     pub(crate) fn has_reasoning(&self) -> bool {
         self.reasoning_content.is_some()
@@ -238,7 +250,7 @@ fn joined<'a>(mut parts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
 
 /// Whether a tool's result says that the tool did its work. The wire has no field for it,
 /// so this reads what agents write: `Error: …`, `<system>ERROR: …`, `{"error": …}`.
-pub(crate) fn went_well(result: &str) -> bool {
+fn went_well(result: &str) -> bool {
     let result = result.trim_start();
     let begins = |word: &str| {
         let beginning = result.get(..word.len());

@@ -9,6 +9,7 @@ use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
+use crate::llm::score::turn::Receipt;
 use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{
     Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
@@ -21,6 +22,7 @@ use crate::llm::tokens;
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) turn: Arc<str>,
+    pub(crate) receipt: Receipt,
     pub(crate) lane: String,
     /// Unique per answer; the letters of the response's id.
     pub(crate) letters: String,
@@ -58,11 +60,28 @@ pub(crate) struct Occasion<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) seed: u64,
     pub(crate) created: i64,
-    pub(crate) turn: &'a Arc<str>,
+    pub(crate) receipt: &'a Receipt,
     /// How often the turn has been said before.
     pub(crate) before: u32,
-    pub(crate) stream: &'a StreamShape,
     pub(crate) route: Option<&'a Arc<Route>>,
+    /// The conversation that has the turn for itself.
+    pub(crate) conversation: Option<&'a str>,
+}
+
+impl Occasion<'_> {
+    pub(crate) fn turn(&self) -> &Arc<str> {
+        &self.receipt.turn.id
+    }
+
+    /// What ids are made of.
+    fn letters(&self) -> String {
+        let before = self.before.to_string();
+        let parts = [&**self.turn(), &before];
+        match self.conversation {
+            None => ids::letters(self.seed, &parts),
+            Some(conversation) => ids::letters(self.seed, &[parts[0], parts[1], conversation]),
+        }
+    }
 }
 
 /// The prepared response of a turn.
@@ -122,14 +141,11 @@ impl Lines {
         let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
         let calls = self.calls(&said, question, occasion)?;
         let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
-        let letters = ids::letters(
-            occasion.seed,
-            &[occasion.turn, &occasion.before.to_string()],
-        );
         Ok(Reply {
-            turn: Arc::clone(occasion.turn),
+            turn: Arc::clone(occasion.turn()),
+            receipt: occasion.receipt.clone(),
             lane: question.lane.clone(),
-            letters,
+            letters: occasion.letters(),
             created: occasion.created,
             model: match occasion.route {
                 Some(route) => route.slug.clone(),
@@ -140,7 +156,7 @@ impl Lines {
             reasoning,
             calls,
             usage,
-            stream: occasion.stream.clone(),
+            stream: occasion.receipt.turn.stream.clone(),
             route: occasion.route.cloned(),
         })
     }
@@ -253,7 +269,12 @@ impl CallIds {
             return id.clone();
         }
         match occasion.dialect {
-            Dialect::OpenAi => ids::call(occasion.turn, occasion.before, place),
+            Dialect::OpenAi => ids::call(occasion.turn(), occasion.before, place),
+            Dialect::Anthropic => {
+                let parts = [occasion.letters(), place.to_string()];
+                let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);
+                format!("toolu_01{letters}")
+            }
             Dialect::OpenRouter => self.count(&format!("functions.{}", call.name)),
             Dialect::Moonshot | Dialect::Kimi => self.count(&call.name),
         }

@@ -1,299 +1,224 @@
 //! All turns the model may still say, and which of them answers a request.
 //!
 //! Within a lane the first turn that is not used up and whose conditions hold answers.
-//! To find it among a thousand, the pieces of user text that turns ask for are looked for
-//! all at once; only turns without such a piece are tried one by one.
+//! A repertoire does not change: a script that is added makes another, with the tallies of
+//! this one, so that nobody who asks has to wait.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use indexmap::IndexMap;
 
-use crate::llm::question::Question;
 use crate::llm::question::given::GivenIds;
-use crate::llm::score::lines::{Lines, Occasion, Reply};
-use crate::llm::script::fault::{Fault, ScriptedFault};
-use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
+use crate::llm::score::doom::Doom;
+use crate::llm::score::lane::{Debt, Lane};
+use crate::llm::score::lines::Lines;
+use crate::llm::score::turn::Turn;
+use crate::llm::script::lane::{LaneRule, MAIN_LANE, known};
 use crate::llm::script::lenient::Lenience;
+use crate::llm::script::origin::Origin;
 use crate::llm::script::pattern::Heard;
-use crate::llm::script::stream::StreamShape;
-use crate::llm::script::template::{Compiled, UnfilledTemplate};
-use crate::llm::script::turn::{Any, Clauses, Response, ScriptedTurn, Times};
+use crate::llm::script::template::Compiled;
+use crate::llm::script::turn::{Any, Clauses, ScriptedTurn};
 use crate::llm::script::wording::NumberOr;
 use crate::llm::script::{Script, ScriptError};
 
-/// A turn, ready to be said.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    pub(crate) id: Arc<str>,
-    pub(crate) lane: String,
-    pub(crate) clauses: Clauses,
-    pub(crate) lines: Lines,
-    pub(crate) times: Times,
-    /// How often it was chosen.
-    pub(crate) said: u32,
-    /// How often its last byte was handed over.
-    delivered: u32,
-    pub(crate) hold: Option<String>,
-    optional: bool,
-    stream: StreamShape,
-    fault: Option<Doom>,
-}
-
-/// The fault of a turn, how often it comes, and how often it came.
-#[derive(Debug)]
-struct Doom {
-    fault: Arc<Fault>,
-    times: Times,
-    came: u32,
-    /// Whether what it breaks is said all the same: all of it comes late, or no other
-    /// answer ever comes.
-    counts: bool,
-}
-
-/// What is to go wrong with one answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Mishap {
-    pub(crate) fault: Arc<Fault>,
-    /// Whether the turn counts as said.
-    pub(crate) counts: bool,
-}
-
-#[derive(Debug, Default)]
 pub(crate) struct Repertoire {
-    turns: Vec<Turn>,
-    lanes: IndexMap<String, LaneRule>,
-    finders: BTreeMap<String, Finder>,
-    compiled: Compiled,
+    /// In the order in which they are asked whether a request is theirs.
+    lanes: IndexMap<String, Lane>,
+    /// How many turns there are in all.
+    count: usize,
+    pub(crate) compiled: Compiled,
     /// The rules of the wire that are out of force.
     pub(crate) lenience: Lenience,
     /// Which ids the calls of which turns got.
     pub(crate) given: Arc<GivenIds>,
 }
 
-impl Turn {
-    pub(crate) fn is_used_up(&self) -> bool {
-        match self.times {
-            NumberOr::Number(times) => self.said >= times.get(),
-            NumberOr::Word(_any) => false,
+impl Repertoire {
+    /// This one with a script behind what is there: all of it, or an error.
+    pub(crate) fn with(&self, script: Script) -> Result<Self, ScriptError> {
+        let rules = self.merged_rules(&script)?;
+        let mut reading = Reading::after(self, script.name, rules);
+        for scripted in script.turns {
+            reading.read(scripted)?;
         }
-    }
-
-    /// What goes wrong now that the turn is said.
-    pub(crate) fn befall(&mut self) -> Option<Mishap> {
-        self.fault.as_mut().and_then(Doom::befall)
-    }
-
-    /// Whether it should have been heard to its end more often than it was.
-    pub(crate) fn is_owed(&self) -> bool {
-        match self.times {
-            NumberOr::Number(times) => !self.optional && self.delivered < times.get(),
-            NumberOr::Word(_any) => false,
-        }
-    }
-}
-
-impl Doom {
-    fn of(turn: &str, scripted: &ScriptedTurn) -> Result<Option<Self>, ScriptError> {
-        let turn = || turn.to_owned();
-        let Some(ScriptedFault { times, fault }) = scripted.fault.clone() else {
-            return match scripted.response {
-                Some(_) => Ok(None),
-                None => Err(ScriptError::NoAnswer { turn: turn() }),
-            };
-        };
-        let is_alone = scripted.response.is_none();
-        if is_alone && times.is_some() {
-            return Err(ScriptError::FaultAlone { turn: turn() });
-        }
-        let times = match times {
-            _ if is_alone => Times::Word(Any::Any),
-            Some(times) => times,
-            None => Times::default(),
-        };
-        Ok(Some(Self {
-            counts: times == Times::Word(Any::Any)
-                || fault.lets_all_through(scripted.hold.is_some()),
-            fault: Arc::new(fault),
-            times,
-            came: 0,
-        }))
-    }
-
-    fn befall(&mut self) -> Option<Mishap> {
-        let comes = match self.times {
-            NumberOr::Number(times) => self.came < times.get(),
-            NumberOr::Word(_any) => true,
-        };
-        if !comes {
-            return None;
-        }
-        self.came += 1;
-        Some(Mishap {
-            fault: Arc::clone(&self.fault),
-            counts: self.counts,
+        reading.read_otherwise(self)?;
+        Ok(Self {
+            lenience: self.lenience.and(&script.lenient),
+            ..reading.into_repertoire(self)
         })
     }
-}
 
-impl Repertoire {
-    /// Adds a script behind what is there: all of it, or nothing.
-    pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
-        let lanes = self.merged_lanes(&script)?;
-        let lenience = self.lenience.and(&script.lenient);
-        let turns = self.read_turns(script, &lanes)?;
-        self.lenience = lenience;
-        self.turns.extend(turns);
-        self.lanes = lanes;
-        self.finders = finders(&self.turns);
-        let calling = self
-            .turns
-            .iter()
-            .filter(|turn| turn.lines.tools().next().is_some());
-        self.given = Arc::new(GivenIds::of(calling.map(|turn| Arc::clone(&turn.id))));
-        Ok(())
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.values()
     }
 
-    pub(crate) fn turns(&self) -> &[Turn] {
-        &self.turns
+    /// The turns that are tried, lane by lane.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = &Arc<Turn>> {
+        self.lanes().flat_map(Lane::turns)
     }
 
-    pub(crate) fn turn(&self, place: usize) -> &Turn {
-        &self.turns[place]
-    }
-
-    /// Whether a turn that may still be said asks for this model by name.
+    /// Whether a turn asks for this model by name.
     pub(crate) fn names_model(&self, model: &str) -> bool {
         let model = Heard::new(model);
-        let mut turns = self.turns.iter().filter(|turn| !turn.is_used_up());
-        turns.any(|turn| {
+        self.turns().any(|turn| {
             let wanted = turn.clauses.model.as_ref();
             wanted.is_some_and(|wanted| wanted.is_in(&model))
         })
     }
 
-    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> &str {
-        let claimed = self.lanes.iter().find(|(_, rule)| rule.claims(origin));
-        claimed.map_or(MAIN_LANE, |(name, _)| name)
+    /// The lane that a request is for.
+    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> Option<&Lane> {
+        let mut others = self.lanes().filter(|lane| lane.rule.has_conditions());
+        others
+            .find(|lane| lane.rule.claims(origin))
+            .or_else(|| self.lanes.get(MAIN_LANE))
     }
 
-    /// The place of the turn that answers.
-    pub(crate) fn choose(&self, question: &Question<'_>) -> Option<usize> {
-        let finder = self.finders.get(&question.lane)?;
-        let answers = |place: &usize| {
-            let turn = &self.turns[*place];
-            !turn.is_used_up() && turn.clauses.hold(question)
-        };
-        let heard = finder.heard(question).into_iter().find(answers);
-        let before = |place: &usize| heard.is_none_or(|heard| *place < heard);
-        let mut earlier = finder.open.iter().copied().take_while(before);
-        earlier.find(answers).or(heard)
+    /// What is still owed, in the order of the scripts.
+    pub(crate) fn debts(&self) -> Vec<Debt> {
+        let mut debts: Vec<_> = self.lanes().flat_map(Lane::debts).collect();
+        debts.sort_by_key(|debt| debt.turn.place);
+        debts
     }
 
-    pub(crate) fn say(
-        &self,
-        place: usize,
-        question: &Question<'_>,
-        occasion: &Occasion<'_>,
-    ) -> Result<Reply, UnfilledTemplate> {
-        self.turns[place]
-            .lines
-            .say(&self.compiled, question, occasion)
-    }
-
-    /// The shape in which the turn at `place` is streamed.
-    pub(crate) fn stream(&self, place: usize) -> &StreamShape {
-        &self.turns[place].stream
-    }
-
-    /// The turn was chosen; says what goes wrong with it.
-    pub(crate) fn count(&mut self, place: usize) -> Option<Mishap> {
-        let turn = &mut self.turns[place];
-        let mishap = turn.befall();
-        if mishap.as_ref().is_some_and(|mishap| !mishap.counts) {
-            return mishap;
-        }
-        turn.said += 1;
-        if turn.is_used_up()
-            && let Some(finder) = self.finders.get_mut(&turn.lane)
-        {
-            finder.forget(place);
-        }
-        mishap
-    }
-
-    /// A turn came to its end.
-    pub(crate) fn deliver(&mut self, id: &Arc<str>) {
-        if let Some(turn) = self.find(id) {
-            turn.delivered += 1;
-        }
-    }
-
-    /// The turn that was chosen before. One of a script that was forgotten meanwhile is not
-    /// found, also if its id was given anew.
-    pub(crate) fn find(&mut self, id: &Arc<str>) -> Option<&mut Turn> {
-        let mut turns = self.turns.iter_mut();
-        turns.find(|turn| Arc::ptr_eq(&turn.id, id))
-    }
-
-    fn merged_lanes(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
-        let mut lanes = self.lanes.clone();
-        for (lane, rule) in &script.lanes {
-            if lane == MAIN_LANE {
-                return Err(ScriptError::MainLane);
+    fn merged_rules(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
+        let known = self.lanes().map(|lane| (&*lane.name, &lane.rule));
+        let mut rules: IndexMap<String, LaneRule> = known
+            .map(|(name, rule)| (name.to_owned(), rule.clone()))
+            .collect();
+        for (name, rule) in &script.lanes {
+            let lane = || name.clone();
+            match (name == MAIN_LANE, rule.has_conditions()) {
+                (true, true) => return Err(ScriptError::MainLane),
+                (false, false) => return Err(ScriptError::EmptyRule { lane: lane() }),
+                (true, false) | (false, true) => {}
             }
-            if rule.is_empty() {
-                return Err(ScriptError::EmptyRule { lane: lane.clone() });
-            }
-            let known = lanes.insert(lane.clone(), rule.clone());
-            if known.is_some_and(|known| known != *rule) {
-                return Err(ScriptError::TwoRules { lane: lane.clone() });
+            let known = rules.insert(name.clone(), rule.clone());
+            // That there is a lane `main` need not be said.
+            let is_new = |known: &LaneRule| name == MAIN_LANE && *known == LaneRule::default();
+            if known.is_some_and(|known| known != *rule && !is_new(&known)) {
+                return Err(ScriptError::TwoRules { lane: lane() });
             }
         }
-        Ok(lanes)
+        Ok(rules)
     }
+}
 
-    fn read_turns(
-        &mut self,
-        script: Script,
-        lanes: &IndexMap<String, LaneRule>,
-    ) -> Result<Vec<Turn>, ScriptError> {
-        let (prefix, first) = match script.name {
+impl Default for Repertoire {
+    fn default() -> Self {
+        let main = Lane::new(MAIN_LANE.into(), LaneRule::default());
+        Self {
+            lanes: IndexMap::from([(MAIN_LANE.to_owned(), main)]),
+            count: 0,
+            compiled: Compiled::default(),
+            lenience: Lenience::default(),
+            given: Arc::default(),
+        }
+    }
+}
+
+/// A script on its way into a repertoire.
+struct Reading {
+    /// What turns without a name are called, and how many there were before.
+    prefix: String,
+    first: usize,
+    /// How many turns of this script were read.
+    read: usize,
+    count: usize,
+    taken: HashSet<Arc<str>>,
+    rules: IndexMap<String, LaneRule>,
+    compiled: Compiled,
+    turns: Vec<Arc<Turn>>,
+    otherwise: Vec<Arc<Turn>>,
+}
+
+impl Reading {
+    fn after(
+        repertoire: &Repertoire,
+        name: Option<String>,
+        rules: IndexMap<String, LaneRule>,
+    ) -> Self {
+        let (prefix, first) = match name {
             Some(name) => (name, 0),
-            None => ("turn".to_owned(), self.turns.len()),
+            None => ("turn".to_owned(), repertoire.count),
         };
-        let mut taken: HashSet<Arc<str>> =
-            self.turns.iter().map(|turn| Arc::clone(&turn.id)).collect();
-        let mut turns = Vec::with_capacity(script.turns.len());
-        for (place, scripted) in script.turns.into_iter().enumerate() {
-            let usual = format!("{prefix}-{}", first + place + 1);
-            let id: Arc<str> = scripted.id.clone().unwrap_or(usual).into();
-            if !taken.insert(Arc::clone(&id)) {
-                return Err(ScriptError::DuplicateId { id: id.to_string() });
-            }
-            turns.push(self.read_turn(id, scripted, lanes)?);
+        Self {
+            prefix,
+            first,
+            read: 0,
+            count: repertoire.count,
+            taken: repertoire
+                .turns()
+                .map(|turn| Arc::clone(&turn.id))
+                .collect(),
+            rules,
+            compiled: repertoire.compiled.clone(),
+            turns: Vec::new(),
+            otherwise: Vec::new(),
         }
-        Ok(turns)
     }
 
-    fn read_turn(
-        &mut self,
-        id: Arc<str>,
-        scripted: ScriptedTurn,
-        lanes: &IndexMap<String, LaneRule>,
-    ) -> Result<Turn, ScriptError> {
+    fn read(&mut self, scripted: ScriptedTurn) -> Result<(), ScriptError> {
+        self.read += 1;
+        let usual = format!("{}-{}", self.prefix, self.first + self.read);
+        let id = self.own_id(scripted.id.clone().unwrap_or(usual))?;
+        let turn = self.turn(id, scripted)?;
+        self.turns.push(turn.into());
+        self.count += 1;
+        Ok(())
+    }
+
+    /// What lanes say when none of their turns answers, if they did not say so before.
+    fn read_otherwise(&mut self, before: &Repertoire) -> Result<(), ScriptError> {
+        let is_new = |name: &String| {
+            let known = before.lanes.get(name);
+            known.is_none_or(|lane| lane.rule.otherwise.is_none())
+        };
+        let given: Vec<_> = self
+            .rules
+            .iter()
+            .filter(|(name, _)| is_new(name))
+            .filter_map(|(name, rule)| Some((name.clone(), rule.otherwise.clone()?)))
+            .collect();
+        for (lane, response) in given {
+            let id = self.own_id(format!("{lane}-otherwise"))?;
+            let scripted = ScriptedTurn {
+                response: Some(response),
+                times: NumberOr::Word(Any::Any),
+                lane: Some(lane),
+                ..ScriptedTurn::default()
+            };
+            let turn = self.turn(id, scripted)?;
+            self.otherwise.push(turn.into());
+        }
+        Ok(())
+    }
+
+    fn own_id(&mut self, id: String) -> Result<Arc<str>, ScriptError> {
+        let id: Arc<str> = id.into();
+        if self.taken.insert(Arc::clone(&id)) {
+            Ok(id)
+        } else {
+            Err(ScriptError::DuplicateId { id: id.to_string() })
+        }
+    }
+
+    fn turn(&mut self, id: Arc<str>, scripted: ScriptedTurn) -> Result<Turn, ScriptError> {
         let fault = Doom::of(&id, &scripted)?;
         let mut clauses = scripted.matches.map(Clauses::from).unwrap_or_default();
         let lane = one_lane(&id, scripted.lane, clauses.lane.take())?;
-        if lane != MAIN_LANE && !lanes.contains_key(&lane) {
+        if !self.rules.contains_key(&lane) {
+            let lanes: Vec<_> = self.rules.keys().map(String::as_str).collect();
             return Err(ScriptError::UnknownLane {
                 turn: id.to_string(),
                 lane,
-                known: known(lanes),
+                known: known(&lanes),
             });
         }
-        let response = scripted.response.unwrap_or_else(Response::default);
+        let response = scripted.response.unwrap_or_default();
         let lines = Lines::prepare(response, &mut self.compiled);
         let lines = lines.map_err(|fault| ScriptError::Template {
             turn: id.to_string(),
@@ -301,17 +226,44 @@ impl Repertoire {
         })?;
         Ok(Turn {
             id,
-            lane,
+            place: self.count,
+            lane: lane.into(),
             clauses,
             lines,
             times: scripted.times,
-            said: 0,
-            delivered: 0,
-            optional: scripted.optional,
             hold: scripted.hold,
+            optional: scripted.optional,
             stream: scripted.stream,
             fault,
         })
+    }
+
+    fn into_repertoire(self, before: &Repertoire) -> Repertoire {
+        let of_lane = |turns: &[Arc<Turn>], name: &str| -> Vec<_> {
+            let turns = turns.iter().filter(|turn| &*turn.lane == name);
+            turns.cloned().collect()
+        };
+        let lane = |(name, rule): (String, LaneRule)| {
+            let fresh = || Lane::new(name.as_str().into(), rule.clone());
+            let added = of_lane(&self.turns, &name);
+            let otherwise = of_lane(&self.otherwise, &name).pop();
+            let lane = match before.lanes.get(&name) {
+                Some(lane) => lane.with(rule, added, otherwise),
+                None => fresh().with(rule, added, otherwise),
+            };
+            (name, lane)
+        };
+        let lanes: IndexMap<String, Lane> = self.rules.into_iter().map(lane).collect();
+        let turns = lanes.values().flat_map(Lane::turns);
+        let calling = turns.filter(|turn| turn.lines.tools().next().is_some());
+        let given = before.given.renewed(calling.map(|turn| &turn.id));
+        Repertoire {
+            given: Arc::new(given),
+            lanes,
+            count: self.count,
+            compiled: self.compiled,
+            lenience: before.lenience.clone(),
+        }
     }
 }
 
@@ -330,110 +282,42 @@ fn one_lane(
     }
 }
 
-fn known(lanes: &IndexMap<String, LaneRule>) -> String {
-    let names = std::iter::once(MAIN_LANE).chain(lanes.keys().map(String::as_str));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-/// Finds the turns of one lane that a request may be for.
-#[derive(Debug, Default)]
-struct Finder {
-    /// The pieces of user text that turns ask for, and whose each is.
-    pieces: Option<AhoCorasick>,
-    owners: Vec<usize>,
-    /// Turns without such a piece that are not used up, in order.
-    open: Vec<usize>,
-}
-
-impl Finder {
-    /// The turns whose piece occurs in the user's text, in order.
-    fn heard(&self, question: &Question<'_>) -> Vec<usize> {
-        let (Some(pieces), Some(user)) = (&self.pieces, &question.user) else {
-            return Vec::new();
-        };
-        let found = pieces.find_overlapping_iter(user.folded());
-        let mut places: Vec<_> = found
-            .map(|piece| self.owners[piece.pattern().as_usize()])
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        places
-    }
-
-    fn forget(&mut self, place: usize) {
-        if let Ok(index) = self.open.binary_search(&place) {
-            self.open.remove(index);
-        }
-    }
-}
-
-fn finders(turns: &[Turn]) -> BTreeMap<String, Finder> {
-    let mut pieces: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
-    let mut finders: BTreeMap<String, Finder> = BTreeMap::new();
-    for (place, turn) in turns.iter().enumerate() {
-        let piece = turn.clauses.user.as_ref().and_then(|user| user.piece());
-        let finder = finders.entry(turn.lane.clone()).or_default();
-        match piece {
-            Some(piece) => pieces.entry(&turn.lane).or_default().push((piece, place)),
-            None if turn.is_used_up() => {}
-            None => finder.open.push(place),
-        }
-    }
-    for (lane, pieces) in pieces {
-        if let Some(finder) = finders.get_mut(lane) {
-            finder.look_for(&pieces);
-        }
-    }
-    finders
-}
-
-impl Finder {
-    fn look_for(&mut self, pieces: &[(&str, usize)]) {
-        match AhoCorasick::new(pieces.iter().map(|(piece, _)| piece)) {
-            Ok(automaton) => {
-                self.pieces = Some(automaton);
-                self.owners = pieces.iter().map(|(_, place)| *place).collect();
-            }
-            // Gigabytes of script. Then these turns are tried like the others.
-            Err(_too_large) => {
-                self.open.extend(pieces.iter().map(|(_, place)| *place));
-                self.open.sort_unstable();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::llm::question::Question;
     use crate::llm::question::request::ChatBody;
+    use crate::llm::score::turn::Receipt;
     use crate::yaml;
 
     fn repertoire(script: &str) -> Repertoire {
-        let mut repertoire = Repertoire::default();
-        repertoire
-            .add(yaml::read("script.yaml", script).unwrap())
-            .unwrap();
-        repertoire
+        let script = yaml::read("script.yaml", script).unwrap();
+        Repertoire::default().with(script).unwrap()
+    }
+
+    /// Says the turn that answers; its place, from 1.
+    fn say(repertoire: &Repertoire, text: &str) -> usize {
+        let body = json!({ "messages": [{ "role": "user", "content": text }] });
+        let body: ChatBody = serde_json::from_value(body).unwrap();
+        let question = Question::read(&body).unwrap();
+        let lane = &repertoire.lanes[MAIN_LANE];
+        let tallies = lane.tallies(None);
+        let Some(receipt) = lane.choose(&question, &tallies) else {
+            return 0;
+        };
+        let Receipt { turn, tally } = &receipt;
+        let counts = turn.befall(tally).is_none_or(|mishap| mishap.counts);
+        assert!(!counts || tally.claim(tallies.limit(turn.times)).is_some());
+        turn.place + 1
     }
 
     /// Asks one text after the other; the places of the turns that answer, from 1.
     #[track_caller]
     fn check(script: &str, asked: &[&str], answered: &[usize]) {
-        let mut repertoire = repertoire(script);
-        let mut places = Vec::new();
-        for text in asked {
-            let body = json!({ "messages": [{ "role": "user", "content": text }] });
-            let body: ChatBody = serde_json::from_value(body).unwrap();
-            let question = Question::read(&body).unwrap();
-            let place = repertoire.choose(&question);
-            place
-                .into_iter()
-                .for_each(|place| drop(repertoire.count(place)));
-            places.push(place.map_or(0, |place| place + 1));
-        }
+        let repertoire = repertoire(script);
+        let places: Vec<_> = asked.iter().map(|text| say(&repertoire, text)).collect();
         assert_eq!(places, answered);
     }
 
@@ -490,7 +374,7 @@ mod tests {
         #[track_caller]
         fn check(script: &str, complaint: &str) {
             let script = yaml::read("script.yaml", script).unwrap();
-            let refused = Repertoire::default().add(script).unwrap_err();
+            let refused = Repertoire::default().with(script).unwrap_err();
             assert_eq!(refused.to_string(), complaint);
         }
         check(
@@ -505,13 +389,11 @@ mod tests {
 
     #[test]
     fn a_script_added_later_comes_behind_and_what_was_said_stays_said() {
-        let mut repertoire = repertoire("[{ match: a, response: {} }]");
-        drop(repertoire.count(0));
-        repertoire
-            .add(yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap())
-            .unwrap();
-        let body = json!({ "messages": [{ "role": "user", "content": "a" }] });
-        let body: ChatBody = serde_json::from_value(body).unwrap();
-        assert_eq!(repertoire.choose(&Question::read(&body).unwrap()), Some(1));
+        let first = repertoire("[{ match: a, response: {} }]");
+        assert_eq!(say(&first, "a"), 1);
+        let more = yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap();
+        let both = first.with(more).unwrap();
+        assert_eq!(say(&both, "a"), 2);
+        assert_eq!(say(&both, "a"), 0);
     }
 }

@@ -2,9 +2,10 @@
 
 pub(crate) mod fault;
 pub(crate) mod lane;
-pub(crate) mod lenient;
 pub(crate) mod lapse;
+pub(crate) mod lenient;
 pub(crate) mod moment;
+pub(crate) mod origin;
 pub(crate) mod pattern;
 pub(crate) mod stream;
 pub(crate) mod template;
@@ -12,10 +13,11 @@ pub(crate) mod turn;
 pub(crate) mod wording;
 
 pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
-pub use lane::{LaneRule, MAIN_LANE};
+pub use lane::{LaneRule, MAIN_LANE, Per};
 pub use lapse::Lapse;
 pub use lenient::WireRule;
 pub use moment::{FaultMoment, HeaderText};
+pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
 pub use stream::{FrameRange, LineEnd, StreamShape, UsagePlace, Word};
 pub use template::{InvalidTemplate, TemplateText};
@@ -69,10 +71,12 @@ pub enum ScriptError {
     },
     #[error("lane `{lane}` is declared twice, with different rules")]
     TwoRules { lane: String },
-    #[error("lane `{lane}` claims every request; give it a `system`, `model` or `header`")]
+    #[error(
+        "lane `{lane}` claims every request; give it a condition, e.g. `system`, `model`, `header` or `tools`"
+    )]
     EmptyRule { lane: String },
     #[error(
-        "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
+        "lane `main` takes what no other lane claims and has no conditions of its own; call the lane something else"
     )]
     MainLane,
     #[error("turn `{turn}` answers nothing; give it a `response`, a `fault`, or both")]
@@ -110,10 +114,15 @@ impl Script {
     /// # Errors
     /// The first turn or lane that does not fit.
     pub fn rehearse(scripts: &[Self]) -> Result<(), ScriptError> {
-        let mut repertoire = Repertoire::default();
-        scripts
-            .iter()
-            .try_for_each(|script| repertoire.add(script.clone()))
+        let nothing = Repertoire::default();
+        let add = |repertoire: Repertoire, script: &Self| repertoire.with(script.clone());
+        scripts.iter().try_fold(nothing, add).map(drop)
+    }
+
+    /// The API keys that are written here in clear.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.lanes.values().filter_map(|lane| lane.key.as_ref());
+        keys.filter_map(KeyPattern::in_clear)
     }
 
     #[must_use]

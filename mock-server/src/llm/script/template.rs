@@ -65,7 +65,7 @@ impl Filling<'_> {
 }
 
 /// Templates that were compiled once; each is known by its text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     environment: Environment<'static>,
 }

@@ -123,14 +123,14 @@ impl Catalogue {
 /// The body of `GET models`.
 pub(crate) fn listing(dialect: Dialect, models: &[ListedModel]) -> Value {
     let entry = match dialect {
-        Dialect::OpenAi => ListedModel::for_openai,
+        Dialect::OpenAi | Dialect::Anthropic => ListedModel::for_openai,
         Dialect::OpenRouter => ListedModel::for_openrouter,
         Dialect::Moonshot | Dialect::Kimi => ListedModel::for_kimi,
     };
     let data: Value = models.iter().map(entry).collect();
     match dialect {
         Dialect::OpenRouter => json!({ "data": data }),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => {
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Moonshot | Dialect::Kimi => {
             json!({ "object": "list", "data": data })
         }
     }
@@ -239,7 +239,7 @@ fn per_token(dollars_per_million: f64) -> String {
 
 fn usual(dialect: Dialect) -> Vec<ListedModel> {
     match dialect {
-        Dialect::OpenAi => vec![ListedModel::named("scripted")],
+        Dialect::OpenAi | Dialect::Anthropic => vec![ListedModel::named("scripted")],
         Dialect::OpenRouter => vec![
             ListedModel::named("moonshotai/kimi-k2"),
             measured_kimi(),

@@ -8,31 +8,41 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Map, Value, json};
 
 use crate::llm::dialect::{Complaint, Dialect, Mount};
-use crate::llm::routes::Desk;
+use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::Services;
 use crate::llm::services::admission::{Keys, TurnedAway, key};
 
 /// How much of a request that is turned away is read, to know whose it was.
 const LOOK: usize = 4 << 20;
 
+/// A door, and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) llm: ScriptedLlm,
+    /// None: Anthropic's, which has paths of its own.
+    pub(crate) mount: Option<Mount>,
+}
+
 /// Lets a request pass, or answers it as its service would.
-pub(crate) async fn admit(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
     let is_question = request.uri().path().ends_with("/chat/completions");
-    let services = desk.llm.services();
-    match services.admits(desk.mount, request.headers(), is_question) {
+    let services = door.llm.services();
+    match services.admits(door.mount, request.headers(), is_question) {
         Ok(()) => next.run(request).await,
-        Err(turned_away) => turn_away(&desk, turned_away, request).await,
+        Err(turned_away) => turn_away(&door, turned_away, request).await,
     }
 }
 
-async fn turn_away(desk: &Desk, turned_away: TurnedAway, request: Request<Body>) -> Response {
+async fn turn_away(door: &Door, turned_away: TurnedAway, request: Request<Body>) -> Response {
     let path = request.uri().path().to_owned();
     let method = request.method().to_string();
     // One that breaks off or is endless is answered all the same.
     let body = to_bytes(request.into_body(), LOOK)
         .await
         .unwrap_or_else(|_broken| [].as_slice().into());
-    let dialect = desk.mount.dialect(&body);
+    let dialect = door
+        .mount
+        .map_or(Dialect::Anthropic, |mount| mount.dialect(&body));
     let complaint = turned_away.complaint(dialect);
     let (status, headers, body) = dialect.status_error(turned_away.status(), complaint);
     let fields = json!({
@@ -41,7 +51,7 @@ async fn turn_away(desk: &Desk, turned_away: TurnedAway, request: Request<Body>)
         "status": status.as_u16(),
         "message": body["error"]["message"],
     });
-    desk.llm.note("llm.refused", fields);
+    door.llm.note("llm.refused", fields);
     (status, headers, Json(body)).into_response()
 }
 
@@ -67,7 +77,7 @@ impl Services {
                     is_empty.then_some("exceeded_current_quota_error")?,
                 )
             }
-            Dialect::OpenAi | Dialect::Kimi => return None,
+            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic => return None,
         };
         let complaint = Complaint {
             kind: Some(kind),
@@ -81,13 +91,13 @@ impl Services {
 
     fn admits(
         &self,
-        mount: Mount,
+        mount: Option<Mount>,
         headers: &HeaderMap,
         is_question: bool,
     ) -> Result<(), TurnedAway> {
         let doors = self.doors();
         let key = key(headers);
-        if !mount.serves(Dialect::Kimi) {
+        if !mount.is_some_and(|mount| mount.serves(Dialect::Kimi)) {
             let any = Keys::Any;
             return doors.keys.as_ref().unwrap_or(&any).admit(key);
         }

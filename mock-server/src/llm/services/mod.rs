@@ -21,8 +21,8 @@ pub use catalogue::{ListedModel, Price};
 pub use scripted::ScriptedServices;
 pub use web::{Finding, ScriptedPage, ScriptedSearch};
 
-pub(crate) use gate::admit;
-pub(crate) use letterhead::Letterhead;
+pub(crate) use gate::{Door, admit};
+pub(crate) use letterhead::{device, wants_metadata};
 pub(crate) use routes::side_routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

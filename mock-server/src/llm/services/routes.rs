@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::llm::dialect::{Complaint, Dialect};
 use crate::llm::question::Question;
-use crate::llm::routes::Desk;
+use crate::llm::routes::{Desk, listed_for_anthropic};
 use crate::llm::services::catalogue::listing;
 use crate::llm::services::upload;
 use crate::llm::tokens;
@@ -77,7 +77,10 @@ impl Desk {
     }
 }
 
-async fn models(State(desk): State<Desk>) -> Response {
+async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    if let Some(list) = listed_for_anthropic(&desk, &headers) {
+        return list;
+    }
     let path = format!("{}/models", desk.mount.path);
     desk.llm.note("llm.models", json!({ "path": path }));
     let state = desk.llm.services().state();
