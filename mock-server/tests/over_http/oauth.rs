@@ -82,8 +82,11 @@ async fn a_refresh_token_is_good_once_and_never_written_down() {
     let (status, _) = refresh(&stage, "rt-made-up").await;
     assert_eq!(status, 400);
     insta::assert_json_snapshot!(stage.told("oauth.refresh"));
-    let journal = serde_json::to_string(&stage.told("oauth.refresh")).unwrap();
-    assert!(!journal.contains("rt-"), "{journal}");
+
+    let new = text(&renewed["access_token"]);
+    stage.hear(&asking(&format!("rt-first and {new}"))).await;
+    let user = &stage.told("llm.request")[0]["user"];
+    assert_eq!(*user, "[secret] and [secret]");
 }
 
 #[tokio::test]

@@ -148,7 +148,7 @@ fn is_json(text: &str) -> bool {
 
 /// Checks the conversation.
 pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Violation> {
-    if is_moonshots(rules.dialect)
+    if rules.dialect.is_moonshots()
         && rules.length > LARGEST_BODY
         && rules.lenience.minds(WireRule::BodySize)
     {
@@ -175,7 +175,7 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
     let mut ledger = Ledger {
         rules,
         wants_reasoning: question.wants_thinking
-            && is_moonshots(rules.dialect)
+            && rules.dialect.is_moonshots()
             && rules.lenience.minds(WireRule::ReasoningContent),
         known: HashSet::new(),
         open: Vec::new(),
@@ -184,14 +184,6 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
         ledger.read(place, said)?;
     }
     ledger.all_answered()
-}
-
-/// Whether it is one of Moonshot's services, whose rules are stricter.
-fn is_moonshots(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic => false,
-        Dialect::Moonshot | Dialect::Kimi => true,
-    }
 }
 
 fn check_tools(tools: &[&str]) -> Result<(), Violation> {
