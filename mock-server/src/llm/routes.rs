@@ -16,6 +16,7 @@ use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::oauth;
+use crate::llm::quota;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit, side_routes};
@@ -33,12 +34,16 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
+        let quotas = from_fn_with_state((llm.clone(), mount), quota::within);
         let door = Door {
             llm: llm.clone(),
             mount: Some(mount),
         };
         let routes = side_routes(&desk)
-            .route(&format!("{}/chat/completions", mount.path), post(chat))
+            .route(
+                &format!("{}/chat/completions", mount.path),
+                post(chat).layer(quotas),
+            )
             .route_layer(from_fn_with_state(door, admit))
             .with_state(desk);
         router.merge(routes)

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
@@ -19,9 +21,11 @@ use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
+use crate::llm::quota::Quotas;
 use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
+use crate::llm::script::limits::Limits;
 use crate::llm::script::{Script, ScriptError};
 use crate::llm::services::routing::{Order, Route};
 use crate::llm::services::{Services, wants_metadata};
@@ -44,6 +48,7 @@ struct Inner {
     score: Score,
     paced: Paced,
     services: Services,
+    quotas: Quotas,
     /// The server ends.
     curtain: CancellationToken,
 }
@@ -74,6 +79,7 @@ impl ScriptedLlm {
                 asked: AtomicU64::new(0),
                 score: Score::default(),
                 paced: Paced::default(),
+                quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
             }),
         }
@@ -87,9 +93,13 @@ impl ScriptedLlm {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
+        let limits = script.limits;
         let services = std::mem::take(&mut script.services);
         self.inner.score.add(script)?;
         self.inner.services.add(services);
+        if let Some(limits) = limits {
+            self.inner.quotas.set(limits);
+        }
         Ok(())
     }
 
@@ -132,9 +142,11 @@ impl ScriptedLlm {
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
         self.inner.services.reset();
+        self.inner.quotas.set(Limits::default());
     }
 
-    /// Lets every answer go on that waits, and cuts off those that have stalled.
+    /// Lets every answer go on that waits or takes its time, and cuts off those that have
+    /// stalled.
     pub(crate) fn release_all(&self) {
         self.inner.score.gates().release_all();
         self.inner.curtain.cancel();
@@ -147,12 +159,24 @@ impl ScriptedLlm {
         self.inner.paced.count(self.inner.journal.now())
     }
 
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
+    }
+
     pub(crate) fn journal(&self) -> &Journal {
         &self.inner.journal
     }
 
     pub(crate) fn takes_time(&self, n: u64, until: Until) -> TakesTime {
         self.inner.paced.enter(n, until)
+    }
+
+    /// Waits until so much more has passed, or the server ends.
+    pub(crate) async fn wait(&self, pace: &mut Pace, lapse: Duration) {
+        tokio::select! {
+            () = pace.wait(lapse) => {}
+            () = self.curtain() => {}
+        }
     }
 
     /// Waits for the end of the server.
@@ -178,6 +202,9 @@ impl ScriptedLlm {
             let turn = &*part.reply.turn;
             self.note("llm.retry", json!({ "n": n, "of": of, "turn": turn }));
         }
+        let usage = part.reply.usage;
+        let tokens = usage.prompt.saturating_add(usage.completion);
+        self.inner.quotas.spend(tokens);
         Ok(Performance::new(self.clone(), n, asked, part, &body))
     }
 
