@@ -3,8 +3,8 @@
 pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lapse;
-pub(crate) mod limits;
 pub(crate) mod lenient;
+pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod origin;
 pub(crate) mod pattern;
