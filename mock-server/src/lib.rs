@@ -16,7 +16,7 @@ mod text;
 pub mod whatsapp;
 pub mod yaml;
 
-pub use journal::{Entry, Follower, Journal, MASK, WaitError};
+pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError};
 pub use listening::{ListenError, Listening};
 pub use llm::{
     Account, Agents, Balance, Finding, KeyOnRecord, Keys, ListedModel, OAuthAct, Poll, Price,

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::journal::fields::Fields;
 use crate::text::shorten;
 
 /// How much of a field is shown on one line, in characters.
 const SHOWN: usize = 60;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// Its place in the record, from 1.
     pub seq: u64,
@@ -26,7 +27,7 @@ pub struct Entry {
     /// What happened, e.g. `llm.request`.
     pub event: Cow<'static, str>,
     /// And the particulars of it.
-    pub fields: Map<String, Value>,
+    pub fields: Fields,
 }
 
 impl Entry {
@@ -41,7 +42,7 @@ impl Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "#{} {}", self.seq, self.event)?;
-        for (name, value) in &self.fields {
+        for (name, value) in &*self.fields {
             match value {
                 Value::Null => {}
                 Value::Bool(_) | Value::Number(_) => write!(out, " {name}={value}")?,
@@ -76,7 +77,7 @@ mod tests {
             at: None,
             real: Duration::ZERO,
             event: "llm.request".into(),
-            fields,
+            fields: fields.into(),
         };
         assert_eq!(
             entry.to_string(),

@@ -4,6 +4,7 @@
 //! Writing costs the same whatever the length: an entry is shared, never copied.
 
 mod entry;
+mod fields;
 mod mask;
 mod wait;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 pub use entry::Entry;
+pub use fields::Fields;
 pub use mask::MASK;
 pub use wait::{Follower, WaitError};
 
@@ -68,12 +70,32 @@ impl Journal {
         mut fields: Map<String, Value>,
     ) -> Arc<Entry> {
         self.mask().hide(&mut fields);
+        self.append(event.into(), fields.into())
+    }
+
+    /// Writes an entry whose particulars are made out when somebody looks at them. Masked
+    /// are the secrets that are known now.
+    pub fn write_later(
+        &self,
+        event: impl Into<Cow<'static, str>>,
+        make_out: impl FnOnce() -> Map<String, Value> + Send + 'static,
+    ) -> Arc<Entry> {
+        let mask = self.mask();
+        let fields = Fields::later(move || {
+            let mut fields = make_out();
+            mask.hide(&mut fields);
+            fields
+        });
+        self.append(event.into(), fields)
+    }
+
+    fn append(&self, event: Cow<'static, str>, fields: Fields) -> Arc<Entry> {
         let mut pages = self.pages();
         let entry = Arc::new(Entry {
             seq: pages.entries.len() as u64 + 1,
             at: pages.now,
             real: self.record.opened.elapsed(),
-            event: event.into(),
+            event,
             fields,
         });
         pages.entries.push(Arc::clone(&entry));
@@ -212,6 +234,17 @@ mod tests {
             Value::Object(entry.fields.clone()),
             json!({"messages": [{"content": "my key is [secret], keep it"}]})
         );
+    }
+
+    #[test]
+    fn what_is_made_out_later_hides_what_was_secret_when_it_was_written() {
+        let journal = Journal::open();
+        journal.hide("sk-live-1");
+        let text = || fields(json!({"text": "sk-live-1 and sk-live-2"}));
+        let entry = journal.write_later("llm.reply", text);
+        journal.hide("sk-live-2");
+
+        assert_eq!(entry.text("text"), Some("[secret] and sk-live-2"));
     }
 
     #[test]

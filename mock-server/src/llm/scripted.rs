@@ -3,23 +3,25 @@
 //! Requests are read, decided and told beside each other; none waits for another, unless
 //! both stand at a gate.
 
+mod fallback;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Pace;
 use crate::journal::Journal;
-use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
+use crate::llm::delivery::{Performance, Wishes};
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
-use crate::llm::question::record;
+use crate::llm::question::record::Record;
 use crate::llm::question::request::ChatBody;
 use crate::llm::quota::Quotas;
 use crate::llm::score::gates::UnknownGate;
@@ -28,7 +30,7 @@ use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::limits::Limits;
 use crate::llm::script::{Script, ScriptError};
 use crate::llm::services::routing::{Order, Route};
-use crate::llm::services::{Services, wants_metadata};
+use crate::llm::services::{Services, device, wants_metadata};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -189,14 +191,17 @@ impl ScriptedLlm {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let read = asked.dialect.read(&asked.body);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
-        if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
-            let model = self.inner.score.model_of(body.candidates());
-            body.model = model.or(body.model);
-        }
-        let (mut fields, decided) = self.decide(n, &asked, &body);
-        let messages = std::mem::take(&mut body.messages);
-        fields.insert("messages".to_owned(), messages.into());
-        self.inner.journal.write("llm.request", fields);
+        let wishes = Wishes::of(&body);
+        let (lane, decided) = self.decide_among(n, &asked, &mut body);
+        let record = Record {
+            n,
+            dialect: asked.dialect,
+            device: device(&asked.headers),
+            body,
+            lane,
+        };
+        let journal = &self.inner.journal;
+        journal.write_later("llm.request", move || record.fields());
         let part = decided.map_err(|refusal| self.complain(n, refusal))?;
         if let Some(of) = part.retry_of {
             let turn = &*part.reply.turn;
@@ -205,19 +210,19 @@ impl ScriptedLlm {
         let usage = part.reply.usage;
         let tokens = usage.prompt.saturating_add(usage.completion);
         self.inner.quotas.spend(tokens);
-        Ok(Performance::new(self.clone(), n, asked, part, &body))
+        Ok(Performance::new(self.clone(), n, asked, part, wishes))
     }
 
-    /// What to journal about the request, and what becomes of it.
+    /// The lane of the request, if it can be read, and what becomes of it.
     fn decide(
         &self,
         n: u64,
         asked: &Asked,
         body: &ChatBody,
-    ) -> (Map<String, Value>, Result<Part, Refusal>) {
+    ) -> (Option<String>, Result<Part, Refusal>) {
         let mut question = match Question::read(body) {
             Ok(question) => question,
-            Err(violation) => return (record::envelope(n, asked, body), Err(violation.into())),
+            Err(violation) => return (None, Err(violation.into())),
         };
         let created = self.inner.journal.now();
         let moment = Moment {
@@ -226,13 +231,11 @@ impl ScriptedLlm {
             created: created.map_or(USUAL_TIME, jiff::Timestamp::as_second),
             route: match self.route(asked, body) {
                 Ok(route) => route,
-                Err(refusal) => return (record::envelope(n, asked, body), Err(refusal)),
+                Err(refusal) => return (None, Err(refusal)),
             },
         };
         let decided = self.inner.score.answer(asked, &mut question, &moment);
-        let mut fields = record::envelope(n, asked, body);
-        record::open(&question, &mut fields);
-        (fields, decided)
+        (Some(question.lane), decided)
     }
 
     /// OpenRouter looks for a way before anybody answers.

@@ -42,6 +42,52 @@ async fn a_miss_tells_what_was_asked_and_what_came_nearest() {
     assert_eq!(unexpected[0].report, report);
 }
 
+/// Twenty-three turns, of which each wants something else.
+const MANY: &str = r#"
+lanes: { title: { system: generate a title }, main: { repeat: 1 } }
+turns:
+  - { id: other, match: { user: /^Hi$/ }, response: { content: x } }
+  - { id: polite, match: { user: hi, system: be polite }, response: { content: x } }
+  - { id: larger, match: { user: hi, model: kimi }, response: { content: x } }
+  - { id: later, match: { user: hi, turn: 3 }, response: { content: x } }
+  - { id: after, match: { user: hi, messages: { assistant: noted } }, response: { content: x } }
+  - { id: listed, match: { user: hi, tool_result: { name: bash, text: a.md } }, response: { content: x } }
+  - { id: stored, match: { user: hi, tool_result: { call: put, pointer: /id } }, response: { content: x } }
+  - { id: title, lane: title, response: { content: x } }
+"#;
+
+#[tokio::test]
+async fn every_turn_is_told_with_what_it_wants_and_of_very_many_the_nearest() {
+    let others: String = (1..=15)
+        .map(|n| {
+            format!("  - {{ id: other-{n}, match: question {n}, response: {{ content: x }} }}\n")
+        })
+        .collect();
+    let stage = Stage::with(&format!("{MANY}{others}")).await;
+    let mut question = asking("hi");
+    let told = stage.refused(422, &question).await;
+    insta::assert_snapshot!(told);
+
+    question["stream"] = true.into();
+    let streamed = stage.refused(422, &question).await;
+    assert_eq!(streamed, told.replace("request 1", "request 2"));
+}
+
+#[tokio::test]
+async fn the_turn_that_is_suggested_answers_in_its_lane_too() {
+    let stage = Stage::with("{ lanes: { side: { tools: { lacks: [write_file] } }, main: { per: conversation } }, turns: [] }").await;
+    let mut side = asking("hi");
+    side["tools"] = json!([]);
+    let mut named = asking("hi");
+    named["user"] = "ada/1".into();
+    for request in [side, named] {
+        let report = stage.refused(422, &request).await;
+        let (_, suggested) = report.split_once("a turn that would answer it:\n").unwrap();
+        stage.server.llm().add(script(suggested)).unwrap();
+        assert_eq!(stage.hear(&request).await, "…");
+    }
+}
+
 #[tokio::test]
 async fn a_turn_that_is_used_up_is_the_nearest() {
     let stage = Stage::with(SCRIPT).await;
@@ -56,6 +102,13 @@ async fn the_turn_that_is_suggested_answers() {
         asking(PROMPT),
         asking("tell me \"more\": now"),
         asking("<only><tags/>"),
+        asking("/help/"),
+        asking("/a+(b/"),
+        asking("is it (or \\d+) /a.b/?"),
+        asking("/"),
+        asking("GRÖẞE 日本 \u{1F600} 'quoted'"),
+        asking("hello\n\n<system-reminder>It is Monday.</system-reminder>"),
+        asking(""),
         following(&json!([{"role": "system", "content": "be nice"}])),
         following(&json!([
             {"role": "user", "content": "go"},

@@ -46,6 +46,22 @@ pub(crate) struct Performance {
     takes_time: Option<TakesTime>,
 }
 
+/// In which form an answer is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes {
+    stream: bool,
+    usage: bool,
+}
+
+impl Wishes {
+    pub(crate) fn of(body: &ChatBody) -> Self {
+        Self {
+            stream: body.wants_stream(),
+            usage: body.wants_usage(),
+        }
+    }
+}
+
 /// How much of an answer was handed over.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sent {
@@ -54,7 +70,7 @@ pub(crate) struct Sent {
 }
 
 impl Performance {
-    pub(crate) fn new(llm: ScriptedLlm, n: u64, asked: Asked, part: Part, body: &ChatBody) -> Self {
+    pub(crate) fn new(llm: ScriptedLlm, n: u64, asked: Asked, part: Part, wishes: Wishes) -> Self {
         let mut reply = part.reply;
         if let Some(mishap) = &part.mishap {
             prepare(&mishap.fault, &mut reply);
@@ -66,8 +82,8 @@ impl Performance {
             reply,
             gate: part.gate,
             mishap: part.mishap,
-            wants_stream: body.wants_stream(),
-            wants_usage: body.wants_usage(),
+            wants_stream: wishes.stream,
+            wants_usage: wishes.usage,
             is_over: false,
             takes_time: None,
         }
@@ -110,7 +126,9 @@ impl Performance {
             self.llm.wait(&mut pace, first).await;
         }
         if self.arrives_whole() {
-            self.llm.note("llm.reply", self.journaled());
+            let (n, reply) = (self.n, Arc::clone(&self.reply));
+            let journal = self.llm.journal();
+            journal.write_later("llm.reply", move || journaled(n, &reply));
         }
         pace
     }
@@ -221,21 +239,24 @@ impl Performance {
         fields.insert("bytes".to_owned(), sent.bytes.into());
         Value::Object(fields)
     }
+}
 
-    fn journaled(&self) -> Value {
-        let calls =
-            self.reply.calls.iter().map(
-                |call| json!({ "id": call.id, "name": call.name, "arguments": call.arguments }),
-            );
-        json!({
-            "n": self.n,
-            "lane": self.reply.lane,
-            "turn": &*self.reply.turn,
-            "content": self.reply.content,
-            "tool_calls": calls.collect::<Value>(),
-            "finish_reason": self.reply.finish_reason.as_str(),
-        })
-    }
+/// What the journal is told of an answer that is whole.
+fn journaled(n: u64, reply: &Reply) -> Map<String, Value> {
+    let calls = reply
+        .calls
+        .iter()
+        .map(|call| json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
+    let fields = [
+        ("n", Value::from(n)),
+        ("lane", reply.lane.as_str().into()),
+        ("turn", (*reply.turn).into()),
+        ("content", reply.content.clone().into()),
+        ("tool_calls", calls.collect()),
+        ("finish_reason", reply.finish_reason.as_str().into()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    fields.into_iter().collect()
 }
 
 impl Drop for Performance {

@@ -3,6 +3,8 @@
 //!
 //! The text travels in the error's message, through whatever the agent makes of it.
 
+use std::borrow::Cow;
+
 use crate::llm::question::Question;
 use crate::llm::question::request::Role;
 use crate::llm::score::repertoire::Repertoire;
@@ -187,8 +189,17 @@ fn condition(question: &Question<'_>) -> String {
         return format!("{{ tool_result: {{ name: {name}, ok: {} }} }}", result.ok);
     }
     match &question.user {
-        Some(user) if !salient(user.text()).is_empty() => quoted(salient(user.text())),
+        Some(user) if !salient(user.text()).is_empty() => quoted(&as_pattern(salient(user.text()))),
         Some(_) | None => format!("{{ turn: {} }}", question.turn()),
+    }
+}
+
+/// The text as a pattern that finds it. What stands between slashes would be an expression.
+fn as_pattern(text: &str) -> Cow<'_, str> {
+    if text.starts_with('/') && text.ends_with('/') {
+        Cow::Owned(format!("/{}/", regex::escape(text)))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
