@@ -1,6 +1,7 @@
 //! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
 
 mod anthropic;
+mod responses;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -37,7 +38,9 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             .with_state(desk);
         router.merge(routes)
     });
-    chats.merge(anthropic::routes(llm))
+    chats
+        .merge(anthropic::routes(llm))
+        .merge(responses::routes(llm))
 }
 
 async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
+use crate::llm::dialect::responses::Conversations;
 use crate::llm::question::Question;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
@@ -38,6 +39,7 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Score,
+    conversations: Conversations,
     paced: Paced,
     /// The server ends.
     curtain: CancellationToken,
@@ -67,6 +69,7 @@ impl ScriptedLlm {
                 seed,
                 asked: AtomicU64::new(0),
                 score: Score::default(),
+                conversations: Conversations::default(),
                 paced: Paced::default(),
                 curtain: CancellationToken::new(),
             }),
@@ -110,6 +113,7 @@ impl ScriptedLlm {
     /// Forgets script, score and gates. Answers that wait go on.
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
+        self.inner.conversations.forget_all();
     }
 
     /// Lets every answer go on that waits, and cuts off those that have stalled.
@@ -123,6 +127,10 @@ impl ScriptedLlm {
     #[must_use]
     pub fn paced(&self) -> usize {
         self.inner.paced.count(self.inner.journal.now())
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.conversations
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -141,9 +149,14 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = asked.dialect.read(&asked.body);
+        let read = asked.dialect.read(&asked.body, &self.inner.conversations);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
         let (mut fields, decided) = self.decide(n, &asked, &body);
+        if let Ok(part) = &decided
+            && part.mishap.is_none()
+        {
+            self.inner.conversations.keep(&body, &part.reply);
+        }
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());
         self.inner.journal.write("llm.request", fields);

@@ -28,6 +28,8 @@ mod misses;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod stage;

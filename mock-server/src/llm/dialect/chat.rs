@@ -21,7 +21,11 @@ pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
             kind: FrameKind::Comment,
             bytes: Bytes::from_static(PROCESSING),
         }),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => None,
+        Dialect::OpenAi
+        | Dialect::Moonshot
+        | Dialect::Kimi
+        | Dialect::Anthropic
+        | Dialect::Responses => None,
     }
 }
 
@@ -115,7 +119,9 @@ impl<'a> Writer<'a> {
             Piece::Usage => match self.dialect {
                 Dialect::OpenRouter => true,
                 Dialect::OpenAi => wants_usage,
-                Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => false,
+                Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                    false
+                }
             },
             Piece::Reasoning(_)
             | Piece::Content(_)
@@ -176,9 +182,14 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
-                Delta::default()
-            }
+            (
+                _said,
+                Dialect::OpenAi
+                | Dialect::Moonshot
+                | Dialect::Kimi
+                | Dialect::Anthropic
+                | Dialect::Responses,
+            ) => Delta::default(),
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -207,7 +218,11 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
+            Dialect::OpenAi
+            | Dialect::Moonshot
+            | Dialect::Kimi
+            | Dialect::Anthropic
+            | Dialect::Responses => {
                 delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {

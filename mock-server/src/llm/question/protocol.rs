@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::de::IgnoredAny;
 
-use crate::llm::dialect::{Dialect, anthropic};
+use crate::llm::dialect::{Dialect, Refused, anthropic, responses};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -67,6 +67,8 @@ pub(crate) enum Violation {
     /// What a protocol other than chat completions does not allow, in its own words.
     #[error(transparent)]
     Anthropic(#[from] anthropic::Unfit),
+    #[error(transparent)]
+    Responses(#[from] responses::Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
@@ -96,7 +98,17 @@ impl Violation {
             Self::DuplicateTool { .. } => Some(WireRule::DuplicateTools),
             Self::TooLarge { .. } => Some(WireRule::BodySize),
             Self::Anthropic(unfit) => unfit.rule(),
+            Self::Responses(unfit) => unfit.rule(),
             Self::NotOffered { .. } => Some(WireRule::UnknownTool),
+        }
+    }
+}
+
+impl From<&Violation> for Refused {
+    fn from(violation: &Violation) -> Self {
+        match violation {
+            Violation::Responses(unfit) => unfit.refused(),
+            _others => Self::Malformed,
         }
     }
 }
@@ -178,7 +190,7 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
 /// Whether it is one of Moonshot's services, whose rules are stricter.
 fn is_moonshots(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic => false,
+        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic | Dialect::Responses => false,
         Dialect::Moonshot | Dialect::Kimi => true,
     }
 }

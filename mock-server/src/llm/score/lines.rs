@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::llm::dialect::Dialect;
+use crate::llm::dialect::responses::Echo;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
@@ -33,6 +34,8 @@ pub(crate) struct Reply {
     pub(crate) finish_reason: FinishReason,
     pub(crate) usage: Usage,
     pub(crate) stream: StreamShape,
+    /// What it repeats of its request, if the protocol has it.
+    pub(crate) echo: Option<Arc<Echo>>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +151,7 @@ impl Lines {
             calls,
             usage,
             stream: occasion.receipt.turn.stream.clone(),
+            echo: question.echo.clone(),
         })
     }
 
@@ -267,7 +271,7 @@ impl CallIds {
             return id.clone();
         }
         match occasion.dialect {
-            Dialect::OpenAi | Dialect::OpenRouter => {
+            Dialect::OpenAi | Dialect::OpenRouter | Dialect::Responses => {
                 ids::call(occasion.turn(), occasion.before, place)
             }
             Dialect::Anthropic => {
