@@ -1,6 +1,7 @@
 //! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
 
 mod anthropic;
+mod embeddings;
 mod responses;
 
 use axum::Router;
@@ -40,6 +41,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
     });
     chats
         .merge(anthropic::routes(llm))
+        .merge(embeddings::routes(llm))
         .merge(responses::routes(llm))
 }
 

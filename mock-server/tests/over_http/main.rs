@@ -16,6 +16,8 @@ mod conversations;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;

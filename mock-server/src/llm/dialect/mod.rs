@@ -4,6 +4,7 @@
 
 pub(crate) mod anthropic;
 mod chat;
+pub(crate) mod embeddings;
 mod failure;
 mod frame;
 mod mount;

@@ -106,9 +106,10 @@ impl Violation {
 
 impl From<&Violation> for Refused {
     fn from(violation: &Violation) -> Self {
-        match violation {
-            Violation::Responses(unfit) => unfit.refused(),
-            _others => Self::Malformed,
+        if let Violation::Responses(unfit) = violation {
+            unfit.refused()
+        } else {
+            Self::Malformed
         }
     }
 }

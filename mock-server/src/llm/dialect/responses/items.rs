@@ -164,9 +164,10 @@ impl Talk {
 }
 
 fn append(message: &mut Value, field: &str, more: Vec<Value>) {
-    match &mut message[field] {
-        Value::Array(list) => list.extend(more),
-        absent => *absent = more.into(),
+    let field = &mut message[field];
+    match field.as_array_mut() {
+        Some(list) => list.extend(more),
+        None => *field = more.into(),
     }
 }
 

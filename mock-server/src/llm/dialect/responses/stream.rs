@@ -78,6 +78,13 @@ struct Within<'a> {
     arguments: Option<&'a str>,
 }
 
+impl<'a> Within<'a> {
+    fn with(mut self, part: Part<'a>) -> Self {
+        self.part = Some(part);
+        self
+    }
+}
+
 impl Open {
     fn within(&self) -> Within<'_> {
         Within {
@@ -145,7 +152,7 @@ impl<'a> Stream<'a> {
                 let item = Item::reasoning(self.reply, Vec::new());
                 let open = self.open(kind, item, whole.len())?;
                 let part = Part::SummaryText { text: "" };
-                let within = with_part(open.in_summary(), part);
+                let within = open.in_summary().with(part);
                 self.within(kind, "response.reasoning_summary_part.added", within)?;
                 open
             }
@@ -163,7 +170,7 @@ impl<'a> Stream<'a> {
             };
             self.within(kind, "response.reasoning_summary_text.done", text)?;
             let part = Part::SummaryText { text: whole };
-            let within = with_part(open.in_summary(), part.clone());
+            let within = open.in_summary().with(part.clone());
             self.within(kind, "response.reasoning_summary_part.done", within)?;
             let item = Item::reasoning(self.reply, vec![part]);
             self.close(kind, &open, item)?;
@@ -180,7 +187,7 @@ impl<'a> Stream<'a> {
             None => {
                 let item = Item::message(self.reply, "in_progress", Vec::new());
                 let open = self.open(kind, item, whole.len())?;
-                let within = with_part(open.in_content(), Part::output(""));
+                let within = open.in_content().with(Part::output(""));
                 self.within(kind, "response.content_part.added", within)?;
                 open
             }
@@ -200,7 +207,7 @@ impl<'a> Stream<'a> {
             };
             self.within(kind, "response.output_text.done", text)?;
             let part = Part::output(whole);
-            let within = with_part(open.in_content(), part.clone());
+            let within = open.in_content().with(part.clone());
             self.within(kind, "response.content_part.done", within)?;
             let status = message_status(self.reply);
             let item = Item::message(self.reply, status, vec![part]);
@@ -307,11 +314,4 @@ pub(crate) fn error_event(code: &str, message: &str) -> Value {
         "param": null,
         "sequence_number": 0,
     })
-}
-
-fn with_part<'a>(within: Within<'a>, part: Part<'a>) -> Within<'a> {
-    Within {
-        part: Some(part),
-        ..within
-    }
 }
