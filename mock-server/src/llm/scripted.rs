@@ -18,6 +18,7 @@ use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::delivery::{Performance, Wishes};
+use crate::llm::dialect::responses::Conversations;
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
@@ -48,6 +49,7 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Score,
+    conversations: Conversations,
     paced: Paced,
     services: Services,
     quotas: Quotas,
@@ -80,6 +82,7 @@ impl ScriptedLlm {
                 seed,
                 asked: AtomicU64::new(0),
                 score: Score::default(),
+                conversations: Conversations::default(),
                 paced: Paced::default(),
                 quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
@@ -145,6 +148,7 @@ impl ScriptedLlm {
         self.inner.score.reset();
         self.inner.services.reset();
         self.inner.quotas.set(Limits::default());
+        self.inner.conversations.forget_all();
     }
 
     /// Lets every answer go on that waits or takes its time, and cuts off those that have
@@ -163,6 +167,10 @@ impl ScriptedLlm {
 
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.inner.quotas
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.conversations
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -189,10 +197,15 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = asked.dialect.read(&asked.body);
+        let read = asked.dialect.read(&asked.body, &self.inner.conversations);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
         let wishes = Wishes::of(&body);
         let (lane, decided) = self.decide_among(n, &asked, &mut body);
+        if let Ok(part) = &decided
+            && part.mishap.is_none()
+        {
+            self.inner.conversations.keep(&body, &part.reply);
+        }
         let record = Record {
             n,
             dialect: asked.dialect,
