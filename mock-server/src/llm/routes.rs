@@ -1,6 +1,8 @@
 //! The HTTP of all services: questions to the model here, the rest beside it.
 
 mod anthropic;
+mod embeddings;
+mod responses;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -34,10 +36,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
-        let door = Door {
-            llm: llm.clone(),
-            mount: Some(mount),
-        };
+        let door = Door::at(llm, mount);
         let routes = side_routes(&desk)
             .route(&format!("{}/chat/completions", mount.path), post(chat))
             .route_layer(from_fn_with_state(door, admit))
@@ -46,6 +45,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
     });
     chats
         .merge(anthropic::routes(llm))
+        .merge(embeddings::routes(llm))
+        .merge(responses::routes(llm))
         .merge(oauth::routes(llm))
 }
 

@@ -3,6 +3,8 @@
 //! Requests are read, decided and told beside each other; none waits for another, unless
 //! both stand at a gate.
 
+mod fallback;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::delivery::{Performance, Wishes};
+use crate::llm::dialect::responses::Conversations;
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
@@ -46,6 +49,7 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Score,
+    conversations: Conversations,
     paced: Paced,
     quotas: Quotas,
     services: Services,
@@ -78,6 +82,7 @@ impl ScriptedLlm {
                 seed,
                 asked: AtomicU64::new(0),
                 score: Score::default(),
+                conversations: Conversations::default(),
                 paced: Paced::default(),
                 quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
@@ -143,6 +148,7 @@ impl ScriptedLlm {
         self.inner.score.reset();
         self.inner.quotas.set(Limits::default());
         self.inner.services.reset();
+        self.inner.conversations.forget_all();
     }
 
     /// Lets every answer go on that waits or takes its time, and cuts off those that have
@@ -161,6 +167,10 @@ impl ScriptedLlm {
 
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.inner.quotas
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.conversations
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -187,19 +197,20 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = asked.dialect.read(&asked.body);
+        let read = asked.dialect.read(&asked.body, &self.inner.conversations);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
-        if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
-            let model = self.inner.score.model_of(body.candidates());
-            body.model = model.or(body.model);
-        }
         let wishes = Wishes::of(&body);
-        let (lane, decided) = self.decide(n, &asked, &body);
+        let (lane, decided) = self.decide_among(n, &asked, &mut body);
+        if let Ok(part) = &decided
+            && part.mishap.is_none()
+        {
+            self.inner.conversations.keep(&body, &part.reply);
+        }
         let record = Record {
             n,
             dialect: asked.dialect,
-            body,
             device: device(&asked.headers),
+            body,
             lane,
         };
         let journal = &self.inner.journal;

@@ -90,6 +90,22 @@ async fn the_first_of_the_models_that_is_scripted_answers() {
 }
 
 #[tokio::test]
+async fn a_model_that_refuses_lets_the_next_one_answer() {
+    let stage = Stage::with(
+        "[{ match: { model: first }, fault: { status: 503 } }, { match: { model: second }, response: { content: yes } }]",
+    )
+    .await;
+    let mut body = asking("hi");
+    body["model"] = "maker/first".into();
+    body["models"] = json!(["maker/second"]);
+    let (_, answer) = answer(&stage, &body).await;
+    assert_eq!(answer["model"], "maker/second");
+    assert!(stage.server.llm().unsaid().is_empty());
+    let events = ["llm.fallback", "llm.request", "llm.reply"];
+    assert_eq!(stage.events(), events);
+}
+
+#[tokio::test]
 async fn the_way_is_told_to_who_asks() {
     let stage = Stage::with(SCRIPT).await;
     let request = stage.post("/api/v1/chat/completions").json(&priced());

@@ -45,10 +45,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
         llm: llm.clone(),
         requests: Arc::default(),
     };
-    let door = Door {
-        llm: llm.clone(),
-        mount: None,
-    };
+    let door = Door::of(llm, Dialect::Anthropic);
     let routes = [SHARED, OWN].iter().fold(Router::new(), |router, path| {
         router
             .route(&format!("{path}/messages"), post(messages))

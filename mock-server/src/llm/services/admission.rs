@@ -3,10 +3,11 @@
 //! Real services answer nobody without a key, so by default some key is wanted; which is
 //! for a script to say.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::{HeaderMap, StatusCode, header};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -31,8 +32,7 @@ const CODING_AGENTS: [&str; 12] = [
 ];
 
 /// Which keys pass: `any`, `none` if none is needed, or a list of those that do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
     /// Any key, but not none.
     #[default]
@@ -45,8 +45,7 @@ pub enum Keys {
 
 /// Which programs Kimi's coding service talks to: `any`, or those whose `User-Agent` begins
 /// like one of a list. Default: the coding agents that it is known to let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Agents {
     #[default]
     Known,
@@ -149,6 +148,42 @@ impl<'de> Deserialize<'de> for Agents {
             WordOr::Word(word) => return Err(D::Error::unknown_variant(&word, &["any"])),
         })
     }
+}
+
+impl JsonSchema for Keys {
+    fn schema_name() -> Cow<'static, str> {
+        "Keys".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        word_or_list(
+            "Which keys pass: `any`, `none` if none is needed, or these.",
+            &["any", "none"],
+        )
+    }
+}
+
+impl JsonSchema for Agents {
+    fn schema_name() -> Cow<'static, str> {
+        "Agents".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        word_or_list(
+            "Which programs are let in: `any`, or those whose User-Agent begins so.",
+            &["any"],
+        )
+    }
+}
+
+fn word_or_list(description: &str, words: &[&str]) -> Schema {
+    json_schema!({
+        "description": description,
+        "oneOf": [
+            { "type": "string", "enum": words },
+            { "type": "array", "items": { "type": "string" } },
+        ],
+    })
 }
 
 enum WordOr {

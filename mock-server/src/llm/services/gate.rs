@@ -18,16 +18,55 @@ const LOOK: usize = 4 << 20;
 /// A door, and whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
-    pub(crate) llm: ScriptedLlm,
-    /// None: Anthropic's, which has paths of its own.
-    pub(crate) mount: Option<Mount>,
+    llm: ScriptedLlm,
+    whose: Whose,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    /// Of whoever is asked below the path.
+    Mount(Mount),
+    /// Of a protocol that has paths of its own.
+    Dialect(Dialect),
+}
+
+impl Door {
+    pub(crate) fn at(llm: &ScriptedLlm, mount: Mount) -> Self {
+        Self {
+            llm: llm.clone(),
+            whose: Whose::Mount(mount),
+        }
+    }
+
+    pub(crate) fn of(llm: &ScriptedLlm, dialect: Dialect) -> Self {
+        Self {
+            llm: llm.clone(),
+            whose: Whose::Dialect(dialect),
+        }
+    }
+}
+
+impl Whose {
+    fn is_kimis(self) -> bool {
+        match self {
+            Self::Mount(mount) => mount.serves(Dialect::Kimi),
+            Self::Dialect(dialect) => dialect == Dialect::Kimi,
+        }
+    }
+
+    fn dialect(self, body: &[u8]) -> Dialect {
+        match self {
+            Self::Mount(mount) => mount.dialect(body),
+            Self::Dialect(dialect) => dialect,
+        }
+    }
 }
 
 /// Lets a request pass, or answers it as its service would.
 pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
     let is_question = request.uri().path().ends_with("/chat/completions");
     let services = door.llm.services();
-    match services.admits(door.mount, request.headers(), is_question) {
+    match services.admits(door.whose, request.headers(), is_question) {
         Ok(()) => next.run(request).await,
         Err(turned_away) => turn_away(&door, turned_away, request).await,
     }
@@ -40,9 +79,7 @@ async fn turn_away(door: &Door, turned_away: TurnedAway, request: Request<Body>)
     let body = to_bytes(request.into_body(), LOOK)
         .await
         .unwrap_or_else(|_broken| [].as_slice().into());
-    let dialect = door
-        .mount
-        .map_or(Dialect::Anthropic, |mount| mount.dialect(&body));
+    let dialect = door.whose.dialect(&body);
     let complaint = turned_away.complaint(dialect);
     let (status, headers, body) = dialect.status_error(turned_away.status(), complaint);
     let fields = json!({
@@ -77,7 +114,9 @@ impl Services {
                     is_empty.then_some("exceeded_current_quota_error")?,
                 )
             }
-            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic => return None,
+            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                return None;
+            }
         };
         let complaint = Complaint {
             kind: Some(kind),
@@ -91,13 +130,13 @@ impl Services {
 
     fn admits(
         &self,
-        mount: Option<Mount>,
+        whose: Whose,
         headers: &HeaderMap,
         is_question: bool,
     ) -> Result<(), TurnedAway> {
         let doors = self.doors();
         let key = key(headers);
-        if !mount.is_some_and(|mount| mount.serves(Dialect::Kimi)) {
+        if !whose.is_kimis() {
             let any = Keys::Any;
             return doors.keys.as_ref().unwrap_or(&any).admit(key);
         }
