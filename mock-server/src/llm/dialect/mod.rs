@@ -11,6 +11,7 @@ mod mount;
 mod pieces;
 pub(crate) mod responses;
 mod sheet;
+mod usage;
 mod wording;
 
 pub(crate) use failure::Complaint;
@@ -58,6 +59,8 @@ pub(crate) enum Refused {
         parameter: &'static str,
         code: Option<&'static str>,
     },
+    /// 404: OpenRouter may send it to nobody.
+    NoProvider,
 }
 
 impl Refused {
@@ -65,6 +68,7 @@ impl Refused {
         match self {
             Self::Unscripted => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Malformed | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
+            Self::NoProvider => StatusCode::NOT_FOUND,
         }
     }
 
@@ -73,12 +77,13 @@ impl Refused {
             Self::Unscripted => Some("unscripted_request"),
             Self::Malformed => Some("invalid_request"),
             Self::Parameter { code, .. } => code,
+            Self::NoProvider => Some("no_provider"),
         }
     }
 
     fn parameter(self) -> Option<&'static str> {
         match self {
-            Self::Unscripted | Self::Malformed => None,
+            Self::Unscripted | Self::Malformed | Self::NoProvider => None,
             Self::Parameter { parameter, .. } => Some(parameter),
         }
     }
@@ -124,7 +129,7 @@ impl Dialect {
     }
 
     /// What a stream sends before the model has said anything.
-    pub(crate) fn prelude(self) -> Option<Frame> {
+    pub(crate) fn prelude(self) -> Vec<Frame> {
         chat::prelude(self)
     }
 
@@ -184,38 +189,5 @@ impl Dialect {
             }),
         };
         json!({ "error": error })
-    }
-
-    /// The body of `GET models`: one model, since a script answers whatever is asked for.
-    pub(crate) fn models(self) -> Value {
-        match self {
-            Self::Anthropic => anthropic::models(),
-            Self::OpenAi | Self::Responses => json!({
-                "object": "list",
-                "data": [{ "id": "scripted", "object": "model", "created": 0, "owned_by": "mock-server" }],
-            }),
-            Self::OpenRouter => json!({
-                "data": [{
-                    "id": "moonshotai/kimi-k2",
-                    "canonical_slug": "moonshotai/kimi-k2",
-                    "name": "MoonshotAI: Kimi K2",
-                    "created": 0,
-                    "context_length": 262_144,
-                    "pricing": { "prompt": "0", "completion": "0" },
-                    "supported_parameters": ["tools", "reasoning"],
-                }],
-            }),
-            Self::Moonshot | Self::Kimi => json!({
-                "object": "list",
-                "data": [{
-                    "id": "kimi-for-coding",
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "moonshot",
-                    "context_length": 262_144,
-                    "supports_reasoning": true,
-                }],
-            }),
-        }
     }
 }
