@@ -87,6 +87,7 @@ async fn status(State(desk): State<Desk>) -> Response {
         "unsaid": desk.llm.unsaid(),
         "unexpected": unexpected(&desk.journal),
         "waiting": desk.llm.waiting(),
+        "paced": desk.llm.paced(),
         "last": desk.journal.last(),
     }))
     .into_response()

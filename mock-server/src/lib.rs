@@ -26,7 +26,7 @@ pub use llm::{
 pub use llm::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
     FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Owing, Per, Response, Script, ScriptError,
+    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Owing, Per, Response, Script, ScriptError,
     ScriptedCall, ScriptedFault, ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
     StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
     UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,

@@ -8,6 +8,7 @@ mod delivery;
 mod dialect;
 mod oauth;
 mod question;
+mod quota;
 mod routes;
 mod score;
 mod script;
@@ -20,9 +21,10 @@ pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
     FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
-    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
+    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError,
+    ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError,
+    StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace,
+    WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 pub use services::{

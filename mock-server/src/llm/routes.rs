@@ -18,6 +18,7 @@ use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::oauth;
+use crate::llm::quota;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit, side_routes};
@@ -93,13 +94,19 @@ async fn ask(
         headers,
         body,
     };
-    match llm.answer(asked) {
-        Ok(performance) => {
-            let trace = dialect.is_moonshots().then(|| performance.response_id());
-            traced(trace, respond(performance, scissors).await)
-        }
-        Err(refusal) => refused(dialect, &refusal),
-    }
+    let (quotas, now) = (llm.quotas(), llm.journal().now());
+    let mut response = match quotas.enter(now) {
+        Err(spent) => quota::refuse(llm, dialect, spent),
+        Ok(()) => match llm.answer(asked) {
+            Ok(performance) => {
+                let trace = dialect.is_moonshots().then(|| performance.response_id());
+                traced(trace, respond(performance, scissors).await)
+            }
+            Err(refusal) => refused(dialect, &refusal),
+        },
+    };
+    quotas.tell(now, response.headers_mut());
+    response
 }
 
 /// What Moonshot's services call the way of an answer.

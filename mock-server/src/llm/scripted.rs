@@ -6,11 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
@@ -20,9 +22,11 @@ use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
+use crate::llm::quota::Quotas;
 use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
+use crate::llm::script::limits::Limits;
 use crate::llm::script::{Script, ScriptError};
 use crate::llm::services::routing::{Order, Route};
 use crate::llm::services::{Services, wants_metadata};
@@ -45,6 +49,7 @@ struct Inner {
     score: Score,
     conversations: Conversations,
     paced: Paced,
+    quotas: Quotas,
     services: Services,
     /// The server ends.
     curtain: CancellationToken,
@@ -77,6 +82,7 @@ impl ScriptedLlm {
                 score: Score::default(),
                 conversations: Conversations::default(),
                 paced: Paced::default(),
+                quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
             }),
         }
@@ -90,9 +96,13 @@ impl ScriptedLlm {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
+        let limits = script.limits;
         let services = std::mem::take(&mut script.services);
         self.inner.score.add(script)?;
         self.inner.services.add(services);
+        if let Some(limits) = limits {
+            self.inner.quotas.set(limits);
+        }
         Ok(())
     }
 
@@ -135,10 +145,12 @@ impl ScriptedLlm {
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
         self.inner.conversations.forget_all();
+        self.inner.quotas.set(Limits::default());
         self.inner.services.reset();
     }
 
-    /// Lets every answer go on that waits, and cuts off those that have stalled.
+    /// Lets every answer go on that waits or takes its time, and cuts off those that have
+    /// stalled.
     pub(crate) fn release_all(&self) {
         self.inner.score.gates().release_all();
         self.inner.curtain.cancel();
@@ -155,12 +167,24 @@ impl ScriptedLlm {
         &self.inner.conversations
     }
 
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
+    }
+
     pub(crate) fn journal(&self) -> &Journal {
         &self.inner.journal
     }
 
     pub(crate) fn takes_time(&self, n: u64, until: Until) -> TakesTime {
         self.inner.paced.enter(n, until)
+    }
+
+    /// Waits until so much more has passed, or the server ends.
+    pub(crate) async fn wait(&self, pace: &mut Pace, lapse: Duration) {
+        tokio::select! {
+            () = pace.wait(lapse) => {}
+            () = self.curtain() => {}
+        }
     }
 
     /// Waits for the end of the server.
@@ -191,6 +215,9 @@ impl ScriptedLlm {
             let turn = &*part.reply.turn;
             self.note("llm.retry", json!({ "n": n, "of": of, "turn": turn }));
         }
+        let usage = part.reply.usage;
+        let tokens = usage.prompt.saturating_add(usage.completion);
+        self.inner.quotas.spend(tokens);
         Ok(Performance::new(self.clone(), n, asked, part, &body))
     }
 

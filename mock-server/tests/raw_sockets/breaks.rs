@@ -155,6 +155,32 @@ async fn a_stall_with_a_gate_goes_on_when_it_is_released() {
     assert!(bytes.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
     assert_eq!(end, End::Closed);
     assert!(server.llm().unsaid().is_empty());
+    let entries = server.journal().entries();
+    let events: Vec<_> = entries.iter().map(|entry| &*entry.event).collect();
+    assert_eq!(
+        events,
+        [
+            "llm.request",
+            "llm.reply",
+            "llm.fault",
+            "llm.held",
+            "llm.released"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_fault_comes_is_answered_whole_next_time() {
+    let script = "[{ hold: door, fault: { reset: 3 }, response: { content: a b c d } }]";
+    let server = serve(script).await;
+    drop(begin(&server, streamed("/api/v1")).await);
+    wait_for(&server, "llm.aborted").await;
+    server.llm().release("door").unwrap();
+    let well = ask(&server, streamed("/api/v1")).await;
+    assert_eq!(well.chunks().last().unwrap(), b"data: [DONE]\n\n");
+    assert!(server.llm().unsaid().is_empty());
+    let entries = server.journal().entries();
+    assert!(entries.iter().all(|entry| entry.event != "llm.retry"));
 }
 
 #[tokio::test]

@@ -66,3 +66,51 @@ async fn what_is_not_streamed_comes_when_its_stream_would_end() {
     assert_eq!(server.llm().paced(), 0);
     assert_eq!(read(&mut socket, 8).await, b"HTTP/1.1");
 }
+
+#[tokio::test]
+async fn quotas_refill_on_the_clock_of_the_scenario_and_refusals_eat_no_turn() {
+    let server = frozen(
+        "{ limits: { requests_per_minute: 2 }, turns: [{ times: 3, response: { content: hi } }] }",
+    )
+    .await;
+    let left = |left: u32, reset: u32| {
+        format!(
+            "x-ratelimit-limit-requests: 2\r\nx-ratelimit-remaining-requests: {left}\r\nx-ratelimit-reset-requests: {reset}s\r\n"
+        )
+    };
+    for remaining in [1, 0] {
+        let heard = ask(&server, streamed(KIMI)).await;
+        assert!(heard.head.starts_with("HTTP/1.1 200"), "{heard:?}");
+        assert!(heard.head.contains(&left(remaining, 60)), "{heard:?}");
+    }
+    advance(&server, 17_500);
+    let refused = ask(&server, whole(KIMI)).await;
+    assert!(refused.head.starts_with("HTTP/1.1 429"), "{refused:?}");
+    assert!(
+        refused.head.contains("\r\nretry-after: 43\r\n"),
+        "{refused:?}"
+    );
+    assert!(refused.head.contains(&left(0, 43)), "{refused:?}");
+    let body = String::from_utf8(refused.body).unwrap();
+    assert!(
+        body.contains(r#""type":"rate_limit_reached_error""#),
+        "{body}"
+    );
+
+    advance(&server, 60_000);
+    let heard = ask(&server, streamed(KIMI)).await;
+    assert!(heard.head.contains(&left(1, 60)), "{heard:?}");
+    assert!(server.llm().unsaid().is_empty());
+    assert!(server.unexpected().is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_does_not_wait_for_the_clock() {
+    let server = frozen(PACED).await;
+    let socket = begin(&server, streamed(KIMI)).await;
+    wait_for(&server, "llm.request").await;
+    server.join().await.unwrap();
+    let (bytes, end) = rest(socket).await;
+    assert!(bytes.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
+    assert_eq!(end, End::Closed);
+}

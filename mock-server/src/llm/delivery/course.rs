@@ -189,3 +189,82 @@ fn within(moment: FaultMoment, bytes: usize) -> Option<usize> {
         FaultMoment::Bytes(place) => Some(place).filter(|place| *place <= bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    const FRAMES: usize = 6;
+
+    fn shape(shape: &str) -> StreamShape {
+        yaml::read("script.yaml", shape).unwrap()
+    }
+
+    fn reel() -> Reel {
+        let frame = Frame {
+            kind: FrameKind::Content,
+            bytes: Bytes::from_static(b"data: x\n\n"),
+        };
+        Reel {
+            frames: vec![frame; FRAMES],
+            prelude: 0,
+            breaks: None,
+            missed: None,
+        }
+    }
+
+    /// The time before each frame, in milliseconds.
+    fn waits(shape: &StreamShape, letters: &str) -> Vec<u128> {
+        let tempo = Tempo {
+            shape,
+            fault: None,
+            letters,
+        };
+        let course = tempo.stream(reel());
+        let waits = course.steps.iter().filter_map(|step| match step {
+            Step::Wait(wait) => Some(wait.as_millis()),
+            Step::Begin | Step::Send(_) | Step::Break(_) => None,
+        });
+        std::iter::once(tempo.first().as_millis())
+            .chain(waits)
+            .collect()
+    }
+
+    #[test]
+    fn the_model_thinks_before_its_first_frame_and_takes_its_time_for_each_other() {
+        let steady = shape("{ first_token: 400ms, per_token: 20ms }");
+        assert_eq!(waits(&steady, "abc"), [400, 20, 20, 20, 20, 20]);
+        assert_eq!(waits(&shape("{}"), "abc"), [0]);
+    }
+
+    #[test]
+    fn jitter_is_made_of_the_seed_and_never_more_than_was_said() {
+        let jittery = shape("{ first_token: 400ms, per_token: 200ms, jitter: 100ms }");
+        let first = waits(&jittery, "abc");
+        assert_eq!(first, waits(&jittery, "abc"));
+        assert_ne!(first, waits(&jittery, "abd"));
+        assert!((400..=500).contains(&first[0]), "{first:?}");
+        let others = &first[1..];
+        assert!(
+            others.iter().all(|wait| (200..=300).contains(wait)),
+            "{first:?}"
+        );
+        assert!(others.windows(2).any(|two| two[0] != two[1]), "{first:?}");
+    }
+
+    #[test]
+    fn a_course_lasts_as_long_as_its_waits_and_its_drops() {
+        let steady = shape("{ per_token: 20ms }");
+        let slow: crate::llm::ScriptedFault =
+            yaml::read("script.yaml", "{ slow: { bytes: 4, every: 1s } }").unwrap();
+        let mut tempo = Tempo {
+            shape: &steady,
+            fault: None,
+            letters: "abc",
+        };
+        assert_eq!(tempo.stream(reel()).lasts(), Duration::from_millis(100));
+        tempo.fault = Some(&slow.fault);
+        assert_eq!(tempo.stream(reel()).lasts(), Duration::from_millis(18_100));
+    }
+}

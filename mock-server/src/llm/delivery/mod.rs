@@ -107,7 +107,7 @@ impl Performance {
         let first = self.tempo().first();
         let mut pace = self.pace(first.saturating_add(last));
         if !first.is_zero() {
-            pace.wait(first).await;
+            self.llm.wait(&mut pace, first).await;
         }
         if self.arrives_whole() {
             self.llm.note("llm.reply", self.journaled());
@@ -150,6 +150,11 @@ impl Performance {
             };
             opened.cancelled().await;
         }
+    }
+
+    /// Waits until so much more has passed, or the server ends.
+    pub(crate) async fn wait(&self, pace: &mut Pace, lapse: Duration) {
+        self.llm.wait(pace, lapse).await;
     }
 
     /// The last byte was handed over.

@@ -94,7 +94,7 @@ impl Playing {
             }
             Step::Wait(wait) => {
                 if let Some(pace) = &mut self.pace {
-                    pace.wait(wait).await;
+                    self.performance.wait(pace, wait).await;
                 }
             }
             Step::Send(frame) => {
@@ -139,7 +139,7 @@ impl Playing {
         };
         let every = drops.every.length();
         match &mut self.pace {
-            Some(pace) if !every.is_zero() => pace.wait(every).await,
+            Some(pace) if !every.is_zero() => self.performance.wait(pace, every).await,
             // The drop before is written before this one is made.
             Some(_) | None if self.drips => yield_now().await,
             Some(_) | None => {}

@@ -3,6 +3,7 @@
 pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lapse;
+pub(crate) mod limits;
 pub(crate) mod lenient;
 pub(crate) mod moment;
 pub(crate) mod origin;
@@ -16,6 +17,7 @@ pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, S
 pub use lane::{LaneRule, MAIN_LANE, Per};
 pub use lapse::Lapse;
 pub use lenient::WireRule;
+pub use limits::Limits;
 pub use moment::{FaultMoment, HeaderText};
 pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
@@ -44,6 +46,8 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
+    /// How much is answered in a minute, from now on; those of a later script replace them.
+    pub limits: Option<Limits>,
     /// The services around the model.
     pub services: ScriptedServices,
     /// In the order they are tried.

@@ -18,6 +18,7 @@ use crate::llm::oauth::ScriptedOAuth;
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
+use crate::llm::script::limits::Limits;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
@@ -158,6 +159,7 @@ struct WholeScript {
     lanes: IndexMap<String, LaneRule>,
     #[serde(default)]
     lenient: Vec<WireRule>,
+    limits: Option<Limits>,
     keys: Option<Keys>,
     agents: Option<Agents>,
     account: Option<Account>,
@@ -189,6 +191,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         Ok(Script {
             lanes: whole.lanes,
             lenient: whole.lenient,
+            limits: whole.limits,
             services: ScriptedServices {
                 keys: whole.keys,
                 agents: whole.agents,
