@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::llm::score::ids;
+use crate::llm::tokens;
 
 /// What a model has unless the request says otherwise.
 const USUAL: usize = 1536;
@@ -146,7 +147,7 @@ impl Answer {
 impl Input {
     /// Numbers count themselves, texts by the rule for all texts.
     fn tokens(&self) -> u64 {
-        let of_text = |text: &String| text.len().div_ceil(4) as u64;
+        let of_text = |text: &String| tokens::in_bytes(text.len());
         match self {
             Self::Text(text) => of_text(text),
             Self::Texts(texts) => texts.iter().map(of_text).sum(),

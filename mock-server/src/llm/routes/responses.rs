@@ -1,4 +1,5 @@
-//! The HTTP of OpenAI's Responses: `responses`, and what is kept of them.
+//! The HTTP of OpenAI's Responses: `responses`, and what is kept of them. OpenRouter has
+//! them too.
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -11,30 +12,28 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::line::Scissors;
-use crate::llm::dialect::{Complaint, Dialect};
+use crate::llm::dialect::{Complaint, Dialect, Mount};
 use crate::llm::routes::{ask, unread};
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit};
 
-/// OpenAI's own path, the one that is nobody else's, and OpenRouter's.
-const PATHS: [&str; 3] = ["/v1", "/openai/v1", "/api/v1"];
-
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
-    let routes = PATHS.iter().fold(Router::new(), |router, path| {
-        let (all, one) = (
-            format!("{path}/responses"),
-            format!("{path}/responses/{{id}}"),
-        );
-        router
+    let mounts = Mount::ALL
+        .into_iter()
+        .filter(|mount| mount.serves(Dialect::OpenAi) || mount.serves(Dialect::OpenRouter));
+    mounts.fold(Router::new(), |router, mount| {
+        let door = Door::at(llm, mount);
+        let all = format!("{}/responses", mount.path);
+        let one = format!("{all}/{{id}}");
+        let routes = Router::new()
             .route(&all, post(respond))
             .route(&one, get(retrieve).delete(forget))
             .route(&format!("{one}/input_items"), get(input_items))
             .route(&format!("{one}/cancel"), post(cancel))
-    });
-    let door = Door::of(llm, Dialect::Responses);
-    routes
-        .route_layer(from_fn_with_state(door, admit))
-        .with_state(llm.clone())
+            .route_layer(from_fn_with_state(door, admit))
+            .with_state(llm.clone());
+        router.merge(routes)
+    })
 }
 
 async fn respond(

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::llm::dialect::responses::{Conversations, read};
+use crate::llm::dialect::{Complaint, Dialect};
 
 /// The messages as a script sees them, or why there are none.
 fn verdict(body: &Value) -> Result<Value, String> {
@@ -157,4 +158,16 @@ fn calls_and_outputs_are_paired() {
         &json!([{"role": "robot", "content": "hi"}]),
         "input[0]: unknown variant `robot`, expected one of `user`, `assistant`, `system`, `developer`",
     );
+}
+
+#[test]
+fn an_error_within_a_stream_is_an_event_of_its_own() {
+    let complaint = Complaint {
+        kind: Some("rate_limit_exceeded"),
+        message: None,
+    };
+    let frame = Dialect::Responses.stream_error(None, complaint);
+    let text = str::from_utf8(&frame.bytes).unwrap();
+    let expected = "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"Rate limit";
+    assert!(text.starts_with(expected), "{text}");
 }
