@@ -1,6 +1,8 @@
 //! The HTTP of all services: questions to the model here, the rest beside it.
 
 mod anthropic;
+mod embeddings;
+mod responses;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
@@ -46,6 +48,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
     });
     chats
         .merge(anthropic::routes(llm))
+        .merge(embeddings::routes(llm))
+        .merge(responses::routes(llm))
         .merge(oauth::routes(llm))
 }
 

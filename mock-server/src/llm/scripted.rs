@@ -16,6 +16,7 @@ use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
+use crate::llm::dialect::responses::Conversations;
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
@@ -46,6 +47,7 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Score,
+    conversations: Conversations,
     paced: Paced,
     quotas: Quotas,
     services: Services,
@@ -78,6 +80,7 @@ impl ScriptedLlm {
                 seed,
                 asked: AtomicU64::new(0),
                 score: Score::default(),
+                conversations: Conversations::default(),
                 paced: Paced::default(),
                 quotas: Quotas::default(),
                 curtain: CancellationToken::new(),
@@ -142,6 +145,7 @@ impl ScriptedLlm {
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
         self.inner.quotas.set(Limits::default());
+        self.inner.conversations.forget_all();
         self.inner.services.reset();
     }
 
@@ -161,6 +165,10 @@ impl ScriptedLlm {
 
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.inner.quotas
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.conversations
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -187,13 +195,18 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = asked.dialect.read(&asked.body);
+        let read = asked.dialect.read(&asked.body, &self.inner.conversations);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
         if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
             let model = self.inner.score.model_of(body.candidates());
             body.model = model.or(body.model);
         }
         let (mut fields, decided) = self.decide(n, &asked, &body);
+        if let Ok(part) = &decided
+            && part.mishap.is_none()
+        {
+            self.inner.conversations.keep(&body, &part.reply);
+        }
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());
         self.inner.journal.write("llm.request", fields);

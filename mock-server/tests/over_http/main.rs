@@ -16,6 +16,8 @@ mod conversations;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;
@@ -27,6 +29,8 @@ mod leniency;
 mod misses;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod responses;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]

@@ -26,7 +26,11 @@ pub(crate) fn prelude(dialect: Dialect) -> Vec<Frame> {
     };
     match dialect {
         Dialect::OpenRouter => vec![comment(), comment()],
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => Vec::new(),
+        Dialect::OpenAi
+        | Dialect::Moonshot
+        | Dialect::Kimi
+        | Dialect::Anthropic
+        | Dialect::Responses => Vec::new(),
     }
 }
 
@@ -82,7 +86,11 @@ pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<By
     };
     let mut sheet = match dialect {
         Dialect::OpenRouter => WAITING.to_vec(),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => Vec::new(),
+        Dialect::OpenAi
+        | Dialect::Moonshot
+        | Dialect::Kimi
+        | Dialect::Anthropic
+        | Dialect::Responses => Vec::new(),
     };
     writer.write(Some(&choice), Some(&writer.usage()), &mut sheet)?;
     Ok(sheet.into())
@@ -123,7 +131,9 @@ impl<'a> Writer<'a> {
             Dialect::OpenRouter => UsagePlace::Last,
             Dialect::OpenAi if wants_usage => UsagePlace::Final,
             Dialect::OpenAi => UsagePlace::None,
-            Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => UsagePlace::Choice,
+            Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                UsagePlace::Choice
+            }
         };
         self.reply.stream.usage.unwrap_or(usual)
     }
@@ -205,9 +215,14 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
-                Delta::default()
-            }
+            (
+                _said,
+                Dialect::OpenAi
+                | Dialect::Moonshot
+                | Dialect::Kimi
+                | Dialect::Anthropic
+                | Dialect::Responses,
+            ) => Delta::default(),
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -236,7 +251,11 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
+            Dialect::OpenAi
+            | Dialect::Moonshot
+            | Dialect::Kimi
+            | Dialect::Anthropic
+            | Dialect::Responses => {
                 delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {

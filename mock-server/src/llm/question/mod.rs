@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::llm::dialect::responses::Echo;
 use crate::llm::question::binding::{AnsweredCall, result_function};
 use crate::llm::question::given::GivenIds;
 use crate::llm::question::protocol::Violation;
@@ -39,6 +40,8 @@ pub(crate) struct Question<'a> {
     pub(crate) wants_json: bool,
     /// What the service would say against it, before anybody looked inside.
     pub(crate) unfit: Option<&'a Violation>,
+    /// What the answer repeats of the request.
+    pub(crate) echo: Option<Arc<Echo>>,
     /// What the client calls the conversation.
     pub(crate) conversation: Option<&'a str>,
     /// Which calls turns have made; a script may name them so.
@@ -72,6 +75,7 @@ impl<'a> Question<'a> {
             wants_thinking: body.wants_thinking(),
             wants_json: body.wants_json(),
             unfit: body.unfit.as_ref(),
+            echo: (body.responses.as_ref()).map(|request| Arc::clone(&request.echo)),
             conversation: body.conversation(),
             given: Arc::default(),
         })

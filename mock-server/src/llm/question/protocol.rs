@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::de::IgnoredAny;
 
-use crate::llm::dialect::{Dialect, anthropic};
+use crate::llm::dialect::{Dialect, Refused, anthropic, responses};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -69,6 +69,8 @@ pub(crate) enum Violation {
     /// What a protocol other than chat completions does not allow, in its own words.
     #[error(transparent)]
     Anthropic(#[from] anthropic::Unfit),
+    #[error(transparent)]
+    Responses(#[from] responses::Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
@@ -101,7 +103,18 @@ impl Violation {
             Self::DuplicateTool { .. } => Some(WireRule::DuplicateTools),
             Self::TooLarge { .. } => Some(WireRule::BodySize),
             Self::Anthropic(unfit) => unfit.rule(),
+            Self::Responses(unfit) => unfit.rule(),
             Self::NotOffered { .. } => Some(WireRule::UnknownTool),
+        }
+    }
+}
+
+impl From<&Violation> for Refused {
+    fn from(violation: &Violation) -> Self {
+        if let Violation::Responses(unfit) = violation {
+            unfit.refused()
+        } else {
+            Self::Malformed
         }
     }
 }

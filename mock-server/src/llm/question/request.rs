@@ -11,6 +11,7 @@ use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::llm::dialect::responses;
 use crate::llm::question::protocol::Violation;
 use crate::llm::services::routing::ProviderWish;
 
@@ -40,6 +41,9 @@ pub(crate) struct ChatBody {
     /// What a protocol other than chat completions has against it.
     #[serde(skip)]
     pub(crate) unfit: Option<Violation>,
+    /// What is kept of a request for Responses.
+    #[serde(skip)]
+    pub(crate) responses: Option<responses::Request>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::llm::dialect::Dialect;
+use crate::llm::dialect::responses::Echo;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
@@ -35,6 +36,8 @@ pub(crate) struct Reply {
     pub(crate) finish_reason: FinishReason,
     pub(crate) usage: Usage,
     pub(crate) stream: StreamShape,
+    /// What it repeats of its request, if the protocol has it.
+    pub(crate) echo: Option<Arc<Echo>>,
     /// Whose machine OpenRouter has chosen.
     pub(crate) route: Option<Arc<Route>>,
 }
@@ -157,6 +160,7 @@ impl Lines {
             calls,
             usage,
             stream: occasion.receipt.turn.stream.clone(),
+            echo: question.echo.clone(),
             route: occasion.route.cloned(),
         })
     }
@@ -269,7 +273,9 @@ impl CallIds {
             return id.clone();
         }
         match occasion.dialect {
-            Dialect::OpenAi => ids::call(occasion.turn(), occasion.before, place),
+            Dialect::OpenAi | Dialect::Responses => {
+                ids::call(occasion.turn(), occasion.before, place)
+            }
             Dialect::Anthropic => {
                 let parts = [occasion.letters(), place.to_string()];
                 let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);

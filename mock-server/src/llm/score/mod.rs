@@ -352,7 +352,7 @@ fn check_offered(turn: &Turn, question: &Question<'_>) -> Result<(), Violation> 
 impl From<Violation> for Refusal {
     fn from(violation: Violation) -> Self {
         Self {
-            refused: Refused::Malformed,
+            refused: Refused::from(&violation),
             report: violation.to_string(),
             way_out: violation.rule().map(|rule| {
                 format!(

@@ -77,7 +77,9 @@ impl TurnedAway {
         let (kind, message) = match (self, dialect) {
             (Self::NotAnAgent, _) => (Some(AGENTS_ONLY.kind), Some(AGENTS_ONLY.message)),
             (Self::WrongKey, Dialect::OpenRouter) => (None, Some("User not found.")),
-            (Self::WrongKey, Dialect::OpenAi) => (Some("invalid_api_key"), None),
+            (Self::WrongKey, Dialect::OpenAi | Dialect::Responses) => {
+                (Some("invalid_api_key"), None)
+            }
             (Self::NoKey | Self::WrongKey, _) => (None, None),
         };
         Complaint { kind, message }

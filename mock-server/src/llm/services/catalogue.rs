@@ -123,14 +123,18 @@ impl Catalogue {
 /// The body of `GET models`.
 pub(crate) fn listing(dialect: Dialect, models: &[ListedModel]) -> Value {
     let entry = match dialect {
-        Dialect::OpenAi | Dialect::Anthropic => ListedModel::for_openai,
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => ListedModel::for_openai,
         Dialect::OpenRouter => ListedModel::for_openrouter,
         Dialect::Moonshot | Dialect::Kimi => ListedModel::for_kimi,
     };
     let data: Value = models.iter().map(entry).collect();
     match dialect {
         Dialect::OpenRouter => json!({ "data": data }),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Moonshot | Dialect::Kimi => {
+        Dialect::OpenAi
+        | Dialect::Anthropic
+        | Dialect::Responses
+        | Dialect::Moonshot
+        | Dialect::Kimi => {
             json!({ "object": "list", "data": data })
         }
     }
@@ -239,7 +243,9 @@ fn per_token(dollars_per_million: f64) -> String {
 
 fn usual(dialect: Dialect) -> Vec<ListedModel> {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic => vec![ListedModel::named("scripted")],
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => {
+            vec![ListedModel::named("scripted")]
+        }
         Dialect::OpenRouter => vec![
             ListedModel::named("moonshotai/kimi-k2"),
             measured_kimi(),

@@ -77,7 +77,9 @@ impl Services {
                     is_empty.then_some("exceeded_current_quota_error")?,
                 )
             }
-            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic => return None,
+            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                return None;
+            }
         };
         let complaint = Complaint {
             kind: Some(kind),

@@ -138,7 +138,7 @@ async fn usages(State(desk): State<Desk>) -> Json<Value> {
 }
 
 async fn estimate(State(desk): State<Desk>, body: Bytes) -> Response {
-    let body = match Dialect::Moonshot.read(&body) {
+    let body = match Dialect::Moonshot.read(&body, desk.llm.conversations()) {
         Ok(body) => body,
         Err(fault) => {
             let message = format!("Invalid request: {fault}");
