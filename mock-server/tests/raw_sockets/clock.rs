@@ -114,3 +114,25 @@ async fn the_end_of_the_server_does_not_wait_for_the_clock() {
     assert!(bytes.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
     assert_eq!(end, End::Closed);
 }
+
+#[tokio::test]
+async fn hundreds_of_streams_come_to_their_end_with_one_move_of_the_clock() {
+    const STREAMS: usize = 300;
+    let said = "response: { content: one two three }, stream: { per_token: 20ms, bytes: 9 }";
+    let server = frozen(&format!("[{{ times: {STREAMS}, {said} }}]")).await;
+    let mut sockets = Vec::new();
+    for _ in 0..STREAMS {
+        let mut socket = begin(&server, streamed(KIMI)).await;
+        read(&mut socket, 8).await;
+        sockets.push(socket);
+    }
+    assert_eq!(server.llm().paced(), STREAMS);
+    advance(&server, 60_000);
+    assert_eq!(server.llm().paced(), 0);
+    for socket in sockets {
+        let (bytes, end) = rest(socket).await;
+        assert!(bytes.ends_with(b"\r\n0\r\n\r\n"));
+        assert_eq!(end, End::Closed);
+    }
+    assert!(server.llm().unsaid().is_empty());
+}
