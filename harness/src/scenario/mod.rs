@@ -85,6 +85,8 @@ pub(crate) struct ScenarioFile {
     /// How nanokimi is linked with WhatsApp; needed only where it differs from the usual, or
     /// where no chat is on WhatsApp.
     pub(crate) whatsapp: Option<Linking>,
+    /// What the Kimi CLI is logged in with; without it there is a key.
+    pub(crate) kimi_login: Option<KimiLogin>,
     /// What the model says, in order.
     #[serde(default)]
     pub(crate) script: Vec<At<ScriptedTurn>>,
@@ -157,6 +159,19 @@ impl Default for Linking {
             awaited: true,
         }
     }
+}
+
+/// The tokens that `kimi login` has left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KimiLogin {
+    /// Opens the model.
+    pub(crate) access: String,
+    /// Gets a new pair, once.
+    pub(crate) refresh: String,
+    /// Whether the CLI can see that the access token has run out; no if it is not given.
+    #[serde(default)]
+    pub(crate) expired: bool,
 }
 
 /// What a scenario needs beside what every one has.

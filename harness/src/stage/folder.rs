@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::StageError;
 use super::binaries::Binaries;
-use crate::scenario::ScenarioFile;
+use super::kimi;
+use crate::scenario::Scenario;
 
 /// The key of the mocked model; never to be seen in any output.
 pub(crate) const MODEL_KEY: &str = "sk-or-scripted-5eed";
@@ -61,13 +62,25 @@ impl Folder {
     /// Writes the configuration, then the files of the scenario, which may replace it.
     pub(crate) fn furnish(
         &self,
-        file: &ScenarioFile,
+        scenario: &Scenario,
         settings: &Map<String, Value>,
+        mock_url: &str,
     ) -> Result<(), StageError> {
         let text = toml::to_string(settings).map_err(StageError::Settings)?;
         self.write("nanokimi.toml", &text)?;
-        self.write(".env", &format!("OPENROUTER_API_KEY={MODEL_KEY}\n"))?;
-        for (path, content) in &file.files {
+        let key = match scenario.needs_kimi() {
+            true => "MOONSHOT_API_KEY",
+            false => "OPENROUTER_API_KEY",
+        };
+        match &scenario.file.kimi_login {
+            Some(login) => {
+                for (path, content) in kimi::left_behind(login, mock_url)? {
+                    self.write(&path, &content)?;
+                }
+            }
+            None => self.write(".env", &format!("{key}={MODEL_KEY}\n"))?,
+        }
+        for (path, content) in &scenario.file.files {
             self.write(path, content)?;
         }
         Ok(())
@@ -76,11 +89,11 @@ impl Folder {
     /// Our settings of nanokimi; the scenario's come on top.
     pub(crate) fn settings(
         &self,
-        file: &ScenarioFile,
+        scenario: &Scenario,
         binaries: &Binaries,
         mock_url: &str,
     ) -> Map<String, Value> {
-        let zone = file.clock.tz.as_deref().map_or("UTC", |zone| zone);
+        let zone = scenario.file.clock.tz.as_deref().map_or("UTC", |zone| zone);
         let settings = [
             ("time_zone", zone),
             ("http_listen", "127.0.0.1:0"),
@@ -90,7 +103,12 @@ impl Folder {
             ("llm_model", "scripted/kimi"),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.into()));
-        settings.into_iter().collect()
+        let mut settings: Map<_, _> = settings.into_iter().collect();
+        let cli = binaries.kimi.as_deref();
+        if let Some(cli) = cli.filter(|_there| scenario.needs_kimi()) {
+            settings.extend(kimi::settings(cli, mock_url));
+        }
+        settings
     }
 
     fn write(&self, path: &str, content: &str) -> Result<(), StageError> {

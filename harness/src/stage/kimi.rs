@@ -1,11 +1,19 @@
-//! The real Kimi CLI: the one that is given, or what the repository's script brings.
+//! The real Kimi CLI: the one that is given or what the script of the repository brings, and how
+//! nanokimi is set up to have it as its agent.
 //!
 //! Scenarios that need it are not played where it cannot be had, and that is said.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::StageError;
 use super::binaries::{Binaries, BinariesError, found};
+use crate::scenario::KimiLogin;
 
 /// Installs the CLI below the build folder at its first use, and prints where it is.
 const SCRIPT: &str = "ci/kimi-cli";
@@ -47,6 +55,89 @@ fn brought(workspace: &Path) -> Result<PathBuf, BinariesError> {
     found(Path::new(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
+/// nanokimi's settings that make the CLI its agent.
+pub(super) fn settings(cli: &Path, mock_url: &str) -> [(String, Value); 4] {
+    let settings = [
+        ("engine", "acp".to_owned()),
+        ("acp_command", format!("'{}' acp", cli.display())),
+        ("llm_base_url", base_url(mock_url)),
+        ("llm_model", MODEL.to_owned()),
+    ];
+    settings.map(|(key, value)| (key.to_owned(), value.into()))
+}
+
+const MODEL: &str = "kimi-for-coding";
+
+fn base_url(mock_url: &str) -> String {
+    format!("{mock_url}/coding/v1")
+}
+
+/// The files that `kimi login` (2.1.0) leaves in its home, with the tokens of a scenario.
+pub(super) fn left_behind(
+    login: &KimiLogin,
+    mock_url: &str,
+) -> Result<[(String, String); 2], StageError> {
+    let slot = slot(mock_url);
+    // An instant long before or long after all that the CLI may take for now.
+    let expires_at = if login.expired {
+        1_000_000_000
+    } else {
+        4_000_000_000_u64
+    };
+    let tokens = json!({
+        "access_token": login.access,
+        "refresh_token": login.refresh,
+        "expires_at": expires_at,
+        "scope": "kimi-code",
+        "token_type": "Bearer",
+        "expires_in": 900,
+    });
+    let settings = json!({
+        "default_model": "kimi",
+        "providers": { "managed:kimi-code": {
+            "type": "kimi",
+            "api_key": "",
+            "base_url": base_url(mock_url),
+            "oauth": { "storage": "file", "key": format!("oauth/{slot}"), "oauth_host": mock_url },
+        } },
+        "models": { "kimi": {
+            "provider": "managed:kimi-code",
+            "model": MODEL,
+            "max_context_size": 262_144,
+            "capabilities": ["thinking", "tool_use"],
+        } },
+    });
+    let settings = toml::to_string(&settings).map_err(StageError::Settings)?;
+    Ok([
+        ("data/credentials/config.toml".to_owned(), settings),
+        (
+            format!("data/credentials/credentials/{slot}.json"),
+            tokens.to_string(),
+        ),
+    ])
+}
+
+/// Where the CLI keeps the tokens of a host that is not Moonshot's own: a hash of both addresses,
+/// as measured with 2.1.0.
+fn slot(mock_url: &str) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Hosts<'a> {
+        oauth_host: &'a str,
+        base_url: &'a str,
+    }
+    let hosts = json!(Hosts {
+        oauth_host: mock_url,
+        base_url: &base_url(mock_url),
+    });
+    let digest = Sha256::digest(hosts.to_string());
+    let mut slot = "kimi-code-env-".to_owned();
+    for byte in &digest[..8] {
+        let (Ok(()) | Err(_)) = write!(slot, "{byte:02x}");
+    }
+    slot
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +160,15 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn tokens_are_kept_where_the_cli_looks_for_them() {
+        // As `kimi login` named the file for these addresses.
+        assert_eq!(
+            slot("http://127.0.0.1:18084"),
+            "kimi-code-env-f76c9b15438f16d5"
+        );
     }
 
     #[test]

@@ -129,6 +129,14 @@ struct Running {
     _notifications: Notifications,
 }
 
+/// What must stand in no log from the start.
+fn secrets(scenario: &Scenario) -> Vec<String> {
+    let login = scenario.file.kimi_login.as_ref();
+    let tokens = login.map(|login| [login.access.clone(), login.refresh.clone()]);
+    let key = MODEL_KEY.to_owned();
+    tokens.into_iter().flatten().chain([key]).collect()
+}
+
 impl Stage {
     /// Starts the mocks and makes the folder; nanokimi is started by [`Stage::start`].
     pub(crate) async fn set(
@@ -144,13 +152,17 @@ impl Stage {
         };
         let mock = MockServer::start(options).await;
         let mock = mock.map_err(StageError::Mock)?;
+        let secrets = secrets(scenario);
+        secrets
+            .iter()
+            .for_each(|secret| mock.journal().hide(secret));
+        mock.journal().clock_moved(scenario.file.clock.start);
+        // After the clock: tokens that a script hands out are valid from then on.
         for script in &scenario.scripts {
             mock.llm().add(script.clone()).map_err(StageError::Script)?;
         }
-        mock.journal().hide(MODEL_KEY);
-        mock.journal().clock_moved(scenario.file.clock.start);
         let folder = Folder::make()?;
-        let mut settings = folder.settings(&scenario.file, &means.binaries, &mock.url());
+        let mut settings = folder.settings(scenario, &means.binaries, &mock.url());
         let cast = match linking {
             Some(linking) => {
                 let paired = means.fixtures.join(PAIRED);
@@ -161,7 +173,7 @@ impl Stage {
             None => None,
         };
         settings.extend(scenario.file.config.clone());
-        folder.furnish(&scenario.file, &settings)?;
+        folder.furnish(scenario, &settings, &mock.url())?;
         Ok(Self {
             folder,
             means: means.clone(),
@@ -171,7 +183,7 @@ impl Stage {
             lock: None,
             cast,
             pairs: scenario.needs_pairing(),
-            secrets: vec![MODEL_KEY.to_owned()],
+            secrets,
             open: JoinSet::new(),
             starts: 0,
             now: scenario.file.clock.start,

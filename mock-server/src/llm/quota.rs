@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::llm::dialect::{Complaint, Mount};
+use crate::llm::dialect::{Complaint, Dialect};
 use crate::llm::script::limits::Limits;
 use crate::llm::scripted::ScriptedLlm;
 
@@ -77,6 +74,21 @@ impl Quotas {
         if self.is_limited() {
             let mut window = self.window();
             window.tokens = window.tokens.saturating_add(tokens);
+        }
+    }
+
+    /// Counts a request, if there is room for it.
+    pub(crate) fn enter(&self, now: Option<Timestamp>) -> Result<(), Spent> {
+        if !self.is_limited() {
+            return Ok(());
+        }
+        self.window().enter(self.time(now))
+    }
+
+    /// Tells whoever is limited what is left.
+    pub(crate) fn tell(&self, now: Option<Timestamp>, headers: &mut HeaderMap) {
+        if self.is_limited() {
+            self.window().tell(self.time(now), headers);
         }
     }
 
@@ -177,34 +189,9 @@ impl Kind {
     }
 }
 
-/// Lets a question through to the model, if its minute has room for it.
-pub(crate) async fn within(
-    State((llm, mount)): State<(ScriptedLlm, Mount)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let quotas = llm.quotas();
-    if !quotas.is_limited() {
-        return next.run(request).await;
-    }
-    let entered = quotas.window().enter(quotas.time(llm.journal().now()));
-    let mut response = match entered {
-        Ok(()) => next.run(request).await,
-        Err(spent) => refuse(&llm, mount, request, spent).await,
-    };
-    let time = quotas.time(llm.journal().now());
-    quotas.window().tell(time, response.headers_mut());
-    response
-}
-
-async fn refuse(llm: &ScriptedLlm, mount: Mount, request: Request, spent: Spent) -> Response {
-    // Which service it was for is said in it. A client that broke off hears nothing anyway.
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(unread) => return unread.into_response(),
-    };
+/// Tells a client that its minute is over.
+pub(crate) fn refuse(llm: &ScriptedLlm, dialect: Dialect, spent: Spent) -> Response {
     let wait = seconds(spent.wait);
-    let dialect = mount.dialect(&body);
     let complaint = Complaint {
         kind: dialect.is_moonshots().then_some("rate_limit_reached_error"),
         message: None,
@@ -214,20 +201,22 @@ async fn refuse(llm: &ScriptedLlm, mount: Mount, request: Request, spent: Spent)
     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
     llm.note(
         "llm.limited",
-        json!({ "path": mount.path, "quota": spent.what.name(), "retry_after": wait }),
+        json!({ "path": dialect.path(), "quota": spent.what.name(), "retry_after": wait }),
     );
     (status, headers, Json(body)).into_response()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::{NonZeroU32, NonZeroU64};
+
     use super::*;
 
     fn window(requests: u32, tokens: u64) -> Window {
         Window {
             limits: Limits {
-                requests_per_minute: requests.try_into().map_or(None, Some),
-                tokens_per_minute: tokens.try_into().map_or(None, Some),
+                requests_per_minute: NonZeroU32::new(requests),
+                tokens_per_minute: NonZeroU64::new(tokens),
             },
             ..Window::default()
         }

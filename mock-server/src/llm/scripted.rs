@@ -16,6 +16,8 @@ use crate::clock::Pace;
 use crate::journal::Journal;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::delivery::{Performance, Wishes};
+use crate::llm::dialect::{Dialect, Refused};
+use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
 use crate::llm::question::record::Record;
 use crate::llm::question::request::ChatBody;
@@ -25,6 +27,8 @@ use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::limits::Limits;
 use crate::llm::script::{Script, ScriptError};
+use crate::llm::services::routing::{Order, Route};
+use crate::llm::services::{Services, device, wants_metadata};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -44,6 +48,7 @@ struct Inner {
     score: Score,
     paced: Paced,
     quotas: Quotas,
+    services: Services,
     /// The server ends.
     curtain: CancellationToken,
 }
@@ -68,6 +73,7 @@ impl ScriptedLlm {
     pub(crate) fn new(journal: Journal, seed: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
+                services: Services::new(journal.clone(), seed),
                 journal,
                 seed,
                 asked: AtomicU64::new(0),
@@ -83,16 +89,30 @@ impl ScriptedLlm {
     ///
     /// # Errors
     /// Turns that do not fit together or to those that are there; then none is added.
-    pub fn add(&self, script: Script) -> Result<(), ScriptError> {
+    pub fn add(&self, mut script: Script) -> Result<(), ScriptError> {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
         let limits = script.limits;
+        let services = std::mem::take(&mut script.services);
         self.inner.score.add(script)?;
+        self.inner.services.add(services);
         if let Some(limits) = limits {
             self.inner.quotas.set(limits);
         }
         Ok(())
+    }
+
+    /// A user acts on Kimi's login; returns how many devices and tokens that changes.
+    pub fn oauth(&self, act: OAuthAct) -> usize {
+        let changed = self.inner.services.act(act);
+        let fields = json!({ "act": act.as_str(), "changed": changed });
+        self.note("oauth.user", fields);
+        changed
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
     }
 
     /// Opens a gate for good; returns how many answers waited at it.
@@ -122,6 +142,7 @@ impl ScriptedLlm {
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
         self.inner.quotas.set(Limits::default());
+        self.inner.services.reset();
     }
 
     /// Lets every answer go on that waits or takes its time, and cuts off those that have
@@ -167,13 +188,18 @@ impl ScriptedLlm {
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let read = asked.dialect.read(&asked.body);
-        let body = read.map_err(|violation| self.complain(n, violation.into()))?;
+        let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
+        if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
+            let model = self.inner.score.model_of(body.candidates());
+            body.model = model.or(body.model);
+        }
         let wishes = Wishes::of(&body);
         let (lane, decided) = self.decide(n, &asked, &body);
         let record = Record {
             n,
             dialect: asked.dialect,
             body,
+            device: device(&asked.headers),
             lane,
         };
         let journal = &self.inner.journal;
@@ -205,9 +231,33 @@ impl ScriptedLlm {
             n,
             seed: self.inner.seed,
             created: created.map_or(USUAL_TIME, jiff::Timestamp::as_second),
+            route: match self.route(asked, body) {
+                Ok(route) => route,
+                Err(refusal) => return (None, Err(refusal)),
+            },
         };
         let decided = self.inner.score.answer(asked, &mut question, &moment);
         (Some(question.lane), decided)
+    }
+
+    /// OpenRouter looks for a way before anybody answers.
+    fn route(&self, asked: &Asked, body: &ChatBody) -> Result<Option<Arc<Route>>, Refusal> {
+        if asked.dialect != Dialect::OpenRouter {
+            return Ok(None);
+        }
+        let order = Order {
+            model: body.model.as_deref().unwrap_or_default(),
+            wish: body.provider.as_ref(),
+            streamed: body.wants_stream(),
+            wants_metadata: wants_metadata(&asked.headers),
+        };
+        let route = self.inner.services.route(&order);
+        let route = route.map_err(|no_provider| Refusal {
+            refused: Refused::NoProvider,
+            report: no_provider.to_string(),
+            way_out: None,
+        })?;
+        Ok(Some(Arc::new(route)))
     }
 
     /// What to wait for before the answer may go on.
@@ -224,6 +274,7 @@ impl ScriptedLlm {
     /// The last byte of an answer was handed over.
     pub(crate) fn delivered(&self, reply: &Reply) {
         reply.receipt.tally.deliver();
+        self.inner.services.delivered(reply);
     }
 
     /// The client went away: if it asks the same again, it is to get the same again. Not

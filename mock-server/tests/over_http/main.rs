@@ -30,6 +30,16 @@ mod program;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
+mod openrouter;
+#[cfg(test)]
+mod moonshot;
+#[cfg(test)]
+mod kimi;
+#[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod streams;

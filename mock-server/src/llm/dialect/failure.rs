@@ -111,7 +111,7 @@ fn broken_chunk(reply: Option<&Reply>, mut error: Value) -> Value {
         "object": "chat.completion.chunk",
         "created": reply.map_or(0, |reply| reply.created),
         "model": reply.map(|reply| &reply.model),
-        "provider": "mock-server",
+        "provider": reply.and_then(|reply| reply.route.as_deref()).map(|route| &route.provider),
         "error": error["error"].take(),
         "choices": [{
             "index": 0,

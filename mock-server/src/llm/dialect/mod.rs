@@ -9,6 +9,7 @@ mod frame;
 mod mount;
 mod pieces;
 mod sheet;
+mod usage;
 mod wording;
 
 pub(crate) use failure::Complaint;
@@ -48,6 +49,8 @@ pub(crate) enum Refused {
     Unscripted,
     /// 400: a real server would not have taken this request either.
     Malformed,
+    /// 404: OpenRouter may send it to nobody.
+    NoProvider,
 }
 
 impl Refused {
@@ -55,6 +58,7 @@ impl Refused {
         match self {
             Self::Unscripted => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::NoProvider => StatusCode::NOT_FOUND,
         }
     }
 
@@ -62,6 +66,7 @@ impl Refused {
         match self {
             Self::Unscripted => "unscripted_request",
             Self::Malformed => "invalid_request",
+            Self::NoProvider => "no_provider",
         }
     }
 }
@@ -100,7 +105,7 @@ impl Dialect {
     }
 
     /// What a stream sends before the model has said anything.
-    pub(crate) fn prelude(self) -> Option<Frame> {
+    pub(crate) fn prelude(self) -> Vec<Frame> {
         chat::prelude(self)
     }
 
@@ -157,38 +162,5 @@ impl Dialect {
             }),
         };
         json!({ "error": error })
-    }
-
-    /// The body of `GET models`: one model, since a script answers whatever is asked for.
-    pub(crate) fn models(self) -> Value {
-        match self {
-            Self::Anthropic => anthropic::models(),
-            Self::OpenAi => json!({
-                "object": "list",
-                "data": [{ "id": "scripted", "object": "model", "created": 0, "owned_by": "mock-server" }],
-            }),
-            Self::OpenRouter => json!({
-                "data": [{
-                    "id": "moonshotai/kimi-k2",
-                    "canonical_slug": "moonshotai/kimi-k2",
-                    "name": "MoonshotAI: Kimi K2",
-                    "created": 0,
-                    "context_length": 262_144,
-                    "pricing": { "prompt": "0", "completion": "0" },
-                    "supported_parameters": ["tools", "reasoning"],
-                }],
-            }),
-            Self::Moonshot | Self::Kimi => json!({
-                "object": "list",
-                "data": [{
-                    "id": "kimi-for-coding",
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "moonshot",
-                    "context_length": 262_144,
-                    "supports_reasoning": true,
-                }],
-            }),
-        }
     }
 }

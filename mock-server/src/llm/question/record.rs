@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) n: u64,
     pub(crate) dialect: Dialect,
     pub(crate) body: ChatBody,
+    /// What the client tells about itself.
+    pub(crate) device: Map<String, Value>,
     /// The lane it was put in, if it could be read.
     pub(crate) lane: Option<String>,
 }
@@ -44,6 +46,13 @@ impl Record {
         fields.insert("stream".to_owned(), body.wants_stream().into());
         fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());
         fields.insert("session".to_owned(), body.prompt_cache_key.clone().into());
+        // Only some clients tell these, and a journal of the others is no longer for it.
+        if !self.device.is_empty() {
+            fields.insert("device".to_owned(), self.device.clone().into());
+        }
+        if !body.models.is_empty() {
+            fields.insert("models".to_owned(), body.models.clone().into());
+        }
         fields
     }
 }

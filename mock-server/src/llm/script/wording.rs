@@ -14,6 +14,7 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::llm::oauth::ScriptedOAuth;
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
@@ -21,6 +22,9 @@ use crate::llm::script::limits::Limits;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
+use crate::llm::services::{
+    Account, Agents, Keys, ListedModel, ScriptedPage, ScriptedSearch, ScriptedServices,
+};
 
 /// A positive number, or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -156,6 +160,16 @@ struct WholeScript {
     #[serde(default)]
     lenient: Vec<WireRule>,
     limits: Option<Limits>,
+    keys: Option<Keys>,
+    agents: Option<Agents>,
+    account: Option<Account>,
+    models: Option<Vec<ListedModel>>,
+    oauth: Option<ScriptedOAuth>,
+    #[serde(default)]
+    search: Vec<ScriptedSearch>,
+    #[serde(default)]
+    pages: Vec<ScriptedPage>,
+    #[serde(default)]
     turns: Vec<ScriptedTurn>,
 }
 
@@ -165,7 +179,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `lanes`, `lenient`, `limits` and `turns`")
+        out.write_str("a list of turns, or a map of `turns`, `lanes` and so on")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -178,6 +192,15 @@ impl<'de> Visitor<'de> for TurnsOrScript {
             lanes: whole.lanes,
             lenient: whole.lenient,
             limits: whole.limits,
+            services: ScriptedServices {
+                keys: whole.keys,
+                agents: whole.agents,
+                account: whole.account,
+                models: whole.models,
+                oauth: whole.oauth,
+                search: whole.search,
+                pages: whole.pages,
+            },
             ..Script::of(whole.turns)
         })
     }
