@@ -130,11 +130,11 @@ fn epilogue(outcome: &Outcome) -> Vec<String> {
 /// One entry on one line, without the ids that nobody reads.
 fn timed(entry: &Arc<Entry>) -> String {
     const UNREAD: [&str; 6] = ["id", "run", "session", "messages", "attempt", "tools"];
-    let mut shown = Entry::clone(entry);
-    shown
-        .fields
-        .retain(|name, _| !UNREAD.contains(&name.as_str()));
-    format!("+{:.3}s {shown}", entry.real.as_secs_f64())
+    format!(
+        "+{:.3}s {}",
+        entry.real.as_secs_f64(),
+        entry.without(&UNREAD)
+    )
 }
 
 /// A headline may quote a pattern of many lines.

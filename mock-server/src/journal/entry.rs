@@ -38,11 +38,16 @@ impl Entry {
     }
 }
 
-/// One line: number, event and the fields, each cut short.
-impl fmt::Display for Entry {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Entry {
+    /// Its line without the fields that nobody reads.
+    pub fn without(&self, unread: &[&str]) -> impl fmt::Display {
+        fmt::from_fn(move |out| self.write(unread, out))
+    }
+
+    fn write(&self, unread: &[&str], out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "#{} {}", self.seq, self.event)?;
-        for (name, value) in &*self.fields {
+        let fields = self.fields.iter();
+        for (name, value) in fields.filter(|(name, _)| !unread.contains(&name.as_str())) {
             match value {
                 Value::Null => {}
                 Value::Bool(_) | Value::Number(_) => write!(out, " {name}={value}")?,
@@ -52,6 +57,13 @@ impl fmt::Display for Entry {
             }
         }
         Ok(())
+    }
+}
+
+/// One line: number, event and the fields, each cut short.
+impl fmt::Display for Entry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(&[], out)
     }
 }
 
@@ -82,6 +94,10 @@ mod tests {
         assert_eq!(
             entry.to_string(),
             r#"#7 llm.request n=3 user="two lines" messages=[2] usage={0}"#
+        );
+        assert_eq!(
+            entry.without(&["messages", "user"]).to_string(),
+            "#7 llm.request n=3 usage={0}"
         );
     }
 }

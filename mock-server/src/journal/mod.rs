@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -33,7 +34,7 @@ pub struct Journal {
 struct Record {
     opened: Instant,
     pages: Mutex<Pages>,
-    mask: Mutex<Arc<Mask>>,
+    mask: ArcSwap<Mask>,
     length: watch::Sender<u64>,
     moved: watch::Sender<Option<Timestamp>>,
 }
@@ -55,7 +56,7 @@ impl Journal {
             record: Arc::new(Record {
                 opened: Instant::now(),
                 pages: Mutex::new(pages),
-                mask: Mutex::default(),
+                mask: ArcSwap::default(),
                 length: watch::Sender::new(0),
                 moved: watch::Sender::new(None),
             }),
@@ -125,12 +126,11 @@ impl Journal {
 
     /// From now on `secret` is never written down, wherever it occurs.
     pub fn hide(&self, secret: &str) {
-        let mut mask = self
-            .record
-            .mask
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut mask).add(secret);
+        self.record.mask.rcu(|mask| {
+            let mut mask = Mask::clone(mask);
+            mask.add(secret);
+            mask
+        });
     }
 
     /// The whole record as it stands.
@@ -169,12 +169,7 @@ impl Journal {
     }
 
     fn mask(&self) -> Arc<Mask> {
-        let mask = self
-            .record
-            .mask
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&mask)
+        self.record.mask.load_full()
     }
 }
 

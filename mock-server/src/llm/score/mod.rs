@@ -214,19 +214,14 @@ fn lane_of<'r>(
 ) -> Result<&'r Lane, Refusal> {
     let origin = Origin {
         headers: &asked.headers,
-        model: &question.model,
-        system: question.system.as_ref(),
-        user: question.user.as_ref(),
-        first_user: question.first_user(),
-        tools: &question.tools,
-        conversation: question.conversation,
+        question,
     };
     let unscripted = |report| Refusal {
         refused: Refused::Unscripted,
         report,
         way_out: None,
     };
-    let lane = repertoire.lane_of(&origin);
+    let lane = repertoire.lane_of(origin);
     let lane = lane.ok_or_else(|| unscripted("there is no lane for this request".to_owned()))?;
     if lane.is_per_conversation() && question.conversation.is_none() {
         return Err(unscripted(format!(

@@ -70,7 +70,7 @@ impl Repertoire {
     }
 
     /// The lane that a request is for.
-    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> Option<&Lane> {
+    pub(crate) fn lane_of(&self, origin: Origin<'_>) -> Option<&Lane> {
         let mut others = self.lanes().filter(|lane| lane.rule.has_conditions());
         others
             .find(|lane| lane.rule.claims(origin))

@@ -17,10 +17,11 @@ pub(crate) struct Tally {
     broken: AtomicU32,
 }
 
-/// The tallies of a lane's turns, in their order, and the round they are in.
+/// The tallies of a lane's turns, in their order, and the round they are in. A clone is
+/// another handle to the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tallies {
-    each: Vec<Arc<Tally>>,
+    each: Arc<[Arc<Tally>]>,
     /// How many rounds are over.
     rounds: Arc<AtomicU32>,
 }

@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::llm::question::Question;
 use crate::llm::script::lane::{HeaderPatterns, LaneRule};
 use crate::llm::script::pattern::{Heard, TextPattern};
 
@@ -45,42 +46,39 @@ pub struct ToolsRule {
     pub lacks: Vec<String>,
 }
 
-/// What of a request a lane is known by.
-#[derive(Debug)]
-pub(crate) struct Origin<'a> {
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) model: &'a Heard<'a>,
-    pub(crate) system: Option<&'a Heard<'a>>,
-    pub(crate) user: Option<&'a Heard<'a>>,
-    pub(crate) first_user: Option<Cow<'a, str>>,
-    pub(crate) tools: &'a [&'a str],
-    pub(crate) conversation: Option<&'a str>,
+/// Where a request comes from, and what it asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'q> {
+    pub(crate) headers: &'q HeaderMap,
+    pub(crate) question: &'q Question<'q>,
 }
 
 impl LaneRule {
-    pub(crate) fn claims(&self, origin: &Origin<'_>) -> bool {
+    pub(crate) fn claims(&self, origin: Origin<'_>) -> bool {
+        let Origin { headers, question } = origin;
         let holds = |wanted: &Option<TextPattern>, heard: Option<&Heard<'_>>| {
             let is_in = |wanted: &TextPattern| heard.is_some_and(|heard| wanted.is_in(heard));
             wanted.as_ref().is_none_or(is_in)
         };
-        let says = |wanted: &Option<TextPattern>, text: Option<&str>| {
-            wanted.is_none() || holds(wanted, text.map(Heard::new).as_ref())
-        };
-        holds(&self.model, Some(origin.model))
-            && holds(&self.system, origin.system)
-            && holds(&self.user, origin.user)
-            && says(&self.first_user, origin.first_user.as_deref())
-            && says(&self.conversation, origin.conversation)
-            && self.claims_envelope(origin)
+        let first_user = self.first_user.as_ref().and_then(|_| question.first_user());
+        holds(&self.model, Some(&question.model))
+            && holds(&self.system, question.system.as_ref())
+            && holds(&self.user, question.user.as_ref())
+            && holds(&self.first_user, first_user.map(Heard::new).as_ref())
+            && holds(
+                &self.conversation,
+                question.conversation.map(Heard::new).as_ref(),
+            )
+            && self.claims_envelope(headers, &question.tools)
     }
 
-    fn claims_envelope(&self, origin: &Origin<'_>) -> bool {
+    fn claims_envelope(&self, headers: &HeaderMap, offered: &[&str]) -> bool {
         let header = self.header.as_ref();
         let key = self.key.as_ref();
         let tools = self.tools.as_ref();
-        header.is_none_or(|wanted| wanted.holds(origin.headers))
-            && key.is_none_or(|wanted| wanted.is(key_in(origin.headers)))
-            && tools.is_none_or(|wanted| wanted.holds(origin.tools))
+        header.is_none_or(|wanted| wanted.holds(headers))
+            && key.is_none_or(|wanted| wanted.is(key_in(headers)))
+            && tools.is_none_or(|wanted| wanted.holds(offered))
     }
 }
 
