@@ -14,7 +14,7 @@ mod text;
 pub mod whatsapp;
 pub mod yaml;
 
-pub use journal::{Entry, Follower, Journal, MASK, WaitError};
+pub use journal::{Entry, Follower, Journal, MASK, WaitError, render_requests};
 pub use listening::{ListenError, Listening};
 pub use llm::{
     Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,

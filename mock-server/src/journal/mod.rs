@@ -5,6 +5,7 @@
 
 mod entry;
 mod mask;
+mod rendering;
 mod wait;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 pub use entry::Entry;
 pub use mask::MASK;
+pub use rendering::render_requests;
 pub use wait::{Follower, WaitError};
 
 use mask::Mask;

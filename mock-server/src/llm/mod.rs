@@ -20,4 +20,5 @@ pub use script::{
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 
+pub(crate) use question::request::went_well;
 pub(crate) use routes::routes;
