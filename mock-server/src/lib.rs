@@ -4,9 +4,11 @@
 //! both into the [`Journal`]. It never decides whether a test passes.
 
 mod control;
+mod drift;
 mod journal;
 mod listening;
 mod llm;
+mod record;
 mod scripts;
 mod server;
 mod text;
@@ -14,6 +16,7 @@ mod text;
 pub mod whatsapp;
 pub mod yaml;
 
+pub use drift::{Difference, Drift, DriftError, check_drift};
 pub use journal::{Entry, Follower, Journal, MASK, WaitError, render_requests};
 pub use listening::{ListenError, Listening};
 pub use llm::{
@@ -21,6 +24,10 @@ pub use llm::{
     Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
     ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
     UnknownGate, UnsaidTurn, Word,
+};
+pub use record::{
+    InvalidUpstream, RecordError, RecordOptions, Recorded, Recorder, Refused, TapeError, Unfit,
+    Upstream, exchanges_of,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -20,5 +20,8 @@ pub use script::{
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 
-pub(crate) use question::request::went_well;
+pub(crate) use question::Question;
+pub(crate) use question::request::{ChatBody, ToolResult, went_well};
 pub(crate) use routes::routes;
+#[cfg(test)]
+pub(crate) use script::pattern::Heard;

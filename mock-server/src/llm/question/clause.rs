@@ -118,7 +118,7 @@ fn no_such_result(wanted: &ToolResultClause, results: &[ToolResult<'_>]) -> Stri
 }
 
 impl Speaker {
-    fn role(self) -> Role {
+    pub(crate) fn role(self) -> Role {
         match self {
             Self::User => Role::User,
             Self::Assistant => Role::Assistant,

@@ -15,7 +15,7 @@ use crate::llm::script::template::TemplateText;
 use crate::llm::script::wording::NumberOr;
 
 /// One answer of the model, and which request it answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedTurn {
     /// The name shown in every message about this turn; unique. Default: `turn-<place>`.
