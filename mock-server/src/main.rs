@@ -157,7 +157,7 @@ async fn record(recording: &Recording) -> Result<ExitCode, Failure> {
     let Recorded { turns, refused } = recorder.until(stop).await?;
     let count = refused.len();
     say(&format!(
-        "{turns} turns recorded, {count} exchanges not recorded"
+        "turns recorded: {turns}, exchanges not recorded: {count}"
     ))?;
     Ok(ExitCode::from(u8::from(count > 0)))
 }

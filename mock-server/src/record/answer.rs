@@ -53,6 +53,8 @@ pub enum Unfit {
     Unreadable(String),
     #[error("a script cannot say the finish_reason `{0}`")]
     FinishReason(String),
+    #[error("only chat/completions are recorded so far")]
+    Dialect,
     #[error("the request is none that a mock would take: {0}")]
     Request(String),
 }
@@ -100,8 +102,8 @@ struct Function {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Usage {
-    prompt_tokens: u64,
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
     cached_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
 }
@@ -269,7 +271,7 @@ impl Heard {
                 .as_deref()
                 .map(finish_reason)
                 .transpose()?,
-            usage: self.usage.map(Usage::scripted),
+            usage: self.usage.and_then(Usage::scripted),
             pace,
         })
     }
@@ -295,13 +297,111 @@ fn finish_reason(word: &str) -> Result<FinishReason, Unfit> {
 }
 
 impl Usage {
-    fn scripted(self) -> ScriptedUsage {
+    /// None if it does not tell both.
+    fn scripted(self) -> Option<ScriptedUsage> {
         let details = self.prompt_tokens_details;
         let cached = details.and_then(|details| details.cached_tokens);
-        ScriptedUsage {
-            prompt_tokens: self.prompt_tokens,
-            completion_tokens: self.completion_tokens,
+        Some(ScriptedUsage {
+            prompt_tokens: self.prompt_tokens?,
+            completion_tokens: self.completion_tokens?,
             cached_tokens: cached.or(self.cached_tokens).unwrap_or(0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: &str, body: &str) -> Result<Answer, Unfit> {
+        Answer::read(&Received {
+            status: 200,
+            headers: [("content-type".to_owned(), content_type.to_owned())].into(),
+            body: body.to_owned(),
+            arrivals: Vec::new(),
+        })
+    }
+
+    fn stream(deltas: &[&str], reason: &str) -> Result<Answer, Unfit> {
+        let chunks = deltas.iter().map(|delta| format!(r#"{{"delta":{delta}}}"#));
+        let end = format!(r#"{{"delta":{{}},"finish_reason":"{reason}"}}"#);
+        let frames = chunks.chain([end]);
+        let frames = frames.map(|choice| format!("data: {{\"choices\":[{choice}]}}\n\n"));
+        read(
+            "text/event-stream; charset=utf-8",
+            &frames.collect::<String>(),
+        )
+    }
+
+    #[test]
+    fn calls_that_are_told_in_turns_are_put_together() {
+        let call = |index: usize, name: &str, arguments: &str| {
+            format!(
+                r#"{{"tool_calls":[{{"index":{index},"function":{{"name":"{name}","arguments":"{arguments}"}}}}]}}"#
+            )
+        };
+        let deltas = [
+            call(0, "bash", "{"),
+            call(1, "read", "["),
+            call(0, "bash", "}"),
+            r#"{"tool_calls":[{"index":1,"function":{"arguments":"]"}}]}"#.to_owned(),
+        ];
+        let deltas: Vec<_> = deltas.iter().map(String::as_str).collect();
+        let answer = stream(&deltas, "tool_calls").unwrap();
+        let called = |name: &str, arguments: &str| Called {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        };
+        assert_eq!(answer.calls, [called("bash", "{}"), called("read", "[]")]);
+        assert_eq!(answer.finish_reason, Some(FinishReason::ToolCalls));
+    }
+
+    #[test]
+    fn a_thought_is_heard_once_whatever_it_is_called() {
+        for thought in [
+            r#"{"reasoning":"hm","reasoning_content":"hm"}"#,
+            r#"{"reasoning_content":"hm","content":""}"#,
+        ] {
+            let answer = stream(&[thought, r#"{"content":"yes"}"#], "stop").unwrap();
+            assert_eq!(answer.reasoning.as_deref(), Some("hm"));
+            assert_eq!(answer.content.as_deref(), Some("yes"));
         }
+    }
+
+    #[test]
+    fn usage_is_taken_from_where_it_stands_if_it_is_whole() {
+        #[track_caller]
+        fn check(usage: &str, expected: Option<(u64, u64, u64)>) {
+            let choice = r#"{"message":{"content":"hi"},"finish_reason":"stop"}"#;
+            let body = format!(r#"{{"choices":[{choice}],"usage":{usage}}}"#);
+            let usage = read("application/json", &body).unwrap().usage;
+            let usage = usage.map(|usage| {
+                let told = (usage.prompt_tokens, usage.completion_tokens);
+                (told.0, told.1, usage.cached_tokens)
+            });
+            assert_eq!(usage, expected);
+        }
+        check("null", None);
+        check(r#"{"total_tokens":3}"#, None);
+        check(
+            r#"{"prompt_tokens":1,"completion_tokens":2,"cached_tokens":1}"#,
+            Some((1, 2, 1)),
+        );
+        check(
+            r#"{"prompt_tokens":1,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1}}"#,
+            Some((1, 2, 1)),
+        );
+    }
+
+    #[test]
+    fn what_a_script_cannot_say_is_refused() {
+        assert_eq!(
+            stream(&[r#"{"content":"a"}"#], "function_call"),
+            Err(Unfit::FinishReason("function_call".to_owned()))
+        );
+        assert!(matches!(
+            stream(&[r#"{"content":"a"}"#], "error"),
+            Err(Unfit::ErrorInStream(_))
+        ));
     }
 }

@@ -39,6 +39,15 @@ pub(crate) struct Received {
 
 pub(crate) type Headers = IndexMap<String, String>;
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Chat,
+    /// A model, in a dialect that is not recorded.
+    OtherModel,
+    Other,
+}
+
 impl Exchange {
     pub(crate) fn masked(mut self) -> Self {
         mask_headers(&mut self.request.headers);
@@ -56,9 +65,17 @@ impl Exchange {
 }
 
 impl Sent {
-    pub(crate) fn is_chat(&self) -> bool {
+    /// What the request is for a recording.
+    pub(crate) fn kind(&self) -> Kind {
         let path = self.path.split('?').next().unwrap_or(&self.path);
-        self.method == "POST" && path.ends_with("/chat/completions")
+        let asks_a_model = ["/messages", "/responses", "/completions"]
+            .iter()
+            .any(|ending| path.ends_with(ending));
+        match (self.method.as_str(), path) {
+            ("POST", path) if path.ends_with("/chat/completions") => Kind::Chat,
+            ("POST", _) if asks_a_model => Kind::OtherModel,
+            _ => Kind::Other,
+        }
     }
 
     /// E.g. `POST /v1/chat/completions`.

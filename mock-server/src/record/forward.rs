@@ -154,28 +154,32 @@ impl Listener {
     }
 
     async fn end(&mut self, end: Result<(), Unfit>) {
-        if let Some(written) = self.hand_over(|_| end) {
-            // An error means that the tape is gone; whoever waits for it tells.
-            let (Ok(()) | Err(_)) = written.await;
+        let Some((written, tape)) = self.hand_over(|_| end) else {
+            return;
+        };
+        // If the tape has ended, whoever started it tells why.
+        tokio::select! {
+            _written = written => {}
+            () = tape.closed() => {}
         }
     }
 
     fn hand_over(
         &mut self,
         end: impl FnOnce(&Received) -> Result<(), Unfit>,
-    ) -> Option<oneshot::Receiver<()>> {
+    ) -> Option<(oneshot::Receiver<()>, mpsc::Sender<Take>)> {
         let Open {
             permit,
             mut exchange,
         } = self.open.take()?;
         exchange.response.body = String::from_utf8_lossy(&self.heard).into_owned();
         let (written, told) = oneshot::channel();
-        permit.send(Take {
+        let tape = permit.send(Take {
             end: end(&exchange.response),
             exchange,
             written,
         });
-        Some(told)
+        Some((told, tape))
     }
 }
 

@@ -63,10 +63,7 @@ impl Recording {
 
     fn tell_apart(&mut self, place: usize) {
         let questions = self.questions();
-        let (mine, before) = match questions.split_last() {
-            Some((mine, before)) if before.len() == place => (mine, before),
-            Some(_) | None => return,
-        };
+        let (mine, before) = (&questions[place], &questions[..place]);
         if let Some(same) = before.iter().position(|before| asks_the_same(before, mine)) {
             let (clauses, same_as) = (self.takes[same].clauses.clone(), self.takes[same].same_as);
             let take = &mut self.takes[place];
@@ -183,4 +180,118 @@ fn asks_the_same(one: &Question<'_>, other: &Question<'_>) -> bool {
         said.collect()
     };
     one.model.text() == other.model.text() && said(one) == said(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(content: &str) -> Answer {
+        Answer {
+            content: Some(content.to_owned()),
+            reasoning: None,
+            calls: Vec::new(),
+            finish_reason: None,
+            usage: None,
+            pace: None,
+        }
+    }
+
+    fn request(model: &str, user: &str) -> String {
+        json!({ "model": model, "messages": [{ "role": "user", "content": user }] }).to_string()
+    }
+
+    /// `question > answer`, as they come; then each turn as `match > answer x times`.
+    #[track_caller]
+    fn check(heard: &[&str], expected: &[&str]) {
+        let mut recording = Recording::default();
+        for line in heard {
+            let (question, said) = line.split_once(" > ").unwrap();
+            recording
+                .add(&request("kimi-k2", question), answer(said))
+                .unwrap();
+        }
+        let turns = recording.turns(false).unwrap();
+        let shown = turns.iter().map(|turn| {
+            let said = turn["response"]["content"].as_str().unwrap();
+            let asked = turn["match"].as_str().unwrap();
+            format!("{asked} > {said} x {}", turn["times"].as_u64().unwrap_or(1))
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_asked_again_and_answered_the_same_is_one_turn() {
+        check(
+            &["hi > a", "bye > b", "hi > a"],
+            &["hi > a x 2", "bye > b x 1"],
+        );
+        check(
+            &["hi > a", "hi > b", "hi > a"],
+            &["hi > a x 1", "hi > b x 1", "hi > a x 1"],
+        );
+    }
+
+    #[test]
+    fn a_later_question_makes_an_earlier_match_narrower() {
+        check(&["my cat > a"], &["my cat > a x 1"]);
+        check(
+            &["my cat > a", "is my cat here > b"],
+            &["/^my cat$/ > a x 1", "is my cat here > b x 1"],
+        );
+    }
+
+    #[test]
+    fn questions_that_no_match_can_tell_apart_keep_their_order() {
+        let mut recording = Recording::default();
+        // A match does not look at the arguments of earlier calls.
+        for (command, said) in [("ls", "a"), ("rm", "b"), ("ls", "a")] {
+            let call = json!({ "id": "c", "function": { "name": "bash", "arguments": command } });
+            let messages = json!([
+                { "role": "user", "content": "hi" },
+                { "role": "assistant", "tool_calls": [call] },
+                { "role": "tool", "tool_call_id": "c", "content": "ok" },
+            ]);
+            let request = json!({ "model": "m", "messages": messages }).to_string();
+            recording.add(&request, answer(said)).unwrap();
+        }
+        let turns = recording.turns(false).unwrap();
+        let said: Vec<_> = turns
+            .iter()
+            .map(|turn| &turn["response"]["content"])
+            .collect();
+        assert_eq!(said, ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn a_request_that_no_mock_would_take_is_refused() {
+        #[track_caller]
+        fn check(request: &str, complaint: &str) {
+            let refused = Recording::default().add(request, answer("a")).unwrap_err();
+            assert!(refused.to_string().contains(complaint), "{refused}");
+        }
+        check("{", "EOF");
+        check(r#"{"messages":[{"role":"wizard"}]}"#, "messages[0]");
+    }
+
+    #[test]
+    fn a_pace_is_written_as_the_shape_of_a_stream() {
+        let mut recording = Recording::default();
+        let ms = std::time::Duration::from_millis;
+        let pace = Some(Pace {
+            first_token: ms(300),
+            per_token: ms(20),
+        });
+        let answer = Answer {
+            pace,
+            ..answer("a")
+        };
+        recording.add(&request("m", "hi"), answer).unwrap();
+        let with = &recording.turns(true).unwrap()[0]["stream"];
+        assert_eq!(
+            *with,
+            json!({ "first_token": "300ms", "per_token": "20ms" })
+        );
+        assert_eq!(recording.turns(false).unwrap()[0]["stream"], Value::Null);
+    }
 }

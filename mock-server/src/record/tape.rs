@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::record::answer::{Answer, Unfit};
-use crate::record::exchange::Exchange;
+use crate::record::exchange::{Exchange, Kind};
 use crate::record::forward::Take;
 use crate::record::recording::{Recording, UnwritableTurn};
 use crate::record::secrets;
@@ -95,8 +95,7 @@ impl Tape {
         exchange: Exchange,
         end: Result<(), Unfit>,
     ) -> Result<Result<(), Unfit>, TapeError> {
-        let is_chat = exchange.request.is_chat();
-        let answer = match end.and_then(|()| read(&exchange, is_chat)) {
+        let answer = match end.and_then(|()| read(&exchange)) {
             Ok(answer) => answer,
             Err(unfit) => return Ok(Err(unfit)),
         };
@@ -137,14 +136,13 @@ impl Tape {
     }
 }
 
-/// None if this was no chat. What else a client asks is kept with the exchanges.
-fn read(exchange: &Exchange, is_chat: bool) -> Result<Option<Answer>, Unfit> {
-    if is_chat {
-        return Answer::read(&exchange.response).map(Some);
-    }
-    match exchange.response.status {
-        status if status >= 400 => Err(Unfit::Status(status)),
-        _well => Ok(None),
+/// None if no model was asked. What else a client asks is kept with the exchanges.
+fn read(exchange: &Exchange) -> Result<Option<Answer>, Unfit> {
+    match (exchange.request.kind(), exchange.response.status) {
+        (Kind::Chat, _) => Answer::read(&exchange.response).map(Some),
+        (Kind::OtherModel, _) => Err(Unfit::Dialect),
+        (Kind::Other, status) if status >= 400 => Err(Unfit::Status(status)),
+        (Kind::Other, _) => Ok(None),
     }
 }
 

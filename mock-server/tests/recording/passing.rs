@@ -1,12 +1,14 @@
 //! What the recorder passes on, and how.
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use mock_server::{RecordOptions, Recorder};
 use tokio::time::timeout;
 
 use super::canned::Canned;
-use super::stage::{CHAT, PATIENCE, Stage, asking, mock, script};
+use super::stage::{CHAT, PATIENCE, Stage, asking, client, mock, post, script};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-generation-id: gen-1\r\nconnection: close\r\n\r\n";
 
@@ -139,4 +141,45 @@ async fn other_paths_are_passed_on_and_are_no_turns() {
     assert!(!stage.path().exists());
     let exchanges = fs_err::read_to_string(stage.exchanges()).unwrap();
     assert!(exchanges.contains(r#""path":"/v1/models""#), "{exchanges}");
+}
+
+#[tokio::test]
+async fn a_model_in_another_dialect_is_passed_on_and_told() {
+    let service = Canned::saying("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    let stage = Stage::before(&service.url).await;
+    let request = stage
+        .client
+        .post(format!("{}/v1/messages", stage.url))
+        .json(&asking("hi"));
+    assert_eq!(request.send().await.unwrap().text().await.unwrap(), "{}");
+    let (recorded, _folder) = stage.stop().await;
+    assert_eq!(
+        recorded.refused[0].to_string(),
+        "POST /v1/messages is not recorded: only chat/completions are recorded so far"
+    );
+}
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_written_ends_the_recorder_and_not_the_answer() {
+    let service = mock(vec![script("[{ times: any, response: { content: ok } }]")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = RecordOptions {
+        address: ([127, 0, 0, 1], 0).into(),
+        upstream: service.url().parse().unwrap(),
+        out: folder.path().join("gone/recorded.yaml"),
+        timings: false,
+        exchanges: false,
+    };
+    let recorder = Recorder::start(options, |_| {}).await.unwrap();
+    let url = format!("{}{CHAT}", recorder.url());
+    let client = client();
+    let asked = asking("hi");
+    let (ended, (status, _)) = timeout(PATIENCE, async {
+        tokio::join!(recorder.until(pending::<()>()), post(&client, &url, &asked))
+    })
+    .await
+    .unwrap();
+    assert_eq!(status, 200);
+    let fault = ended.unwrap_err();
+    assert_eq!(fault.to_string(), "the recording cannot be written");
 }

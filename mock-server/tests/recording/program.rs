@@ -110,7 +110,11 @@ async fn a_service_is_recorded_and_does_not_drift() {
     let (code, summary, complaint) = recorder.stop(Signal::TERM).await;
     assert_eq!(
         (code, summary.as_str(), complaint.as_str()),
-        (Some(0), "1 turns recorded, 0 exchanges not recorded\n", "")
+        (
+            Some(0),
+            "turns recorded: 1, exchanges not recorded: 0\n",
+            ""
+        )
     );
 
     let exchanges = folder.path().join("greet.yaml.exchanges.jsonl");
@@ -150,7 +154,7 @@ async fn what_is_not_recorded_is_told_and_makes_the_exit_code() {
     assert_eq!(recorder.ask("hi").await, 422);
     let (code, summary, complaint) = recorder.stop(Signal::TERM).await;
     assert_eq!(code, Some(1));
-    assert_eq!(summary, "0 turns recorded, 1 exchanges not recorded\n");
+    assert_eq!(summary, "turns recorded: 0, exchanges not recorded: 1\n");
     assert_eq!(
         complaint,
         "mock-server: POST /v1/chat/completions is not recorded: the answer is an error, status 422; errors are not recorded yet\n"
