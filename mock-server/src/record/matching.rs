@@ -307,6 +307,21 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_the_turn_is_preferred_to_what_was_said_before() {
+        let noted = json!({ "role": "assistant", "content": "Noted." });
+        check(
+            &[
+                json!([user("my cat")]),
+                json!([user("my dog"), noted, user("my cat")]),
+            ],
+            &[
+                json!({ "user": "my cat", "turn": 1 }),
+                json!({ "user": "my cat", "turn": 2 }),
+            ],
+        );
+    }
+
+    #[test]
     fn what_cannot_be_told_apart_is_left_to_the_order() {
         let same = json!([user("go on")]);
         check(
