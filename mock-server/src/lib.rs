@@ -5,10 +5,12 @@
 
 mod clock;
 mod control;
+mod drift;
 mod journal;
 mod line;
 mod listening;
 mod llm;
+mod record;
 mod scripts;
 mod server;
 mod text;
@@ -16,7 +18,8 @@ mod text;
 pub mod whatsapp;
 pub mod yaml;
 
-pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError};
+pub use drift::{Difference, Drift, DriftError, check_drift};
+pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError, render_requests};
 pub use listening::{ListenError, Listening};
 pub use llm::{
     Account, Agents, Balance, Finding, KeyOnRecord, Keys, ListedModel, OAuthAct, Poll, Price,
@@ -30,6 +33,10 @@ pub use llm::{
     ScriptedCall, ScriptedFault, ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
     StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
     UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
+};
+pub use record::{
+    InvalidUpstream, RecordError, RecordOptions, Recorded, Recorder, Refused, TapeError, Unfit,
+    Upstream, exchanges_of,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

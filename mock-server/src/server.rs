@@ -31,7 +31,7 @@ use crate::whatsapp::{self, WhatsApp, WhatsAppError};
 /// How long a client may take to read its last answer.
 const GRACE: Duration = Duration::from_secs(2);
 /// A model's whole context with pictures in it is far smaller.
-const LARGEST_BODY: usize = 64 << 20;
+pub(crate) const LARGEST_BODY: usize = 64 << 20;
 /// Written by whoever begins anew; what was unexpected before is forgotten.
 pub(crate) const RESET: &str = "mock.reset";
 
@@ -222,7 +222,7 @@ pub(crate) fn unexpected(journal: &Journal) -> Vec<Unexpected> {
 /// Speaks until one side ends it. A client that hangs up is its own business, and what
 /// it leaves unread is journaled by the mock that was speaking; but one that does not
 /// speak HTTP at all is returned as an error.
-async fn speak_http(
+pub(crate) async fn speak_http(
     socket: TcpStream,
     stop: CancellationToken,
     router: Router,

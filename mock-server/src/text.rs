@@ -1,6 +1,5 @@
 //! Text made fit for one line of a report.
 
-#[cfg(feature = "whatsapp")]
 use std::error::Error;
 
 /// `text` on one line and in at most `limit` characters: each run of white space becomes
@@ -19,7 +18,6 @@ pub(crate) fn shorten(text: &str, limit: usize) -> String {
 }
 
 /// An error and its causes in one line: no error here repeats its cause.
-#[cfg(feature = "whatsapp")]
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

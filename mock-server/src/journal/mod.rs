@@ -6,6 +6,7 @@
 mod entry;
 mod fields;
 mod mask;
+mod rendering;
 mod wait;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 pub use entry::Entry;
 pub use fields::Fields;
 pub use mask::MASK;
+pub use rendering::render_requests;
 pub use wait::{Follower, WaitError};
 
 use mask::Mask;

@@ -32,4 +32,8 @@ pub use services::{
     ScriptedSearch, ScriptedServices,
 };
 
+pub(crate) use question::Question;
+pub(crate) use question::request::{ChatBody, ToolResult, went_well};
 pub(crate) use routes::routes;
+#[cfg(test)]
+pub(crate) use script::pattern::Heard;

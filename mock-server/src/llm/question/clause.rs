@@ -150,7 +150,7 @@ fn no_such_result(wanted: &ToolResultClause, question: &Question<'_>) -> String 
 }
 
 impl Speaker {
-    fn role(self) -> Role {
+    pub(crate) fn role(self) -> Role {
         match self {
             Self::User => Role::User,
             Self::Assistant => Role::Assistant,

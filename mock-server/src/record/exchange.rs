@@ -1,0 +1,107 @@
+//! One question to a service and its answer, as they went over the wire: without secrets.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::MASK;
+use crate::record::secrets;
+
+/// A request and what came back; one line of a file of exchanges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exchange {
+    pub(crate) request: Sent,
+    pub(crate) response: Received,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    /// As the service has it, with its query.
+    pub(crate) path: String,
+    pub(crate) headers: Headers,
+    pub(crate) body: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Received {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: String,
+    /// When the first so many bytes of the body were here, from the request on.
+    #[serde(skip)]
+    pub(crate) arrivals: Vec<(usize, Duration)>,
+}
+
+pub(crate) type Headers = IndexMap<String, String>;
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Chat,
+    /// A model, in a dialect that is not recorded.
+    OtherModel,
+    Other,
+}
+
+impl Exchange {
+    pub(crate) fn masked(mut self) -> Self {
+        mask_headers(&mut self.request.headers);
+        mask_headers(&mut self.response.headers);
+        self.request.path = secrets::masked(&self.request.path);
+        self.request.body = secrets::masked_document(&self.request.body);
+        let masked = if self.response.is_stream() {
+            secrets::masked_stream
+        } else {
+            secrets::masked_document
+        };
+        self.response.body = masked(&self.response.body);
+        self
+    }
+}
+
+impl Sent {
+    /// What the request is for a recording.
+    pub(crate) fn kind(&self) -> Kind {
+        let path = self.path.split('?').next().unwrap_or(&self.path);
+        let asks_a_model = ["/messages", "/responses", "/completions"]
+            .iter()
+            .any(|ending| path.ends_with(ending));
+        match (self.method.as_str(), path) {
+            ("POST", path) if path.ends_with("/chat/completions") => Kind::Chat,
+            ("POST", _) if asks_a_model => Kind::OtherModel,
+            _ => Kind::Other,
+        }
+    }
+
+    /// E.g. `POST /v1/chat/completions`.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+impl Received {
+    pub(crate) fn is_stream(&self) -> bool {
+        self.content_type() == Some("text/event-stream")
+    }
+
+    /// Without parameters such as the charset.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        let header = self.headers.get("content-type")?;
+        header.split(';').next().map(str::trim)
+    }
+}
+
+fn mask_headers(headers: &mut Headers) {
+    for (name, value) in headers {
+        *value = if secrets::authenticates(name) {
+            MASK.to_owned()
+        } else {
+            secrets::masked(value)
+        };
+    }
+}
