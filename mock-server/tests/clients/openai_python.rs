@@ -1,0 +1,45 @@
+//! OpenAI's own client for Python.
+
+use super::cases::{Case, IS_UNSCRIPTED, LISTS_MODELS, SAYS, STREAMS, STREAMS_TOOLS, USES_TOOLS};
+use super::guest::Guest;
+use super::stage::Stage;
+
+async fn check(case: &Case) {
+    let text = include_str!("guests/openai_guest.py");
+    let Some(guest) = Guest::python("openai_guest.py", text).await else {
+        return;
+    };
+    let stage = Stage::set(case).await;
+    guest.plays(case.name, &stage.url(), || stage.story()).await;
+    stage.ends_as(case).await;
+}
+
+#[tokio::test]
+async fn a_text_is_read_with_its_usage() {
+    check(&SAYS).await;
+}
+
+#[tokio::test]
+async fn a_text_is_read_from_a_stream() {
+    check(&STREAMS).await;
+}
+
+#[tokio::test]
+async fn tools_are_called_and_their_results_answered() {
+    check(&USES_TOOLS).await;
+}
+
+#[tokio::test]
+async fn tools_are_called_from_a_stream() {
+    check(&STREAMS_TOOLS).await;
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    check(&LISTS_MODELS).await;
+}
+
+#[tokio::test]
+async fn an_unscripted_request_is_an_error_of_its_own() {
+    check(&IS_UNSCRIPTED).await;
+}
