@@ -3,8 +3,10 @@
 //! A mock does three things: it takes requests, it answers from its script, and it writes
 //! both into the [`Journal`]. It never decides whether a test passes.
 
+mod clock;
 mod control;
 mod journal;
+mod line;
 mod listening;
 mod llm;
 mod scripts;
@@ -17,10 +19,12 @@ pub mod yaml;
 pub use journal::{Entry, Follower, Journal, MASK, WaitError};
 pub use listening::{ListenError, Listening};
 pub use llm::{
-    Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
-    Match, NumberOr, Owing, Response, Script, ScriptError, ScriptedCall, ScriptedLlm, ScriptedTurn,
-    ScriptedUsage, Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause,
-    UnknownGate, UnsaidTurn, Word,
+    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
+    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
+    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Owing, Per, Response, Script, ScriptError,
+    ScriptedCall, ScriptedFault, ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
+    StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
+    UnknownGate, UnsaidTurn, WireRule, Word,
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected};

@@ -9,7 +9,9 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control;
 use crate::journal::Journal;
+use crate::line::Line;
 use crate::listening::{ListenError, Listening};
 use crate::llm::{self, ScriptedLlm};
 #[cfg(feature = "whatsapp")]
@@ -224,8 +227,13 @@ async fn speak_http(
     stop: CancellationToken,
     router: Router,
 ) -> Option<hyper::Error> {
-    let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+    let (line, scissors) = Line::new(socket);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(scissors.clone());
+        router.call(request)
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(line), service);
     // A WebSocket is served elsewhere once it is one.
     let connection = connection.with_upgrades();
     let mut connection = pin!(connection);

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_server::yaml::{At, Document, Mistakes, Source};
-use mock_server::{LaneRule, Script, ScriptedTurn};
+use mock_server::{LaneRule, Script, ScriptedTurn, WireRule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,6 +94,9 @@ pub(crate) struct ScenarioFile {
     /// Lanes of the model beside `main`, by what their requests have in common.
     #[serde(default)]
     pub(crate) lanes: IndexMap<String, LaneRule>,
+    /// Rules of the model's wire that requests need not keep in this scenario.
+    #[serde(default)]
+    pub(crate) lenient: Vec<WireRule>,
     /// Files below the root folder before the first start: path to content.
     #[serde(default)]
     pub(crate) files: IndexMap<String, At<String>>,

@@ -19,7 +19,9 @@ pub(super) fn gather(path: &Path, file: &ScenarioFile, mistakes: &mut Vec<Mistak
     let inline = Script {
         name: None,
         lanes: file.lanes.clone(),
+        lenient: file.lenient.clone(),
         turns: file.script.iter().map(|turn| turn.value.clone()).collect(),
+        ..Script::default()
     };
     scripts.push(inline);
     scripts

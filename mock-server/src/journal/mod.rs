@@ -33,6 +33,7 @@ struct Record {
     pages: Mutex<Pages>,
     mask: Mutex<Arc<Mask>>,
     length: watch::Sender<u64>,
+    moved: watch::Sender<Option<Timestamp>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Journal {
                 pages: Mutex::new(pages),
                 mask: Mutex::default(),
                 length: watch::Sender::new(0),
+                moved: watch::Sender::new(None),
             }),
         }
     }
@@ -82,7 +84,15 @@ impl Journal {
 
     /// Entries written from now on happen at this virtual time.
     pub fn clock_moved(&self, now: Timestamp) {
-        self.pages().now = Some(now);
+        let mut pages = self.pages();
+        pages.now = Some(now);
+        // Under the lock, so that both agree.
+        self.record.moved.send_replace(Some(now));
+    }
+
+    /// Follows the virtual time; nothing before anybody has set it.
+    pub(crate) fn moves(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.record.moved.subscribe()
     }
 
     /// The virtual time, if anybody has set it.

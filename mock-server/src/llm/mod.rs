@@ -14,9 +14,11 @@ mod scripted;
 
 pub use score::{Owing, UnknownGate};
 pub use script::{
-    Any, Arguments, Clauses, FinishReason, InvalidPattern, InvalidTemplate, LaneRule, MAIN_LANE,
-    Match, NumberOr, Response, Script, ScriptError, ScriptedCall, ScriptedTurn, ScriptedUsage,
-    Speaker, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, Word,
+    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
+    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
+    Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
+    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
+    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 

@@ -1,11 +1,11 @@
 //! The model itself: takes a request, has its turn found, and tells the journal.
 //!
-//! Reading and telling happen beside each other; only the score is behind a lock, and
-//! nothing is awaited under it.
+//! Requests are read, decided and told beside each other; none waits for another, unless
+//! both stand at a gate.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,15 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
+use crate::llm::delivery::paced::{Paced, TakesTime, Until};
 use crate::llm::question::Question;
-use crate::llm::question::protocol::Violation;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
-use crate::llm::score::repertoire::Turn;
-use crate::llm::score::{Asked, Moment, Owing, Part, Refusal, Score};
-use crate::llm::script::turn::Times;
+use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::{Script, ScriptError};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
@@ -39,7 +37,10 @@ struct Inner {
     seed: u64,
     /// How many requests came so far.
     asked: AtomicU64,
-    score: Mutex<Score>,
+    score: Score,
+    paced: Paced,
+    /// The server ends.
+    curtain: CancellationToken,
 }
 
 /// A turn that should have been said to its end, and was not often enough.
@@ -50,7 +51,10 @@ pub struct UnsaidTurn {
     /// How often it was said.
     pub said: u32,
     /// How often it should have been.
-    pub times: Times,
+    pub times: u32,
+    /// The conversation that has the turn for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
     #[serde(flatten)]
     pub owing: Owing,
 }
@@ -62,7 +66,9 @@ impl ScriptedLlm {
                 journal,
                 seed,
                 asked: AtomicU64::new(0),
-                score: Mutex::default(),
+                score: Score::default(),
+                paced: Paced::default(),
+                curtain: CancellationToken::new(),
             }),
         }
     }
@@ -72,7 +78,10 @@ impl ScriptedLlm {
     /// # Errors
     /// Turns that do not fit together or to those that are there; then none is added.
     pub fn add(&self, script: Script) -> Result<(), ScriptError> {
-        self.score().add(script)
+        for key in script.keys() {
+            self.inner.journal.hide(key);
+        }
+        self.inner.score.add(script)
     }
 
     /// Opens a gate for good; returns how many answers waited at it.
@@ -80,8 +89,7 @@ impl ScriptedLlm {
     /// # Errors
     /// No turn names the gate.
     pub fn release(&self, gate: &str) -> Result<usize, UnknownGate> {
-        let score = self.score();
-        let waited = score.gates.release(gate)?;
+        let waited = self.inner.score.gates().release(gate)?;
         self.note("llm.released", json!({ "gate": gate, "waited": waited }));
         Ok(waited)
     }
@@ -89,33 +97,52 @@ impl ScriptedLlm {
     /// The gates at which an answer waits now.
     #[must_use]
     pub fn waiting(&self) -> Vec<String> {
-        self.score().gates.waiting()
+        self.inner.score.gates().waiting()
     }
 
     /// The turns that are still owed; a finished scenario has none.
     #[must_use]
     pub fn unsaid(&self) -> Vec<UnsaidTurn> {
-        self.score().owed().map(UnsaidTurn::of).collect()
+        let owed = self.inner.score.owed().into_iter();
+        owed.map(UnsaidTurn::of).collect()
     }
 
     /// Forgets script, score and gates. Answers that wait go on.
     pub(crate) fn reset(&self) {
-        let forgotten = std::mem::take(&mut *self.score());
-        forgotten.gates.release_all();
+        self.inner.score.reset();
     }
 
-    /// Lets every answer go on that waits.
+    /// Lets every answer go on that waits, and cuts off those that have stalled.
     pub(crate) fn release_all(&self) {
-        self.score().gates.release_all();
+        self.inner.score.gates().release_all();
+        self.inner.curtain.cancel();
+    }
+
+    /// How many answers will not come to their end before the clock of the scenario moves:
+    /// they take their time on it, or have stalled.
+    #[must_use]
+    pub fn paced(&self) -> usize {
+        self.inner.paced.count(self.inner.journal.now())
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
+    pub(crate) fn takes_time(&self, n: u64, until: Until) -> TakesTime {
+        self.inner.paced.enter(n, until)
+    }
+
+    /// Waits for the end of the server.
+    pub(crate) async fn curtain(&self) {
+        self.inner.curtain.cancelled().await;
     }
 
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut body = asked.dialect.read(&asked.body).map_err(|fault| {
-            let fault = fault.to_string();
-            self.complain(n, Violation::NotARequest { fault }.into())
-        })?;
+        let read = asked.dialect.read(&asked.body);
+        let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
         let (mut fields, decided) = self.decide(n, &asked, &body);
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());
@@ -145,7 +172,7 @@ impl ScriptedLlm {
             seed: self.inner.seed,
             created: created.map_or(USUAL_TIME, jiff::Timestamp::as_second),
         };
-        let decided = self.score().answer(asked, &mut question, &moment);
+        let decided = self.inner.score.answer(asked, &mut question, &moment);
         let mut fields = record::envelope(n, asked, body);
         record::open(&question, &mut fields);
         (fields, decided)
@@ -153,24 +180,27 @@ impl ScriptedLlm {
 
     /// What to wait for before the answer may go on.
     pub(crate) fn arrive(&self, n: u64, gate: &str) -> Option<CancellationToken> {
-        let opened = self.score().gates.arrive(gate)?;
+        let opened = self.inner.score.gates().arrive(gate)?;
         self.note("llm.held", json!({ "n": n, "gate": gate }));
         Some(opened)
     }
 
     pub(crate) fn leave(&self, gate: &str) {
-        self.score().gates.leave(gate);
+        self.inner.score.gates().leave(gate);
     }
 
     /// The last byte of an answer was handed over.
     pub(crate) fn delivered(&self, reply: &Reply) {
-        self.score().deliver(&reply.turn);
+        reply.receipt.tally.deliver();
     }
 
-    /// The client went away: if it asks the same again, it is to get the same again.
-    pub(crate) fn abandoned(&self, n: u64, asked: &Asked, reply: &Arc<Reply>) {
+    /// The client went away: if it asks the same again, it is to get the same again. Not
+    /// so if that was to be broken anyway; then nothing was `asked` that is not asked anew.
+    pub(crate) fn abandoned(&self, n: u64, asked: Option<&Asked>, reply: &Arc<Reply>) {
         // First kept, then told: who waits to be told may ask again at once.
-        self.score().keep(n, asked.clone(), Arc::clone(reply));
+        if let Some(asked) = asked {
+            self.inner.score.keep(n, asked.clone(), Arc::clone(reply));
+        }
         self.note("llm.aborted", json!({ "n": n, "turn": &*reply.turn }));
     }
 
@@ -181,28 +211,23 @@ impl ScriptedLlm {
     }
 
     fn complain(&self, n: u64, refusal: Refusal) -> Refusal {
-        self.note(
-            "llm.unexpected",
-            json!({ "n": n, "report": refusal.report }),
-        );
+        let report = match &refusal.way_out {
+            None => refusal.report.clone(),
+            Some(way_out) => format!("{}\n{way_out}", refusal.report),
+        };
+        self.note("llm.unexpected", json!({ "n": n, "report": report }));
         refusal
-    }
-
-    fn score(&self) -> MutexGuard<'_, Score> {
-        self.inner
-            .score
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl UnsaidTurn {
-    fn of((turn, owing): (&Turn, Owing)) -> Self {
+    fn of((debt, owing): (Debt, Owing)) -> Self {
         Self {
-            turn: turn.id.to_string(),
-            lane: turn.lane.clone(),
-            said: turn.said,
-            times: turn.times,
+            turn: debt.turn.id.to_string(),
+            lane: debt.turn.lane.to_string(),
+            said: debt.tally.said(),
+            times: debt.wanted,
+            conversation: debt.conversation,
             owing,
         }
     }
@@ -210,7 +235,11 @@ impl UnsaidTurn {
 
 impl fmt::Display for UnsaidTurn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "turn `{}` (lane {}) was ", self.turn, self.lane)?;
+        write!(out, "turn `{}` (lane {}", self.turn, self.lane)?;
+        if let Some(conversation) = &self.conversation {
+            write!(out, ", conversation `{conversation}`")?;
+        }
+        out.write_str(") was ")?;
         match &self.owing {
             Owing::Unasked => write!(out, "said {} of {} times", self.said, self.times),
             Owing::Held { gate } => write!(out, "held at `{gate}` and never released"),

@@ -167,11 +167,11 @@ fn turns_that_do_not_fit_together_are_refused() {
     );
     check(
         "{ lanes: { main: { model: x } }, turns: [] }",
-        "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else",
+        "lane `main` takes what no other lane claims and has no conditions of its own; call the lane something else",
     );
     check(
         "{ lanes: { title: {} }, turns: [] }",
-        "lane `title` claims every request; give it a `system`, `model` or `header`",
+        "lane `title` claims every request; give it a condition, e.g. `system`, `model`, `header` or `tools`",
     );
     check(
         "[{ lane: main, match: { lane: title }, response: {} }]",

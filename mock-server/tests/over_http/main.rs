@@ -4,15 +4,25 @@
 //! modules are marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
+mod anthropic;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod bindings;
+#[cfg(test)]
 mod control;
+#[cfg(test)]
+mod conversations;
+#[cfg(test)]
+mod crowds;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod lanes;
+#[cfg(test)]
+mod leniency;
 #[cfg(test)]
 mod misses;
 #[cfg(test)]

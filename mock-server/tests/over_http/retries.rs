@@ -78,3 +78,24 @@ async fn ask_for_stream_and_hang_up(stage: &Stage, body: &Value) {
     drop(response);
     stage.wait_for("llm.aborted").await;
 }
+
+#[tokio::test]
+async fn a_stream_that_is_gone_on_with_is_the_same_answer() {
+    let stage = Stage::with(SCRIPT).await;
+    let mut body = asking("hi");
+    body["stream"] = true.into();
+    ask_for_stream_and_hang_up(&stage, &body).await;
+    stage.server.llm().release("door").unwrap();
+
+    let with_lead = |lead: &str| {
+        let mut body = asking("hi");
+        let lead = serde_json::json!({"role": "assistant", "content": lead});
+        body["messages"].as_array_mut().unwrap().push(lead);
+        body
+    };
+    // Another beginning is of another answer.
+    assert_eq!(stage.hear(&with_lead("sec")).await, "second");
+    assert_eq!(stage.hear(&with_lead("fir")).await, "first");
+    let of = stage.server.journal().entries();
+    assert!(of.iter().any(|entry| entry.event == "llm.retry"));
+}

@@ -36,7 +36,7 @@ pub(crate) fn following(messages: &Value) -> Value {
     let tool =
         |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {}}});
     json!({
-        "model": "kimi-k2",
+        "model": "gpt-5",
         "messages": messages,
         "tools": [tool("bash"), tool("write_file")],
     })
@@ -60,7 +60,7 @@ impl Stage {
         self.client.get(format!("{}{path}", self.server.url()))
     }
 
-    /// Status and JSON of an answer on `/v1`.
+    /// Status and JSON of an answer in OpenAI's dialect.
     pub(crate) async fn ask(&self, body: &Value) -> (u16, Value) {
         let response = self
             .post("/v1/chat/completions")

@@ -1,80 +1,166 @@
 //! An answer as an HTTP response: one document, or a stream that is polled frame by frame.
 
-use std::collections::VecDeque;
+use std::future::pending;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::llm::delivery::Performance;
+use crate::line::{Cut, Scissors};
+use crate::llm::delivery::course::Course;
+use crate::llm::delivery::playing::Playing;
+use crate::llm::delivery::reel::Dress;
+use crate::llm::delivery::{Performance, Sent, failure};
 use crate::llm::dialect::{Dialect, Frame};
+use crate::llm::script::fault::{Breaking, Emptiness, Fault};
+use crate::llm::script::moment::FaultMoment;
 
 /// OpenRouter's name for the id of the answer.
 const GENERATION: HeaderName = HeaderName::from_static("x-generation-id");
+/// A comment as OpenRouter writes it, and as others do.
+const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+/// What proxies send to keep a client waiting that wants one document.
+const BLANKS: &[u8] = b"\n         \n         \n";
 
-/// Plays the answer in the form that was asked for.
-pub(crate) async fn respond(performance: Performance) -> Response {
-    if performance.wants_stream {
-        streamed(performance)
+/// Plays the answer in the form that was asked for, or has it fail.
+pub(crate) async fn respond(mut performance: Performance, scissors: Scissors) -> Response {
+    match performance.fault() {
+        Some(Fault::Status(_) | Fault::Html(_)) => return failure::refuse(performance).await,
+        Some(Fault::Break(how, FaultMoment::Request)) => {
+            let how = *how;
+            silence(&mut performance, how, &scissors).await;
+        }
+        Some(
+            Fault::Break(..)
+            | Fault::Error(_)
+            | Fault::Empty(_)
+            | Fault::Invalid(_)
+            | Fault::Slow(_),
+        )
+        | None => {}
+    }
+    let played = if performance.wants_stream {
+        streamed(performance, scissors)
     } else {
-        whole(performance).await
+        whole(performance, scissors).await
+    };
+    played.unwrap_or_else(|fault| failed(&fault))
+}
+
+/// Not a byte comes. Only a stall may end.
+async fn silence(performance: &mut Performance, how: Breaking, scissors: &Scissors) {
+    let cut = match how {
+        Breaking::Stall => {
+            if performance
+                .stall(Sent::default(), Duration::ZERO)
+                .await
+                .is_some()
+            {
+                return;
+            }
+            Cut::Close
+        }
+        Breaking::Reset => Cut::Reset,
+        Breaking::Close | Breaking::End => Cut::Close,
+    };
+    if how != Breaking::Stall {
+        performance.begin(Duration::ZERO).await;
+        performance.fail(Sent::default());
+    }
+    scissors.cut(cut);
+    pending::<()>().await;
+}
+
+async fn whole(performance: Performance, scissors: Scissors) -> serde_json::Result<Response> {
+    let generation = generation(&performance);
+    let (body, frames) = (document(&performance)?, frames_of(&performance)?);
+    let (course, promised) = performance.tempo().document(body, frames);
+    let mut playing = Playing::new(performance, course, scissors);
+    playing.begin().await;
+    let head = AppendHeaders([
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (header::CONTENT_LENGTH, HeaderValue::from(promised)),
+    ]);
+    let body = match playing.at_once() {
+        Some(body) => Body::from(body),
+        None => Body::from_stream(stream::unfold(playing, Playing::next)),
+    };
+    Ok((generation, head, body).into_response())
+}
+
+/// The body of an answer that is not streamed.
+fn document(performance: &Performance) -> serde_json::Result<Bytes> {
+    let dialect = performance.dialect();
+    match performance.fault() {
+        Some(Fault::Error(told)) => Ok(failure::document(dialect, told)),
+        Some(Fault::Empty(Emptiness::Nothing | Emptiness::Done)) => Ok(Bytes::new()),
+        Some(Fault::Empty(Emptiness::Comments)) => Ok(Bytes::from_static(BLANKS)),
+        Some(
+            Fault::Empty(Emptiness::Reasoning)
+            | Fault::Break(..)
+            | Fault::Invalid(_)
+            | Fault::Slow(_)
+            | Fault::Status(_)
+            | Fault::Html(_),
+        )
+        | None => dialect.document(performance.reply()),
     }
 }
 
-async fn whole(mut performance: Performance) -> Response {
-    let dialect = performance.dialect();
-    let generation = generation(&performance);
-    let document = dialect.document(performance.begin().await);
-    performance.end();
-    let content_type = [(header::CONTENT_TYPE, "application/json")];
-    match document {
-        Ok(body) => (generation, content_type, body).into_response(),
-        Err(fault) => failed(&fault),
+/// How many frames the answer would be in a stream; it matters only if they take time.
+fn frames_of(performance: &Performance) -> serde_json::Result<usize> {
+    let reply = performance.reply();
+    if !reply.stream.takes_time() {
+        return Ok(0);
     }
+    let frames = performance
+        .dialect()
+        .frames(reply, performance.wants_usage)?;
+    Ok(frames.len())
 }
 
 /// Headers and prelude go out at once, also while the answer is held at its gate.
-fn streamed(performance: Performance) -> Response {
+fn streamed(performance: Performance, scissors: Scissors) -> serde_json::Result<Response> {
     let generation = generation(&performance);
-    let playing = Playing {
-        frames: performance.dialect().prelude().into_iter().collect(),
-        performance,
-        has_begun: false,
-    };
+    let course = course(&performance)?;
+    let playing = Playing::new(performance, course, scissors);
     let content_type = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
     let body = Body::from_stream(stream::unfold(playing, Playing::next));
-    (generation, content_type, body).into_response()
+    Ok((generation, content_type, body).into_response())
 }
 
-/// A stream under way.
-struct Playing {
-    performance: Performance,
-    frames: VecDeque<Frame>,
-    has_begun: bool,
+fn course(performance: &Performance) -> serde_json::Result<Course> {
+    let (dialect, reply) = (performance.dialect(), performance.reply());
+    let mut frames: Vec<Frame> = dialect.prelude().into_iter().collect();
+    let prelude = frames.len();
+    frames.extend(dialect.frames(reply, performance.wants_usage)?);
+    let dress = Dress {
+        shape: &reply.stream,
+        comment: comment(dialect),
+    };
+    let mut reel = dress.dress(frames, prelude);
+    if let Some(fault) = performance.fault() {
+        let error = failure::frame(performance, fault);
+        dress.befall(fault, &mut reel, error);
+    }
+    Ok(performance.tempo().stream(reel))
 }
 
-impl Playing {
-    async fn next(mut self) -> Option<(serde_json::Result<Bytes>, Self)> {
-        if self.frames.is_empty() && !self.has_begun {
-            self.has_begun = true;
-            let (dialect, wants_usage) = (self.performance.dialect(), self.performance.wants_usage);
-            let reply = self.performance.begin().await;
-            match dialect.frames(reply, wants_usage) {
-                Ok(frames) => self.frames = frames.into(),
-                // Ends the connection, which no client can take for an answer.
-                Err(fault) => return Some((Err(fault), self)),
-            }
-        }
-        let frame = self.frames.pop_front()?;
-        if self.has_begun && self.frames.is_empty() {
-            self.performance.end();
-        }
-        Some((Ok(frame.bytes), self))
+fn comment(dialect: Dialect) -> &'static [u8] {
+    if dialect == Dialect::OpenRouter {
+        PROCESSING
+    } else {
+        KEEP_ALIVE
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
             kind: FrameKind::Comment,
             bytes: Bytes::from_static(PROCESSING),
         }),
-        Dialect::OpenAi | Dialect::Moonshot => None,
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => None,
     }
 }
 
@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
             created: reply.created,
             model: &reply.model,
             provider: (dialect == Dialect::OpenRouter).then_some("mock-server"),
-            system_fingerprint: (dialect == Dialect::Moonshot).then_some("fpv0_mock"),
+            system_fingerprint: dialect.is_moonshots().then_some("fpv0_mock"),
         })?;
         // The object goes on.
         head.pop();
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             Piece::Usage => match self.dialect {
                 Dialect::OpenRouter => true,
                 Dialect::OpenAi => wants_usage,
-                Dialect::Moonshot => false,
+                Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => false,
             },
             Piece::Reasoning(_)
             | Piece::Content(_)
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
     fn choice(&self, piece: &Piece<'a>) -> Choice<'a> {
         let ends = matches!(piece, Piece::Finish | Piece::Usage);
         let (finish_reason, native_finish_reason) = self.reasons(ends);
-        let at_finish = ends && self.dialect == Dialect::Moonshot;
+        let at_finish = ends && self.dialect.is_moonshots();
         Choice {
             index: 0,
             message: None,
@@ -176,7 +176,9 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot) => Delta::default(),
+            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
+                Delta::default()
+            }
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
@@ -205,7 +207,9 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot => delta.reasoning_content = thought,
+            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
+                delta.reasoning_content = thought;
+            }
             Dialect::OpenRouter => {
                 delta.reasoning = thought;
                 delta.reasoning_details = thought.into_iter().map(Thought::new).collect();
@@ -378,7 +382,7 @@ impl UsageBody {
             prompt_tokens: usage.prompt,
             completion_tokens: usage.completion,
             total_tokens: usage.prompt.saturating_add(usage.completion),
-            cached_tokens: (dialect == Dialect::Moonshot).then_some(usage.cached),
+            cached_tokens: dialect.is_moonshots().then_some(usage.cached),
             cost: (dialect == Dialect::OpenRouter).then_some(0.0),
             prompt_tokens_details: PromptDetails {
                 cached_tokens: usage.cached,

@@ -5,7 +5,6 @@ use bytes::Bytes;
 /// The bytes of one frame, its line ends included.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
-    #[expect(dead_code, reason = "faults will be aimed by it")]
     pub(crate) kind: FrameKind,
     pub(crate) bytes: Bytes,
 }

@@ -2,7 +2,7 @@
 
 use crate::llm::dialect::FrameKind;
 use crate::llm::score::lines::{Call, Reply};
-use crate::llm::script::turn::Word;
+use crate::llm::script::stream::Word;
 use crate::llm::script::wording::NumberOr;
 
 /// What one frame carries. Calls are known by their place among the calls.
@@ -40,13 +40,25 @@ pub(crate) fn pieces(reply: &Reply) -> impl Iterator<Item = Piece<'_>> {
         .iter()
         .flat_map(move |text| cut(text, chunk));
     let content = reply.content.iter().flat_map(move |text| cut(text, chunk));
-    let calls = reply.calls.iter().enumerate();
-    let fragment = reply.stream.arguments.get();
     std::iter::once(Piece::Role)
         .chain(reasoning.map(Piece::Reasoning))
         .chain(content.map(Piece::Content))
-        .chain(calls.flat_map(move |(place, call)| spelt(place, call, fragment)))
+        .chain(called(reply))
         .chain([Piece::Finish, Piece::Usage])
+}
+
+/// One call after the other, or all of them in turns.
+fn called(reply: &Reply) -> Vec<Piece<'_>> {
+    let fragment = reply.stream.arguments.get();
+    let calls = reply.calls.iter().enumerate();
+    let mut pieces: Vec<_> = calls
+        .flat_map(|(place, call)| spelt(place, call, fragment).enumerate())
+        .collect();
+    if reply.stream.interleave {
+        // Stable: within a round the calls keep their order.
+        pieces.sort_by_key(|(round, _)| *round);
+    }
+    pieces.into_iter().map(|(_, piece)| piece).collect()
 }
 
 fn spelt(place: usize, call: &Call, fragment: usize) -> impl Iterator<Item = Piece<'_>> {

@@ -1,10 +1,13 @@
 //! One condition of a turn: whether it holds, and if not, why not.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use crate::llm::question::Question;
+use crate::llm::question::given::GivenIds;
 use crate::llm::question::request::{Role, ToolResult};
-use crate::llm::script::pattern::TextPattern;
+use crate::llm::question::result_json::{as_text, json_in};
+use crate::llm::script::pattern::{Heard, TextPattern};
 use crate::llm::script::turn::{Clauses, Match, Speaker, ToolResultClause};
 
 /// One condition that a turn makes.
@@ -62,7 +65,7 @@ impl Clause<'_> {
             Self::Turn(turn) => question.turn() == turn.get(),
             Self::ToolResult(wanted) => {
                 let mut results = question.tool_results.iter();
-                results.any(|result| wanted.unlike(result).is_none())
+                results.any(|result| wanted.unlike(result, &question.given).is_none())
             }
             Self::Messages(speaker, pattern) => {
                 let mut messages = question.said_by(speaker.role());
@@ -80,7 +83,7 @@ impl Clause<'_> {
             Self::System(pattern) => format!("system does not {pattern}"),
             Self::Model(pattern) => format!("model does not {pattern}"),
             Self::Turn(turn) => format!("turn is {}, not {turn}", question.turn()),
-            Self::ToolResult(wanted) => no_such_result(wanted, &question.tool_results),
+            Self::ToolResult(wanted) => no_such_result(wanted, question),
             Self::Messages(speaker, pattern) => {
                 format!("no {} message does {pattern}", speaker.role().as_str())
             }
@@ -89,11 +92,19 @@ impl Clause<'_> {
 }
 
 impl ToolResultClause {
-    fn unlike(&self, result: &ToolResult<'_>) -> Option<String> {
+    fn unlike(&self, result: &ToolResult<'_>, given: &GivenIds) -> Option<String> {
         if let Some(name) = &self.name
             && name != result.name
         {
             return Some(format!("tool_result is of `{}`, not `{name}`", result.name));
+        }
+        if let Some(call) = &self.call
+            && given.fit(call, result.call, result.name).is_none()
+        {
+            return Some(format!(
+                "tool_result is of the call `{}`, not `{call}`",
+                result.call
+            ));
         }
         if let Some(ok) = self.ok
             && ok != result.ok
@@ -101,19 +112,40 @@ impl ToolResultClause {
             let outcome = if result.ok { "went well" } else { "failed" };
             return Some(format!("tool_result of `{}` {outcome}", result.name));
         }
-        let text = crate::llm::script::pattern::Heard::new(&*result.text);
+        self.unlike_text(result)
+    }
+
+    fn unlike_text(&self, result: &ToolResult<'_>) -> Option<String> {
+        let (place, text) = match &self.pointer {
+            None => (String::new(), Cow::Borrowed(&*result.text)),
+            Some(pointer) => {
+                let json = json_in(&result.text);
+                let found = json.as_ref().and_then(|json| json.pointer(pointer));
+                let Some(found) = found else {
+                    return Some(format!(
+                        "tool_result of `{}` has nothing at `{pointer}`",
+                        result.name
+                    ));
+                };
+                (format!(" at `{pointer}`"), Cow::Owned(as_text(found)))
+            }
+        };
         let pattern = self.text.as_ref()?;
-        (!pattern.is_in(&text))
-            .then(|| format!("tool_result of `{}` does not {pattern}", result.name))
+        (!pattern.is_in(&Heard::new(text)))
+            .then(|| format!("tool_result of `{}`{place} does not {pattern}", result.name))
     }
 }
 
-/// Of several results the one of the right tool tells most.
-fn no_such_result(wanted: &ToolResultClause, results: &[ToolResult<'_>]) -> String {
-    let same_tool = |result: &&ToolResult<'_>| Some(result.name) == wanted.name.as_deref();
+/// Of several results the one of the right call or tool tells most.
+fn no_such_result(wanted: &ToolResultClause, question: &Question<'_>) -> String {
+    let results = &question.tool_results;
+    let same_tool = |result: &&ToolResult<'_>| match &wanted.call {
+        Some(call) => question.given.fit(call, result.call, result.name).is_some(),
+        None => Some(result.name) == wanted.name.as_deref(),
+    };
     let nearest = results.iter().find(same_tool).or_else(|| results.last());
     nearest
-        .and_then(|result| wanted.unlike(result))
+        .and_then(|result| wanted.unlike(result, &question.given))
         .unwrap_or_else(|| "there is no tool_result".to_owned())
 }
 

@@ -1,18 +1,25 @@
 //! One request as the script sees it: what is asked, in which lane, and after what.
 
+mod binding;
+pub(crate) mod call_id;
 mod clause;
+pub(crate) mod given;
 pub(crate) mod protocol;
 pub(crate) mod record;
 pub(crate) mod request;
+pub(crate) mod result_json;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::llm::question::binding::{AnsweredCall, result_function};
+use crate::llm::question::given::GivenIds;
 use crate::llm::question::protocol::Violation;
-use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult, went_well};
+use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
 
@@ -27,6 +34,13 @@ pub(crate) struct Question<'a> {
     pub(crate) tool_results: Vec<ToolResult<'a>>,
     pub(crate) tools: Vec<&'a str>,
     pub(crate) messages: Vec<Said<'a>>,
+    pub(crate) wants_thinking: bool,
+    /// What the service would say against it, before anybody looked inside.
+    pub(crate) unfit: Option<&'a Violation>,
+    /// What the client calls the conversation.
+    pub(crate) conversation: Option<&'a str>,
+    /// Which calls turns have made; a script may name them so.
+    pub(crate) given: Arc<GivenIds>,
 }
 
 /// A message with its text ready to be looked at.
@@ -50,21 +64,45 @@ impl<'a> Question<'a> {
             model: Heard::new(body.model.as_deref().unwrap_or_default()),
             user: last_user_text(&messages).map(Heard::new),
             system: system_prompt(&messages).map(Heard::new),
-            tool_results: tool_results(&messages),
+            tool_results: tool_results(settled(&messages)),
             tools: body.tools().collect(),
             messages,
+            wants_thinking: body.wants_thinking(),
+            unfit: body.unfit.as_ref(),
+            conversation: body.conversation(),
+            given: Arc::default(),
         })
     }
 
     /// Which answer of the model is asked for, from 1.
     pub(crate) fn turn(&self) -> usize {
-        self.said_by(Role::Assistant).count() + 1
+        let settled = settled(&self.messages).iter();
+        let said = settled.filter(|said| said.message.role == Role::Assistant);
+        said.count() + 1
+    }
+
+    /// The beginning of the answer that is asked for, if the client has one already.
+    pub(crate) fn lead(&self) -> Option<&Said<'a>> {
+        self.messages.get(settled(&self.messages).len())
+    }
+
+    /// What began the conversation.
+    pub(crate) fn first_user(&self) -> Option<Cow<'a, str>> {
+        let mut users = self.said_by(Role::User);
+        users.find_map(|said| said.message.real_text())
     }
 
     pub(crate) fn said_by(&self, role: Role) -> impl Iterator<Item = &Said<'a>> {
         self.messages
             .iter()
             .filter(move |said| said.message.role == role)
+    }
+
+    /// How long the conversation is. The rule: one token for every four bytes of text,
+    /// rounded up. Crude, but anybody can check it, and it is the same on every machine.
+    pub(crate) fn tokens(&self) -> u64 {
+        let texts = self.messages.iter().map(|said| said.text.text().len());
+        texts.sum::<usize>().div_ceil(4) as u64
     }
 
     /// All calls of the conversation, in order.
@@ -74,12 +112,9 @@ impl<'a> Question<'a> {
             .flat_map(|said| said.message.tool_calls())
     }
 
-    /// What templates may name. Of each tool the call that was answered last.
-    pub(crate) fn filling(&self) -> Filling<'_> {
-        let answered = |call: &&ToolCall<'_>| {
-            let mut results = self.said_by(Role::Tool);
-            results.any(|said| said.message.tool_call_id == Some(call.id))
-        };
+    /// What templates may name. Of each tool the call that was answered last; results only
+    /// if a template asks for them.
+    pub(crate) fn filling(&self, asks_for_results: bool) -> Filling<'_> {
         let arguments = |call: &ToolCall<'a>| {
             let text = call.function.arguments;
             // Malformed arguments can still be quoted.
@@ -89,11 +124,42 @@ impl<'a> Question<'a> {
             user: self.user.as_ref().map(Heard::text),
             tool_result: self.tool_results.last().map(|result| &*result.text),
             tool: self
-                .calls()
-                .filter(answered)
-                .map(|call| (call.function.name, arguments(call)))
+                .answered()
+                .map(|(call, _)| (call.function.name, arguments(call)))
                 .collect::<BTreeMap<_, _>>(),
+            results: asks_for_results.then(|| self.results()),
         }
+    }
+
+    fn results(&self) -> minijinja::Value {
+        let answered = self.answered().map(|(call, said)| AnsweredCall {
+            id: call.id.to_owned(),
+            tool: call.function.name.to_owned(),
+            text: said.text.text().to_owned(),
+        });
+        result_function(answered.collect(), Arc::clone(&self.given))
+    }
+
+    /// The calls that have a result, in the order of the results.
+    fn answered(&self) -> impl Iterator<Item = (&ToolCall<'a>, &Said<'a>)> {
+        self.said_by(Role::Tool).filter_map(|said| {
+            let mut calls = self.calls();
+            let call = calls.find(|call| said.message.tool_call_id == Some(call.id))?;
+            Some((call, said))
+        })
+    }
+}
+
+/// The conversation without the beginning of the answer that is asked for. A client whose
+/// stream broke sends what it has heard; one that wants an answer to begin so, writes that.
+fn settled<'q, 'a>(messages: &'q [Said<'a>]) -> &'q [Said<'a>] {
+    match messages {
+        [settled @ .., last]
+            if last.message.role == Role::Assistant && last.message.tool_calls().is_empty() =>
+        {
+            settled
+        }
+        [..] => messages,
     }
 }
 
@@ -137,11 +203,11 @@ fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
         let call = calls
             .iter()
             .find(|call| Some(call.id) == message.tool_call_id)?;
-        let text = message.text();
         Some(ToolResult {
+            call: call.id,
             name: call.function.name,
-            ok: went_well(&text),
-            text,
+            ok: message.went_well(),
+            text: message.text(),
         })
     };
     messages[last..]

@@ -4,12 +4,21 @@
 //! unanswered tool call works here and is a 400 in production.
 
 use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
 
+use serde::de::IgnoredAny;
+
+use crate::llm::dialect::{Dialect, anthropic};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
+use crate::llm::script::lenient::{Lenience, WireRule};
+use crate::text::shorten;
+
+/// What Moonshot takes, in bytes.
+const LARGEST_BODY: usize = 2_097_152;
 
 /// What is wrong with a request. Places are indices into `messages`, from 0.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Violation {
     #[error("the body is not a chat request: {fault}")]
     NotARequest { fault: String },
@@ -47,6 +56,17 @@ pub(crate) enum Violation {
     },
     #[error("messages[{place}]: a tool result without a `tool_call_id`")]
     NoCallId { place: usize },
+    #[error(
+        "thinking is enabled but reasoning_content is missing in assistant tool call message at index {place}"
+    )]
+    NoReasoning { place: usize },
+    #[error("function name {tool} is duplicated")]
+    DuplicateTool { tool: String },
+    #[error("total message size {length} exceeds limit {LARGEST_BODY}")]
+    TooLarge { length: usize },
+    /// What a protocol other than chat completions does not allow, in its own words.
+    #[error(transparent)]
+    Anthropic(#[from] anthropic::Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
@@ -55,14 +75,97 @@ pub(crate) enum Violation {
     },
 }
 
-/// Checks the conversation. `scripted` knows the arguments that the script itself has
-/// sent broken: a client may, and some do, send them back as they came.
-pub(crate) fn check(question: &Question<'_>, scripted: &HashSet<String>) -> Result<(), Violation> {
+impl From<serde_json::Error> for Violation {
+    fn from(fault: serde_json::Error) -> Self {
+        let fault = fault.to_string();
+        Self::NotARequest { fault }
+    }
+}
+
+impl Violation {
+    /// The rule that is broken, if a script may put it out of force.
+    pub(crate) fn rule(&self) -> Option<WireRule> {
+        match self {
+            Self::NotARequest { .. } | Self::NoMessages | Self::Unreadable { .. } => None,
+            Self::DuplicateCall { .. } | Self::EmptyId { .. } => Some(WireRule::DuplicateIds),
+            Self::Arguments { .. } => Some(WireRule::Arguments),
+            Self::Unanswered { .. } | Self::NoSuchCall { .. } | Self::NoCallId { .. } => {
+                Some(WireRule::Pairing)
+            }
+            Self::NoReasoning { .. } => Some(WireRule::ReasoningContent),
+            Self::DuplicateTool { .. } => Some(WireRule::DuplicateTools),
+            Self::TooLarge { .. } => Some(WireRule::BodySize),
+            Self::Anthropic(unfit) => unfit.rule(),
+            Self::NotOffered { .. } => Some(WireRule::UnknownTool),
+        }
+    }
+}
+
+/// What a request is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) lenience: &'a Lenience,
+    /// Knows the arguments that the script itself has sent broken: a client may, and some
+    /// do, send them back as they came.
+    pub(crate) scripted: &'a BrokenArguments,
+    /// How long the request is, in bytes.
+    pub(crate) length: usize,
+}
+
+/// Arguments that the script sent and that are no JSON.
+#[derive(Debug, Default)]
+pub(crate) struct BrokenArguments(RwLock<HashSet<String>>);
+
+impl BrokenArguments {
+    /// Looks at what is about to be sent, and remembers it if it is broken.
+    pub(crate) fn sent(&self, arguments: &str) {
+        if !is_json(arguments) {
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(arguments.to_owned());
+        }
+    }
+
+    pub(crate) fn forget(&self) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
+    }
+
+    fn knows(&self, arguments: &str) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains(arguments)
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Checks the conversation.
+pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Violation> {
+    if is_moonshots(rules.dialect)
+        && rules.length > LARGEST_BODY
+        && rules.lenience.minds(WireRule::BodySize)
+    {
+        let length = rules.length;
+        return Err(Violation::TooLarge { length });
+    }
+    if let Some(unfit) = question.unfit
+        && unfit.rule().is_none_or(|rule| rules.lenience.minds(rule))
+    {
+        return Err(unfit.clone());
+    }
     if question.messages.is_empty() {
         return Err(Violation::NoMessages);
     }
+    if rules.lenience.minds(WireRule::DuplicateTools) {
+        check_tools(&question.tools)?;
+    }
     let mut ledger = Ledger {
-        scripted,
+        rules,
+        wants_reasoning: question.wants_thinking
+            && is_moonshots(rules.dialect)
+            && rules.lenience.minds(WireRule::ReasoningContent),
         known: HashSet::new(),
         open: Vec::new(),
     };
@@ -72,9 +175,27 @@ pub(crate) fn check(question: &Question<'_>, scripted: &HashSet<String>) -> Resu
     ledger.all_answered()
 }
 
+/// Whether it is one of Moonshot's services, whose rules are stricter.
+fn is_moonshots(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic => false,
+        Dialect::Moonshot | Dialect::Kimi => true,
+    }
+}
+
+fn check_tools(tools: &[&str]) -> Result<(), Violation> {
+    let mut known = HashSet::with_capacity(tools.len());
+    let twice = tools.iter().find(|tool| !known.insert(**tool));
+    twice.map_or(Ok(()), |tool| {
+        let tool = (*tool).to_owned();
+        Err(Violation::DuplicateTool { tool })
+    })
+}
+
 /// The calls seen so far, and which of them wait for a result.
 struct Ledger<'a> {
-    scripted: &'a HashSet<String>,
+    rules: Rules<'a>,
+    wants_reasoning: bool,
     known: HashSet<&'a str>,
     open: Vec<(usize, &'a ToolCall<'a>)>,
 }
@@ -85,13 +206,36 @@ impl<'a> Ledger<'a> {
             Role::Tool => self.answer(place, said.message.tool_call_id),
             Role::System | Role::Developer | Role::User | Role::Assistant => {
                 self.all_answered()?;
-                let mut calls = said.message.tool_calls().iter();
+                let calls = said.message.tool_calls();
+                if self.wants_reasoning && !calls.is_empty() && !said.message.has_reasoning() {
+                    return Err(Violation::NoReasoning { place });
+                }
+                let mut calls = calls.iter();
                 calls.try_for_each(|call| self.call(place, call))
             }
         }
     }
 
     fn call(&mut self, place: usize, call: &'a ToolCall<'a>) -> Result<(), Violation> {
+        if self.rules.lenience.minds(WireRule::DuplicateIds) {
+            self.has_own_id(place, call)?;
+        }
+        let arguments = call.function.arguments;
+        if self.rules.lenience.minds(WireRule::Arguments)
+            && !is_json(arguments)
+            && !self.rules.scripted.knows(arguments)
+        {
+            return Err(Violation::Arguments {
+                place,
+                tool: call.function.name.to_owned(),
+                arguments: shorten(arguments, 60),
+            });
+        }
+        self.open.push((place, call));
+        Ok(())
+    }
+
+    fn has_own_id(&mut self, place: usize, call: &'a ToolCall<'a>) -> Result<(), Violation> {
         let tool = || call.function.name.to_owned();
         if call.id.is_empty() {
             return Err(Violation::EmptyId {
@@ -106,21 +250,14 @@ impl<'a> Ledger<'a> {
                 tool: tool(),
             });
         }
-        let arguments = call.function.arguments;
-        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(arguments).is_ok();
-        if !is_json && !self.scripted.contains(arguments) {
-            return Err(Violation::Arguments {
-                place,
-                tool: tool(),
-                arguments: crate::text::shorten(arguments, 60),
-            });
-        }
-        self.open.push((place, call));
         Ok(())
     }
 
     /// Results may come in any order.
     fn answer(&mut self, place: usize, id: Option<&str>) -> Result<(), Violation> {
+        if !self.rules.lenience.minds(WireRule::Pairing) {
+            return Ok(());
+        }
         let id = id.ok_or(Violation::NoCallId { place })?;
         match self.open.iter().position(|(_, call)| call.id == id) {
             Some(open) => {
@@ -138,6 +275,7 @@ impl<'a> Ledger<'a> {
     fn all_answered(&self) -> Result<(), Violation> {
         match self.open.first() {
             None => Ok(()),
+            Some(_) if !self.rules.lenience.minds(WireRule::Pairing) => Ok(()),
             Some((place, call)) => Err(Violation::Unanswered {
                 place: *place,
                 id: call.id.to_owned(),
@@ -166,17 +304,113 @@ mod tests {
     use super::*;
     use crate::llm::question::request::ChatBody;
 
-    fn verdict(messages: &Value) -> Result<(), String> {
-        let body: ChatBody = serde_json::from_value(json!({ "messages": messages })).unwrap();
-        let scripted = HashSet::from(["{broken".to_owned()]);
+    /// With the rules that are put out of force.
+    fn judged(request: Value, dialect: Dialect, lenient: &[WireRule]) -> Result<(), String> {
+        let length = request["length"].as_u64().unwrap_or_default();
+        let body: ChatBody = serde_json::from_value(request).unwrap();
+        let scripted = BrokenArguments::default();
+        scripted.sent("{broken");
+        let rules = Rules {
+            dialect,
+            lenience: &Lenience::default().and(lenient),
+            scripted: &scripted,
+            length: usize::try_from(length).unwrap(),
+        };
         Question::read(&body)
-            .and_then(|question| check(&question, &scripted))
+            .and_then(|question| check(&question, rules))
             .map_err(|violation| violation.to_string())
+    }
+
+    fn verdict(messages: &Value) -> Result<(), String> {
+        judged(json!({ "messages": messages }), Dialect::OpenAi, &[])
     }
 
     #[track_caller]
     fn check_refused(messages: &Value, expected: &str) {
         assert_eq!(verdict(messages), Err(expected.to_owned()));
+    }
+
+    /// Refused by Moonshot with its words, by nobody else, and not if a script says so.
+    #[track_caller]
+    fn check_moonshots(request: &Value, rule: WireRule, expected: &str) {
+        let judged = |dialect, lenient: &[_]| judged(request.clone(), dialect, lenient);
+        assert_eq!(judged(Dialect::Moonshot, &[]), Err(expected.to_owned()));
+        assert_eq!(judged(Dialect::Moonshot, &[rule]), Ok(()));
+        assert_eq!(judged(Dialect::OpenRouter, &[]), Ok(()));
+    }
+
+    /// Not refused if a script says so.
+    #[track_caller]
+    fn check_lenient(messages: &Value, rule: WireRule) {
+        assert!(verdict(messages).is_err());
+        let request = json!({ "messages": messages });
+        assert_eq!(judged(request, Dialect::OpenAi, &[rule]), Ok(()));
+    }
+
+    #[test]
+    fn moonshot_wants_the_thoughts_back_that_came_with_a_call() {
+        let mut called = calls(&[("a", "{}")]);
+        let request = |called: &Value| {
+            json!({
+                "thinking": {"type": "enabled", "keep": "all"},
+                "messages": [{"role": "user", "content": "go"}, called, result("a")],
+            })
+        };
+        check_moonshots(
+            &request(&called),
+            WireRule::ReasoningContent,
+            "thinking is enabled but reasoning_content is missing in assistant tool call message at index 1",
+        );
+        let mut unthinking = request(&called);
+        unthinking["thinking"]["type"] = "disabled".into();
+        assert_eq!(judged(unthinking, Dialect::Moonshot, &[]), Ok(()));
+        called["reasoning_content"] = "".into();
+        assert_eq!(judged(request(&called), Dialect::Moonshot, &[]), Ok(()));
+    }
+
+    #[test]
+    fn moonshot_takes_two_megabytes_and_not_a_byte_more() {
+        let request = |length: usize| json!({"length": length, "messages": [{"role": "user"}]});
+        check_moonshots(
+            &request(2_097_153),
+            WireRule::BodySize,
+            "total message size 2097153 exceeds limit 2097152",
+        );
+        assert_eq!(judged(request(2_097_152), Dialect::Moonshot, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_tool_is_offered_once() {
+        let tool = json!({"type": "function", "function": {"name": "bash"}});
+        let request = json!({"messages": [{"role": "user"}], "tools": [tool, tool]});
+        let judged = |lenient: &[_]| judged(request.clone(), Dialect::OpenAi, lenient);
+        assert_eq!(
+            judged(&[]),
+            Err("function name bash is duplicated".to_owned())
+        );
+        assert_eq!(judged(&[WireRule::DuplicateTools]), Ok(()));
+    }
+
+    #[test]
+    fn a_script_may_put_a_rule_out_of_force() {
+        check_lenient(&json!([calls(&[("a", "{}")])]), WireRule::Pairing);
+        check_lenient(&json!([result("a")]), WireRule::Pairing);
+        check_lenient(
+            &json!([{"role": "tool", "content": "done"}]),
+            WireRule::Pairing,
+        );
+        check_lenient(
+            &json!([calls(&[("a", "{oops")]), result("a")]),
+            WireRule::Arguments,
+        );
+        check_lenient(
+            &json!([calls(&[("a", "{}"), ("a", "{}")]), result("a"), result("a")]),
+            WireRule::DuplicateIds,
+        );
+        check_lenient(
+            &json!([calls(&[("", "{}")]), result("")]),
+            WireRule::DuplicateIds,
+        );
     }
 
     fn calls(calls: &[(&str, &str)]) -> Value {

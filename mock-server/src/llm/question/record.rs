@@ -12,7 +12,7 @@ const FIELDS: usize = 11;
 
 /// What stands on the envelope.
 pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Value> {
-    let path = format!("{}/chat/completions", asked.dialect.path());
+    let path = format!("{}{}", asked.dialect.path(), asked.dialect.endpoint());
     let mut fields = Map::with_capacity(FIELDS);
     fields.insert("n".to_owned(), n.into());
     fields.insert("path".to_owned(), path.into());

@@ -7,12 +7,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Begins the texts that clients add in the user's name.
+use crate::llm::question::protocol::Violation;
+
+/// Stand around the texts that clients add in the user's name.
 const REMINDER: &str = "<system-reminder>";
+const REMINDER_END: &str = "</system-reminder>";
 
 /// The body of `POST chat/completions`.
 #[derive(Debug, Deserialize)]
@@ -24,6 +27,18 @@ pub(crate) struct ChatBody {
     stream_options: Option<StreamOptions>,
     tools: Option<Vec<OfferedTool>>,
     pub(crate) prompt_cache_key: Option<String>,
+    session_id: Option<String>,
+    user: Option<String>,
+    thinking: Option<Thinking>,
+    /// What a protocol other than chat completions has against it.
+    #[serde(skip)]
+    pub(crate) unfit: Option<Violation>,
+}
+
+/// Moonshot's switch; `type` is `enabled` or `disabled`.
+#[derive(Debug, Deserialize)]
+struct Thinking {
+    r#type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +66,19 @@ impl ChatBody {
         options.and_then(|options| options.include_usage) == Some(true)
     }
 
+    /// Whether the model is told to think.
+    pub(crate) fn wants_thinking(&self) -> bool {
+        let thinking = self.thinking.as_ref();
+        thinking.and_then(|thinking| thinking.r#type.as_deref()) == Some("enabled")
+    }
+
+    /// What the client calls this conversation: Kimi's and OpenAI's name for it first, then
+    /// OpenRouter's two.
+    pub(crate) fn conversation(&self) -> Option<&str> {
+        let names = [&self.prompt_cache_key, &self.session_id, &self.user];
+        names.into_iter().flatten().map(String::as_str).next()
+    }
+
     /// The names of the tools that the model may call.
     pub(crate) fn tools(&self) -> impl Iterator<Item = &str> {
         self.tools
@@ -69,6 +97,9 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     tool_calls: Option<Vec<ToolCall<'a>>>,
     pub(crate) tool_call_id: Option<&'a str>,
+    /// Whether a tool failed, where the protocol has a field for it.
+    is_error: Option<bool>,
+    reasoning_content: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -106,6 +137,8 @@ enum Content<'a> {
 /// What a tool said, and which call it answers.
 #[derive(Debug)]
 pub(crate) struct ToolResult<'a> {
+    /// The id of the call that it answers.
+    pub(crate) call: &'a str,
     pub(crate) name: &'a str,
     pub(crate) text: Cow<'a, str>,
     pub(crate) ok: bool,
@@ -122,20 +155,57 @@ impl<'a> Message<'a> {
 
     /// The text without what the client itself has added, if any is left.
     pub(crate) fn real_text(&self) -> Option<Cow<'a, str>> {
-        let real = |text: &&str| !text.trim_start().starts_with(REMINDER);
         match &self.content {
             Content::Absent => None,
-            Content::Text(text) => Some(*text).filter(|text| real(text)).map(Cow::Borrowed),
+            Content::Text(text) => said(text),
             Content::Parts(parts) => {
-                let mut parts = parts.iter().copied().filter(|text| real(text)).peekable();
-                parts.peek()?;
-                Some(joined(parts))
+                let mut parts = parts.iter().copied().filter_map(said);
+                let first = parts.next()?;
+                Some(parts.fold(first, |text, part| Cow::Owned(format!("{text}\n{part}"))))
             }
         }
     }
 
+    /// Whether the tool did its work, by the field for it or by what its result says.
+    pub(crate) fn went_well(&self) -> bool {
+        let said = || went_well(&self.text());
+        self.is_error.map_or_else(said, |failed| !failed)
+    }
+
+    /// Whether the model's thoughts came with the message, be they empty.
+    pub(crate) fn has_reasoning(&self) -> bool {
+        self.reasoning_content.is_some()
+    }
+
     pub(crate) fn tool_calls(&self) -> &[ToolCall<'a>] {
         self.tool_calls.as_deref().unwrap_or(&[])
+    }
+}
+
+/// What is left of a text without the reminders in it. One client sends each on its own,
+/// another joins them with what was said before and after, with an empty line between.
+fn said(text: &str) -> Option<Cow<'_, str>> {
+    let mut kept = Vec::new();
+    let mut rest = text;
+    while let Some((before, reminder)) = rest.split_once(REMINDER) {
+        let is_first = kept.is_empty() && before.trim().is_empty();
+        let Some((_, after)) = reminder.split_once(REMINDER_END) else {
+            // Without an end it is one only if nothing stands before it.
+            rest = if is_first { "" } else { rest };
+            break;
+        };
+        kept.extend(Some(before.trim()).filter(|piece| !piece.is_empty()));
+        rest = after;
+    }
+    let is_whole = rest.len() == text.len();
+    let last = if is_whole { rest } else { rest.trim() };
+    if !last.trim().is_empty() {
+        kept.push(last);
+    }
+    match *kept {
+        [] => None,
+        [only] => Some(Cow::Borrowed(only)),
+        [..] => Some(Cow::Owned(kept.join("\n\n"))),
     }
 }
 
@@ -151,7 +221,7 @@ fn joined<'a>(mut parts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
 
 /// Whether a tool's result says that the tool did its work. The wire has no field for it,
 /// so this reads what agents write: `Error: …`, `<system>ERROR: …`, `{"error": …}`.
-pub(crate) fn went_well(result: &str) -> bool {
+fn went_well(result: &str) -> bool {
     let result = result.trim_start();
     let begins = |word: &str| {
         let beginning = result.get(..word.len());
@@ -250,18 +320,40 @@ mod tests {
     #[test]
     fn reminders_are_not_what_the_user_said() {
         let reminder = "\n<system-reminder>\nIt is Monday.</system-reminder>";
+        let said = |content: Value| json!({"role": "user", "content": content});
+        check(&said(reminder.into()), reminder, None);
         check(
-            &json!({"role": "user", "content": reminder}),
-            reminder,
-            None,
-        );
-        check(
-            &json!({"role": "user", "content": [
+            &said(json!([
                 {"type": "text", "text": "hi"},
                 {"type": "text", "text": reminder},
-            ]}),
+            ])),
             &format!("hi\n{reminder}"),
             Some("hi"),
+        );
+        let unclosed = "<system-reminder> and so on";
+        check(&said(unclosed.into()), unclosed, None);
+        check(&said("  ".into()), "  ", None);
+    }
+
+    #[test]
+    fn reminders_within_a_text_are_taken_out_of_it() {
+        #[track_caller]
+        fn check(text: &str, real: &str) {
+            assert_eq!(said(text).as_deref(), Some(real));
+        }
+        check(
+            "first\n\n<system-reminder>\nIt is Monday.\n</system-reminder>\n\nsecond",
+            "first\n\nsecond",
+        );
+        check(
+            "<system-reminder>a</system-reminder><system-reminder>b</system-reminder> hi\n",
+            "hi",
+        );
+        check("hi\n\n<system-reminder>a</system-reminder>", "hi");
+        check(" untouched\n", " untouched\n");
+        check(
+            "what is a <system-reminder>?",
+            "what is a <system-reminder>?",
         );
     }
 

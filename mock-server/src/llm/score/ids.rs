@@ -36,6 +36,13 @@ pub(crate) fn call(turn: &str, before: u32, place: usize) -> String {
     format!("call_{turn}{end}")
 }
 
+/// A share of one whole, for the place of something within an answer.
+pub(crate) fn share(letters: &str, place: usize) -> f64 {
+    let state = scatter(digest(place as u64, letters));
+    // 32 bits are exact in such a number.
+    f64::from((state >> 32) as u32) / f64::from(u32::MAX)
+}
+
 /// FNV-1a, with an end mark so that `ab`,`c` and `a`,`bc` differ.
 fn digest(state: u64, part: &str) -> u64 {
     let bytes = part.bytes().chain([0xff]);

@@ -7,18 +7,20 @@ use serde_json::Value;
 
 use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
+use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
+use crate::llm::score::turn::Receipt;
+use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::{
-    Compiled, Filling, InvalidTemplate, UnfilledTemplate, has_holes, texts_in,
+    Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
 };
-use crate::llm::script::turn::{
-    Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage, StreamShape,
-};
+use crate::llm::script::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage};
 
 /// An answer as it will be given, in no dialect yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) turn: Arc<str>,
+    pub(crate) receipt: Receipt,
     pub(crate) lane: String,
     /// Unique per answer; the letters of the response's id.
     pub(crate) letters: String,
@@ -33,7 +35,7 @@ pub(crate) struct Reply {
     pub(crate) stream: StreamShape,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -54,10 +56,27 @@ pub(crate) struct Occasion<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) seed: u64,
     pub(crate) created: i64,
-    pub(crate) turn: &'a Arc<str>,
+    pub(crate) receipt: &'a Receipt,
     /// How often the turn has been said before.
     pub(crate) before: u32,
-    pub(crate) stream: &'a StreamShape,
+    /// The conversation that has the turn for itself.
+    pub(crate) conversation: Option<&'a str>,
+}
+
+impl Occasion<'_> {
+    pub(crate) fn turn(&self) -> &Arc<str> {
+        &self.receipt.turn.id
+    }
+
+    /// What ids are made of.
+    fn letters(&self) -> String {
+        let before = self.before.to_string();
+        let parts = [&**self.turn(), &before];
+        match self.conversation {
+            None => ids::letters(self.seed, &parts),
+            Some(conversation) => ids::letters(self.seed, &[parts[0], parts[1], conversation]),
+        }
+    }
 }
 
 /// The prepared response of a turn.
@@ -67,6 +86,7 @@ pub(crate) struct Lines {
     /// For each call, its arguments if they have no holes.
     arguments: Vec<Option<String>>,
     has_holes: bool,
+    asks_for_results: bool,
 }
 
 impl Lines {
@@ -84,6 +104,7 @@ impl Lines {
             .collect();
         Ok(Self {
             has_holes: texts(&response).into_iter().any(has_holes),
+            asks_for_results: texts(&response).into_iter().any(asks_for_results),
             response,
             arguments,
         })
@@ -103,7 +124,9 @@ impl Lines {
         question: &Question<'_>,
         occasion: &Occasion<'_>,
     ) -> Result<Reply, UnfilledTemplate> {
-        let filling = self.has_holes.then(|| question.filling());
+        let filling = self
+            .has_holes
+            .then(|| question.filling(self.asks_for_results));
         let said = Saying {
             compiled,
             filling: filling.as_ref(),
@@ -112,14 +135,11 @@ impl Lines {
         let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
         let calls = self.calls(&said, question, occasion)?;
         let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
-        let letters = ids::letters(
-            occasion.seed,
-            &[occasion.turn, &occasion.before.to_string()],
-        );
         Ok(Reply {
-            turn: Arc::clone(occasion.turn),
+            turn: Arc::clone(occasion.turn()),
+            receipt: occasion.receipt.clone(),
             lane: question.lane.clone(),
-            letters,
+            letters: occasion.letters(),
             created: occasion.created,
             model: question.model.text().to_owned(),
             finish_reason: self.finish_reason(),
@@ -127,7 +147,7 @@ impl Lines {
             reasoning,
             calls,
             usage,
-            stream: occasion.stream.clone(),
+            stream: occasion.receipt.turn.stream.clone(),
         })
     }
 
@@ -227,14 +247,15 @@ impl Saying<'_> {
 }
 
 /// Gives each call an id that is unique in its conversation, and the same in every run.
-struct CallIds<'a> {
-    taken: HashSet<&'a str>,
+/// Ids that a client would rewrite to the same are the same.
+struct CallIds {
+    taken: HashSet<String>,
     next: usize,
 }
 
-impl<'a> CallIds<'a> {
-    fn after(question: &'a Question<'_>) -> Self {
-        let taken: HashSet<_> = question.calls().map(|call| call.id).collect();
+impl CallIds {
+    fn after(question: &Question<'_>) -> Self {
+        let taken: HashSet<_> = question.calls().map(|call| plain(call.id)).collect();
         Self {
             next: taken.len(),
             taken,
@@ -247,14 +268,19 @@ impl<'a> CallIds<'a> {
         }
         match occasion.dialect {
             Dialect::OpenAi | Dialect::OpenRouter => {
-                ids::call(occasion.turn, occasion.before, place)
+                ids::call(occasion.turn(), occasion.before, place)
+            }
+            Dialect::Anthropic => {
+                let parts = [occasion.letters(), place.to_string()];
+                let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);
+                format!("toolu_01{letters}")
             }
             // Kimi counts the calls of a conversation. One that forgot its beginning
             // would count some twice.
-            Dialect::Moonshot => loop {
+            Dialect::Moonshot | Dialect::Kimi => loop {
                 let id = format!("{}:{}", call.name, self.next);
                 self.next += 1;
-                if !self.taken.contains(id.as_str()) {
+                if !self.taken.contains(&plain(&id)) {
                     return id;
                 }
             },

@@ -5,22 +5,29 @@
 
 use crate::llm::question::Question;
 use crate::llm::question::request::Role;
-use crate::llm::score::repertoire::{Repertoire, Turn};
+use crate::llm::score::repertoire::Repertoire;
+use crate::llm::score::tally::Tallies;
+use crate::llm::score::turn::Turn;
 use crate::llm::script::lane::MAIN_LANE;
-use crate::llm::script::wording::NumberOr;
 use crate::text::shorten;
 
-/// How many turns are shown, and how much of a text, in characters.
-const TURNS: usize = 5;
+/// How many turns are shown, how many results, and how much of a text, in characters.
+const TURNS: usize = 20;
+const RESULTS: usize = 5;
 const SHOWN: usize = 120;
 const PASTED: usize = 60;
 
-/// The whole report, at most some twenty lines.
-pub(crate) fn report(n: u64, question: &Question<'_>, repertoire: &Repertoire) -> String {
+/// The whole report. The tallies are those of the question's lane.
+pub(crate) fn report(
+    n: u64,
+    question: &Question<'_>,
+    repertoire: &Repertoire,
+    tallies: &Tallies,
+) -> String {
     [
         headline(n, question),
         request(question),
-        tried(question, repertoire),
+        tried(question, repertoire, tallies),
         format!("a turn that would answer it:\n{}", suggestion(question)),
     ]
     .join("\n")
@@ -40,7 +47,7 @@ fn request(question: &Question<'_>) -> String {
         |user| format!("{:?}", shorten(user.text(), SHOWN)),
     );
     let mut lines = vec![format!("  user: {user}")];
-    lines.extend(question.tool_results.iter().take(TURNS).map(|result| {
+    lines.extend(question.tool_results.iter().take(RESULTS).map(|result| {
         let outcome = if result.ok { "ok" } else { "failed" };
         format!(
             "  tool result: {} {outcome} {:?}",
@@ -81,23 +88,26 @@ fn counts(question: &Question<'_>) -> String {
     shown.join(", ")
 }
 
-fn tried(question: &Question<'_>, repertoire: &Repertoire) -> String {
-    let mut verdicts: Vec<_> = repertoire
-        .turns()
-        .iter()
-        .map(|turn| verdict(turn, question))
+fn tried(question: &Question<'_>, repertoire: &Repertoire, tallies: &Tallies) -> String {
+    let lanes = repertoire.lanes();
+    let turns = lanes.flat_map(|lane| lane.turns().iter().enumerate());
+    let mut verdicts: Vec<_> = turns
+        .map(|(slot, turn)| verdict(turn, question, |_| tallies.of(slot).said()))
         .collect();
     if verdicts.is_empty() {
         return "turns tried: none, the script is empty".to_owned();
     }
-    // A stable sort: among equals the script's own order.
+    // Among equals the script's own order.
     verdicts.sort_by(|one, other| {
         let nearer = other.nearness.cmp(&one.nearness);
-        nearer.then(other.likeness.total_cmp(&one.likeness))
+        let liker = other.likeness.total_cmp(&one.likeness);
+        nearer
+            .then(liker)
+            .then(one.turn.place.cmp(&other.turn.place))
     });
     let shown = verdicts.iter().take(TURNS);
     let mut lines = vec!["turns tried, nearest first:".to_owned()];
-    lines.extend(shown.map(|verdict| format!("  {}: {}", verdict.turn, verdict.failure)));
+    lines.extend(shown.map(|verdict| format!("  {}: {}", verdict.turn.id, verdict.failure)));
     if verdicts.len() > TURNS {
         lines.push(format!("  and {} more", verdicts.len() - TURNS));
     }
@@ -106,7 +116,7 @@ fn tried(question: &Question<'_>, repertoire: &Repertoire) -> String {
 
 /// How a turn fared.
 struct Verdict<'a> {
-    turn: &'a str,
+    turn: &'a Turn,
     failure: String,
     /// Whether the lane is right, whether all conditions hold, and how many do.
     nearness: (bool, bool, usize),
@@ -114,31 +124,36 @@ struct Verdict<'a> {
     likeness: f64,
 }
 
-fn verdict<'a>(turn: &'a Turn, question: &Question<'_>) -> Verdict<'a> {
+/// How often it was said is looked up only for a turn of the lane.
+fn verdict<'a>(
+    turn: &'a Turn,
+    question: &Question<'_>,
+    said: impl Fn(&Turn) -> u32,
+) -> Verdict<'a> {
     let held = turn
         .clauses
         .given()
         .filter(|clause| clause.holds(question))
         .count();
     let failed = turn.clauses.given().find(|clause| !clause.holds(question));
-    let in_lane = turn.lane == question.lane;
+    let in_lane = *turn.lane == question.lane;
     let failure = match &failed {
         _ if !in_lane => format!("lane is {}, not {}", question.lane, turn.lane),
         Some(clause) => clause.failure(question),
-        None => format!("would answer, but was said {} already", times(turn)),
+        None => format!("would answer, but was said {} already", times(said(turn))),
     };
     Verdict {
-        turn: &turn.id,
+        turn,
         nearness: (in_lane, failed.is_none(), held),
         likeness: likeness(turn, question),
         failure,
     }
 }
 
-fn times(turn: &Turn) -> String {
-    match (turn.said, turn.times) {
-        (1, NumberOr::Number(_)) => "once".to_owned(),
-        (said, NumberOr::Number(_) | NumberOr::Word(_)) => format!("{said} times"),
+fn times(said: u32) -> String {
+    match said {
+        1 => "once".to_owned(),
+        said => format!("{said} times"),
     }
 }
 

@@ -1,46 +1,54 @@
 //! The state of a performance: what may still be said, what was, and who waits where.
 //!
-//! Plain code without a clock or a socket; whoever holds it decides one request at a time.
+//! Plain code without a clock or a socket. Many requests are decided at once: what they
+//! read does not change, and what they count is counted without a lock.
 
+mod asked;
+pub(crate) mod doom;
+mod finder;
 pub(crate) mod gates;
-mod ids;
+pub(crate) mod ids;
+mod lane;
 pub(crate) mod lines;
 mod miss;
 pub(crate) mod repertoire;
+mod tally;
+pub(crate) mod turn;
+mod unfinished;
 
+pub(crate) use asked::Asked;
 pub use gates::UnknownGate;
+pub(crate) use lane::Debt;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use arc_swap::ArcSwap;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 
-use crate::llm::dialect::{Dialect, Refused};
+use crate::llm::dialect::Refused;
 use crate::llm::question::Question;
-use crate::llm::question::protocol::{self, Violation};
+use crate::llm::question::protocol::{self, BrokenArguments, Rules, Violation};
+use crate::llm::score::doom::Mishap;
 use crate::llm::score::gates::Gates;
+use crate::llm::score::lane::Lane;
 use crate::llm::score::lines::{Occasion, Reply};
-use crate::llm::score::repertoire::{Repertoire, Turn};
-use crate::llm::script::lane::Origin;
+use crate::llm::score::repertoire::Repertoire;
+use crate::llm::score::tally::Tally;
+use crate::llm::score::turn::{Receipt, Turn};
+use crate::llm::score::unfinished::Unfinished;
+use crate::llm::script::lenient::WireRule;
+use crate::llm::script::origin::{Origin, session_in};
 use crate::llm::script::{Script, ScriptError};
 
 #[derive(Debug, Default)]
 pub(crate) struct Score {
-    repertoire: Repertoire,
-    pub(crate) gates: Gates,
-    unfinished: Vec<Unfinished>,
-    /// Arguments that the script sent and that are no JSON.
-    broken_arguments: HashSet<String>,
-}
-
-/// A request as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) dialect: Dialect,
-    pub(crate) lane: Option<String>,
-    pub(crate) body: Bytes,
+    repertoire: ArcSwap<Repertoire>,
+    /// Held by who makes another repertoire of this one; who reads it does not wait.
+    writing: Mutex<()>,
+    /// Only who comes to a gate, or opens one, stands here.
+    gates: Mutex<Gates>,
+    unfinished: Unfinished,
+    broken_arguments: BrokenArguments,
 }
 
 /// When a request came, and what ids are made of.
@@ -58,6 +66,8 @@ pub(crate) struct Part {
     pub(crate) gate: Option<String>,
     /// The request that got this answer before and did not hear its end.
     pub(crate) retry_of: Option<u64>,
+    /// What goes wrong.
+    pub(crate) mishap: Option<Mishap>,
 }
 
 /// Why a turn is still owed.
@@ -77,125 +87,234 @@ pub enum Owing {
 pub(crate) struct Refusal {
     pub(crate) refused: Refused,
     pub(crate) report: String,
-}
-
-/// An answer of which the client did not wait for the end.
-#[derive(Debug)]
-struct Unfinished {
-    n: u64,
-    asked: Asked,
-    reply: Arc<Reply>,
+    /// For who reads the journal: what a script says that wants the request.
+    pub(crate) way_out: Option<String>,
 }
 
 impl Score {
-    pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
-        let known = self.repertoire.turns().len();
-        self.repertoire.add(script)?;
-        let added = self.repertoire.turns().iter().skip(known);
-        let gates = added.filter_map(|turn| turn.hold.as_deref());
-        gates.for_each(|gate| self.gates.add(gate));
+    pub(crate) fn add(&self, script: Script) -> Result<(), ScriptError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let repertoire = self.repertoire.load().with(script)?;
+        let mut gates = self.gates();
+        let held = repertoire.turns().filter_map(|turn| turn.hold.as_deref());
+        held.for_each(|gate| gates.add(gate));
+        self.repertoire.store(Arc::new(repertoire));
         Ok(())
     }
 
+    /// Forgets everything. Answers that wait go on.
+    pub(crate) fn reset(&self) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.repertoire.store(Arc::default());
+        self.unfinished.forget();
+        self.broken_arguments.forget();
+        std::mem::take(&mut *self.gates()).release_all();
+    }
+
+    pub(crate) fn gates(&self) -> MutexGuard<'_, Gates> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The turns that are still owed, and what keeps each.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = (&Turn, Owing)> {
-        let owed = self.repertoire.turns().iter().filter(|turn| turn.is_owed());
-        owed.map(|turn| (turn, self.owing(turn)))
-    }
-
-    fn owing(&self, turn: &Turn) -> Owing {
-        let shut = turn.hold.as_ref().filter(|gate| !self.gates.is_open(gate));
-        match (turn.is_used_up(), shut) {
-            (false, _) => Owing::Unasked,
-            (true, Some(gate)) => Owing::Held { gate: gate.clone() },
-            (true, None) => Owing::Undelivered,
-        }
-    }
-
-    /// The last byte of a turn was handed over.
-    pub(crate) fn deliver(&mut self, turn: &Arc<str>) {
-        self.repertoire.deliver(turn);
+    pub(crate) fn owed(&self) -> Vec<(Debt, Owing)> {
+        let gates = self.gates();
+        let owing = |debt: &Debt| {
+            let shut = debt.turn.hold.as_ref().filter(|gate| !gates.is_open(gate));
+            match (debt.tally.said() >= debt.wanted, shut) {
+                (false, _) => Owing::Unasked,
+                (true, Some(gate)) => Owing::Held { gate: gate.clone() },
+                (true, None) => Owing::Undelivered,
+            }
+        };
+        let debts = self.repertoire.load().debts().into_iter();
+        debts
+            .map(|debt| {
+                let owing = owing(&debt);
+                (debt, owing)
+            })
+            .collect()
     }
 
     /// Puts the question in its lane, chooses the turn and counts it as said.
-    pub(crate) fn answer(
-        &mut self,
-        asked: &Asked,
-        question: &mut Question<'_>,
+    pub(crate) fn answer<'a>(
+        &self,
+        asked: &'a Asked,
+        question: &mut Question<'a>,
         moment: &Moment,
     ) -> Result<Part, Refusal> {
-        let lane = self.repertoire.lane_of(&Origin {
-            header: asked.lane.as_deref(),
-            model: &question.model,
-            system: question.system.as_ref(),
-        });
-        question.lane = lane.to_owned();
-        protocol::check(question, &self.broken_arguments)?;
-        if let Some(part) = self.again(asked) {
+        let repertoire = self.repertoire.load();
+        question.conversation = question.conversation.or(session_in(&asked.headers));
+        question.given = Arc::clone(&repertoire.given);
+        let lane = lane_of(&repertoire, asked, question)?;
+        (*lane.name).clone_into(&mut question.lane);
+        let rules = Rules {
+            dialect: asked.dialect,
+            lenience: &repertoire.lenience,
+            scripted: &self.broken_arguments,
+            length: asked.body.len(),
+        };
+        protocol::check(question, rules)?;
+        if let Some(part) = self.again(asked, question) {
             return Ok(part);
         }
-        let place = self.repertoire.choose(question).ok_or_else(|| Refusal {
-            refused: Refused::Unscripted,
-            report: miss::report(moment.n, question, &self.repertoire),
-        })?;
-        self.say(place, asked.dialect, question, moment)
+        let stand = Stand {
+            repertoire: &repertoire,
+            lane,
+            conversation: question.conversation.filter(|_| lane.is_per_conversation()),
+        };
+        let part = stand.answer(asked, question, moment)?;
+        for (place, call) in part.reply.calls.iter().enumerate() {
+            self.broken_arguments.sent(&call.arguments);
+            question.given.note(&part.reply.turn, place, &call.id);
+        }
+        Ok(part)
     }
 
-    /// Keeps an answer for a client that may ask for it again.
-    pub(crate) fn keep(&mut self, n: u64, asked: Asked, reply: Arc<Reply>) {
-        self.unfinished.push(Unfinished { n, asked, reply });
+    /// Keeps an answer for a client that may ask for it again, unless its script was
+    /// forgotten meanwhile.
+    pub(crate) fn keep(&self, n: u64, asked: Asked, reply: Arc<Reply>) {
+        let repertoire = self.repertoire.load();
+        let is_known = repertoire
+            .lanes()
+            .any(|lane| lane.holds(&reply.receipt.turn));
+        if is_known {
+            self.unfinished.keep(n, asked, reply);
+        }
     }
 
-    fn again(&mut self, asked: &Asked) -> Option<Part> {
-        let same = |unfinished: &Unfinished| unfinished.asked == *asked;
-        let place = self.unfinished.iter().position(same)?;
-        let unfinished = self.unfinished.remove(place);
-        let mut turns = self.repertoire.turns().iter();
-        let turn = turns.find(|turn| turn.id == unfinished.reply.turn);
+    fn again(&self, asked: &Asked, question: &Question<'_>) -> Option<Part> {
+        let answer = self.unfinished.take(asked, question)?;
+        let receipt = &answer.reply.receipt;
         Some(Part {
-            gate: turn.and_then(|turn| turn.hold.clone()),
-            reply: unfinished.reply,
-            retry_of: Some(unfinished.n),
+            gate: receipt.turn.hold.clone(),
+            mishap: receipt.befall(),
+            retry_of: Some(answer.n),
+            reply: answer.reply,
         })
     }
+}
 
-    fn say(
-        &mut self,
-        place: usize,
-        dialect: Dialect,
+fn lane_of<'r>(
+    repertoire: &'r Repertoire,
+    asked: &Asked,
+    question: &Question<'_>,
+) -> Result<&'r Lane, Refusal> {
+    let origin = Origin {
+        headers: &asked.headers,
+        model: &question.model,
+        system: question.system.as_ref(),
+        user: question.user.as_ref(),
+        first_user: question.first_user(),
+        tools: &question.tools,
+        conversation: question.conversation,
+    };
+    let unscripted = |report| Refusal {
+        refused: Refused::Unscripted,
+        report,
+        way_out: None,
+    };
+    let lane = repertoire.lane_of(&origin);
+    let lane = lane.ok_or_else(|| unscripted("there is no lane for this request".to_owned()))?;
+    if lane.is_per_conversation() && question.conversation.is_none() {
+        return Err(unscripted(format!(
+            "lane `{}` is per conversation, and this request does not say which it is of; send `prompt_cache_key`, `session_id`, `user` or the header `x-session-id`",
+            lane.name
+        )));
+    }
+    Ok(lane)
+}
+
+/// Where an answer is looked for.
+struct Stand<'a> {
+    repertoire: &'a Repertoire,
+    lane: &'a Lane,
+    /// The conversation that has the turns of the lane for itself.
+    conversation: Option<&'a str>,
+}
+
+impl Stand<'_> {
+    fn answer(
+        &self,
+        asked: &Asked,
         question: &Question<'_>,
         moment: &Moment,
     ) -> Result<Part, Refusal> {
-        let turn = self.repertoire.turn(place);
-        check_offered(turn, question)?;
-        let occasion = Occasion {
-            dialect,
-            seed: moment.seed,
-            created: moment.created,
-            turn: &turn.id,
-            before: turn.said,
-            stream: self.repertoire.stream(place),
-        };
-        let reply = self.repertoire.say(place, question, &occasion);
-        let reply = reply.map_err(|fault| Refusal {
-            refused: Refused::Unscripted,
-            report: format!("turn `{}` cannot be said: {fault}", turn.id),
-        })?;
-        let gate = turn.hold.clone();
-        self.repertoire.count(place);
-        self.remember_broken(&reply);
-        Ok(Part {
-            reply: Arc::new(reply),
-            gate,
-            retry_of: None,
-        })
+        let tallies = self.lane.tallies(self.conversation);
+        loop {
+            let receipt = self
+                .lane
+                .choose(question, &tallies)
+                .ok_or_else(|| Refusal {
+                    refused: Refused::Unscripted,
+                    report: miss::report(moment.n, question, self.repertoire, &tallies),
+                    way_out: None,
+                })?;
+            if self.repertoire.lenience.minds(WireRule::UnknownTool) {
+                check_offered(&receipt.turn, question)?;
+            }
+            let limit = tallies.limit(receipt.turn.times);
+            // Another request may have been faster; then this one looks again.
+            if let Some((before, mishap)) = claim(&receipt, limit) {
+                let occasion = Occasion {
+                    dialect: asked.dialect,
+                    seed: moment.seed,
+                    created: moment.created,
+                    receipt: &receipt,
+                    before,
+                    conversation: self.conversation,
+                };
+                return self.say(question, &occasion, mishap);
+            }
+        }
     }
 
-    fn remember_broken(&mut self, reply: &Reply) {
-        let is_broken = |text: &&String| serde_json::from_str::<IgnoredAny>(text).is_err();
-        let arguments = reply.calls.iter().map(|call| &call.arguments);
-        self.broken_arguments
-            .extend(arguments.filter(is_broken).cloned());
+    fn say(
+        &self,
+        question: &Question<'_>,
+        occasion: &Occasion<'_>,
+        mishap: Option<Mishap>,
+    ) -> Result<Part, Refusal> {
+        let Receipt { turn, tally } = occasion.receipt;
+        let reply = turn
+            .lines
+            .say(&self.repertoire.compiled, question, occasion);
+        let reply = reply.map_err(|fault| {
+            give_back(tally, mishap.as_ref());
+            Refusal {
+                refused: Refused::Unscripted,
+                report: format!("turn `{}` cannot be said: {fault}", turn.id),
+                way_out: None,
+            }
+        })?;
+        Ok(Part {
+            reply: Arc::new(reply),
+            gate: turn.hold.clone(),
+            retry_of: None,
+            mishap,
+        })
+    }
+}
+
+/// Counts the turn as said, unless what goes wrong leaves it to be said later: how often it
+/// was said before, and what goes wrong.
+fn claim(receipt: &Receipt, limit: Option<u32>) -> Option<(u32, Option<Mishap>)> {
+    let mishap = receipt.befall();
+    if mishap.as_ref().is_some_and(|mishap| !mishap.counts) {
+        return Some((receipt.tally.said(), mishap));
+    }
+    let before = receipt.tally.claim(limit);
+    if before.is_none() && mishap.is_some() {
+        receipt.tally.mend();
+    }
+    Some((before?, mishap))
+}
+
+fn give_back(tally: &Tally, mishap: Option<&Mishap>) {
+    if mishap.is_none_or(|mishap| mishap.counts) {
+        tally.give_back();
+    }
+    if mishap.is_some() {
+        tally.mend();
     }
 }
 
@@ -221,6 +340,12 @@ impl From<Violation> for Refusal {
         Self {
             refused: Refused::Malformed,
             report: violation.to_string(),
+            way_out: violation.rule().map(|rule| {
+                format!(
+                    "a script that wants this says `lenient: [{}]`",
+                    rule.as_str()
+                )
+            }),
         }
     }
 }

@@ -1,209 +1,259 @@
 //! All turns the model may still say, and which of them answers a request.
 //!
 //! Within a lane the first turn that is not used up and whose conditions hold answers.
-//! To find it among a thousand, the pieces of user text that turns ask for are looked for
-//! all at once; only turns without such a piece are tried one by one.
+//! A repertoire does not change: a script that is added makes another, with the tallies of
+//! this one, so that nobody who asks has to wait.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use indexmap::IndexMap;
 
-use crate::llm::question::Question;
-use crate::llm::score::lines::{Lines, Occasion, Reply};
-use crate::llm::script::lane::{LaneRule, MAIN_LANE, Origin};
-use crate::llm::script::template::{Compiled, UnfilledTemplate};
-use crate::llm::script::turn::{Clauses, ScriptedTurn, StreamShape, Times};
+use crate::llm::question::given::GivenIds;
+use crate::llm::score::doom::Doom;
+use crate::llm::score::lane::{Debt, Lane};
+use crate::llm::score::lines::Lines;
+use crate::llm::score::turn::Turn;
+use crate::llm::script::lane::{LaneRule, MAIN_LANE, known};
+use crate::llm::script::lenient::Lenience;
+use crate::llm::script::origin::Origin;
+use crate::llm::script::template::Compiled;
+use crate::llm::script::turn::{Any, Clauses, ScriptedTurn};
 use crate::llm::script::wording::NumberOr;
 use crate::llm::script::{Script, ScriptError};
 
-/// A turn, ready to be said.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    pub(crate) id: Arc<str>,
-    pub(crate) lane: String,
-    pub(crate) clauses: Clauses,
-    pub(crate) lines: Lines,
-    pub(crate) times: Times,
-    /// How often it was chosen.
-    pub(crate) said: u32,
-    /// How often its last byte was handed over.
-    delivered: u32,
-    pub(crate) hold: Option<String>,
-    optional: bool,
-    stream: StreamShape,
-}
-
-#[derive(Debug, Default)]
 pub(crate) struct Repertoire {
-    turns: Vec<Turn>,
-    lanes: IndexMap<String, LaneRule>,
-    finders: BTreeMap<String, Finder>,
-    compiled: Compiled,
-}
-
-impl Turn {
-    pub(crate) fn is_used_up(&self) -> bool {
-        match self.times {
-            NumberOr::Number(times) => self.said >= times.get(),
-            NumberOr::Word(_any) => false,
-        }
-    }
-
-    /// Whether it should have been heard to its end more often than it was.
-    pub(crate) fn is_owed(&self) -> bool {
-        match self.times {
-            NumberOr::Number(times) => !self.optional && self.delivered < times.get(),
-            NumberOr::Word(_any) => false,
-        }
-    }
+    /// In the order in which they are asked whether a request is theirs.
+    lanes: IndexMap<String, Lane>,
+    /// How many turns there are in all.
+    count: usize,
+    pub(crate) compiled: Compiled,
+    /// The rules of the wire that are out of force.
+    pub(crate) lenience: Lenience,
+    /// Which ids the calls of which turns got.
+    pub(crate) given: Arc<GivenIds>,
 }
 
 impl Repertoire {
-    /// Adds a script behind what is there: all of it, or nothing.
-    pub(crate) fn add(&mut self, script: Script) -> Result<(), ScriptError> {
-        let lanes = self.merged_lanes(&script)?;
-        let turns = self.read_turns(script, &lanes)?;
-        self.turns.extend(turns);
-        self.lanes = lanes;
-        self.finders = finders(&self.turns);
+    /// This one with a script behind what is there: all of it, or an error.
+    pub(crate) fn with(&self, script: Script) -> Result<Self, ScriptError> {
+        let rules = self.merged_rules(&script)?;
+        let mut reading = Reading::after(self, script.name, rules);
+        for scripted in script.turns {
+            reading.read(scripted)?;
+        }
+        reading.read_otherwise(self)?;
+        Ok(Self {
+            lenience: self.lenience.and(&script.lenient),
+            ..reading.into_repertoire(self)
+        })
+    }
+
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.values()
+    }
+
+    /// The turns that are tried, lane by lane.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = &Arc<Turn>> {
+        self.lanes().flat_map(Lane::turns)
+    }
+
+    /// The lane that a request is for.
+    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> Option<&Lane> {
+        let mut others = self.lanes().filter(|lane| lane.rule.has_conditions());
+        others
+            .find(|lane| lane.rule.claims(origin))
+            .or_else(|| self.lanes.get(MAIN_LANE))
+    }
+
+    /// What is still owed, in the order of the scripts.
+    pub(crate) fn debts(&self) -> Vec<Debt> {
+        let mut debts: Vec<_> = self.lanes().flat_map(Lane::debts).collect();
+        debts.sort_by_key(|debt| debt.turn.place);
+        debts
+    }
+
+    fn merged_rules(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
+        let known = self.lanes().map(|lane| (&*lane.name, &lane.rule));
+        let mut rules: IndexMap<String, LaneRule> = known
+            .map(|(name, rule)| (name.to_owned(), rule.clone()))
+            .collect();
+        for (name, rule) in &script.lanes {
+            let lane = || name.clone();
+            match (name == MAIN_LANE, rule.has_conditions()) {
+                (true, true) => return Err(ScriptError::MainLane),
+                (false, false) => return Err(ScriptError::EmptyRule { lane: lane() }),
+                (true, false) | (false, true) => {}
+            }
+            let known = rules.insert(name.clone(), rule.clone());
+            // That there is a lane `main` need not be said.
+            let is_new = |known: &LaneRule| name == MAIN_LANE && *known == LaneRule::default();
+            if known.is_some_and(|known| known != *rule && !is_new(&known)) {
+                return Err(ScriptError::TwoRules { lane: lane() });
+            }
+        }
+        Ok(rules)
+    }
+}
+
+impl Default for Repertoire {
+    fn default() -> Self {
+        let main = Lane::new(MAIN_LANE.into(), LaneRule::default());
+        Self {
+            lanes: IndexMap::from([(MAIN_LANE.to_owned(), main)]),
+            count: 0,
+            compiled: Compiled::default(),
+            lenience: Lenience::default(),
+            given: Arc::default(),
+        }
+    }
+}
+
+/// A script on its way into a repertoire.
+struct Reading {
+    /// What turns without a name are called, and how many there were before.
+    prefix: String,
+    first: usize,
+    /// How many turns of this script were read.
+    read: usize,
+    count: usize,
+    taken: HashSet<Arc<str>>,
+    rules: IndexMap<String, LaneRule>,
+    compiled: Compiled,
+    turns: Vec<Arc<Turn>>,
+    otherwise: Vec<Arc<Turn>>,
+}
+
+impl Reading {
+    fn after(
+        repertoire: &Repertoire,
+        name: Option<String>,
+        rules: IndexMap<String, LaneRule>,
+    ) -> Self {
+        let (prefix, first) = match name {
+            Some(name) => (name, 0),
+            None => ("turn".to_owned(), repertoire.count),
+        };
+        Self {
+            prefix,
+            first,
+            read: 0,
+            count: repertoire.count,
+            taken: repertoire
+                .turns()
+                .map(|turn| Arc::clone(&turn.id))
+                .collect(),
+            rules,
+            compiled: repertoire.compiled.clone(),
+            turns: Vec::new(),
+            otherwise: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, scripted: ScriptedTurn) -> Result<(), ScriptError> {
+        self.read += 1;
+        let usual = format!("{}-{}", self.prefix, self.first + self.read);
+        let id = self.own_id(scripted.id.clone().unwrap_or(usual))?;
+        let turn = self.turn(id, scripted)?;
+        self.turns.push(turn.into());
+        self.count += 1;
         Ok(())
     }
 
-    pub(crate) fn turns(&self) -> &[Turn] {
-        &self.turns
-    }
-
-    pub(crate) fn turn(&self, place: usize) -> &Turn {
-        &self.turns[place]
-    }
-
-    pub(crate) fn lane_of(&self, origin: &Origin<'_>) -> &str {
-        let claimed = self.lanes.iter().find(|(_, rule)| rule.claims(origin));
-        claimed.map_or(MAIN_LANE, |(name, _)| name)
-    }
-
-    /// The place of the turn that answers.
-    pub(crate) fn choose(&self, question: &Question<'_>) -> Option<usize> {
-        let finder = self.finders.get(&question.lane)?;
-        let answers = |place: &usize| {
-            let turn = &self.turns[*place];
-            !turn.is_used_up() && turn.clauses.hold(question)
+    /// What lanes say when none of their turns answers, if they did not say so before.
+    fn read_otherwise(&mut self, before: &Repertoire) -> Result<(), ScriptError> {
+        let is_new = |name: &String| {
+            let known = before.lanes.get(name);
+            known.is_none_or(|lane| lane.rule.otherwise.is_none())
         };
-        let heard = finder.heard(question).into_iter().find(answers);
-        let before = |place: &usize| heard.is_none_or(|heard| *place < heard);
-        let mut earlier = finder.open.iter().copied().take_while(before);
-        earlier.find(answers).or(heard)
+        let given: Vec<_> = self
+            .rules
+            .iter()
+            .filter(|(name, _)| is_new(name))
+            .filter_map(|(name, rule)| Some((name.clone(), rule.otherwise.clone()?)))
+            .collect();
+        for (lane, response) in given {
+            let id = self.own_id(format!("{lane}-otherwise"))?;
+            let scripted = ScriptedTurn {
+                response: Some(response),
+                times: NumberOr::Word(Any::Any),
+                lane: Some(lane),
+                ..ScriptedTurn::default()
+            };
+            let turn = self.turn(id, scripted)?;
+            self.otherwise.push(turn.into());
+        }
+        Ok(())
     }
 
-    pub(crate) fn say(
-        &self,
-        place: usize,
-        question: &Question<'_>,
-        occasion: &Occasion<'_>,
-    ) -> Result<Reply, UnfilledTemplate> {
-        self.turns[place]
-            .lines
-            .say(&self.compiled, question, occasion)
-    }
-
-    /// The shape in which the turn at `place` is streamed.
-    pub(crate) fn stream(&self, place: usize) -> &StreamShape {
-        &self.turns[place].stream
-    }
-
-    pub(crate) fn count(&mut self, place: usize) {
-        let turn = &mut self.turns[place];
-        turn.said += 1;
-        if turn.is_used_up()
-            && let Some(finder) = self.finders.get_mut(&turn.lane)
-        {
-            finder.forget(place);
+    fn own_id(&mut self, id: String) -> Result<Arc<str>, ScriptError> {
+        let id: Arc<str> = id.into();
+        if self.taken.insert(Arc::clone(&id)) {
+            Ok(id)
+        } else {
+            Err(ScriptError::DuplicateId { id: id.to_string() })
         }
     }
 
-    /// A turn came to its end. One of a script that was forgotten meanwhile is not found,
-    /// also if its id was given anew.
-    pub(crate) fn deliver(&mut self, id: &Arc<str>) {
-        let mut turns = self.turns.iter_mut();
-        if let Some(turn) = turns.find(|turn| Arc::ptr_eq(&turn.id, id)) {
-            turn.delivered += 1;
-        }
-    }
-
-    fn merged_lanes(&self, script: &Script) -> Result<IndexMap<String, LaneRule>, ScriptError> {
-        let mut lanes = self.lanes.clone();
-        for (lane, rule) in &script.lanes {
-            if lane == MAIN_LANE {
-                return Err(ScriptError::MainLane);
-            }
-            if rule.is_empty() {
-                return Err(ScriptError::EmptyRule { lane: lane.clone() });
-            }
-            let known = lanes.insert(lane.clone(), rule.clone());
-            if known.is_some_and(|known| known != *rule) {
-                return Err(ScriptError::TwoRules { lane: lane.clone() });
-            }
-        }
-        Ok(lanes)
-    }
-
-    fn read_turns(
-        &mut self,
-        script: Script,
-        lanes: &IndexMap<String, LaneRule>,
-    ) -> Result<Vec<Turn>, ScriptError> {
-        let (prefix, first) = match script.name {
-            Some(name) => (name, 0),
-            None => ("turn".to_owned(), self.turns.len()),
-        };
-        let mut taken: HashSet<Arc<str>> =
-            self.turns.iter().map(|turn| Arc::clone(&turn.id)).collect();
-        let mut turns = Vec::with_capacity(script.turns.len());
-        for (place, scripted) in script.turns.into_iter().enumerate() {
-            let usual = format!("{prefix}-{}", first + place + 1);
-            let id: Arc<str> = scripted.id.clone().unwrap_or(usual).into();
-            if !taken.insert(Arc::clone(&id)) {
-                return Err(ScriptError::DuplicateId { id: id.to_string() });
-            }
-            turns.push(self.read_turn(id, scripted, lanes)?);
-        }
-        Ok(turns)
-    }
-
-    fn read_turn(
-        &mut self,
-        id: Arc<str>,
-        scripted: ScriptedTurn,
-        lanes: &IndexMap<String, LaneRule>,
-    ) -> Result<Turn, ScriptError> {
+    fn turn(&mut self, id: Arc<str>, scripted: ScriptedTurn) -> Result<Turn, ScriptError> {
+        let fault = Doom::of(&id, &scripted)?;
         let mut clauses = scripted.matches.map(Clauses::from).unwrap_or_default();
         let lane = one_lane(&id, scripted.lane, clauses.lane.take())?;
-        if lane != MAIN_LANE && !lanes.contains_key(&lane) {
+        if !self.rules.contains_key(&lane) {
+            let lanes: Vec<_> = self.rules.keys().map(String::as_str).collect();
             return Err(ScriptError::UnknownLane {
                 turn: id.to_string(),
                 lane,
-                known: known(lanes),
+                known: known(&lanes),
             });
         }
-        let lines = Lines::prepare(scripted.response, &mut self.compiled);
+        let response = scripted.response.unwrap_or_default();
+        let lines = Lines::prepare(response, &mut self.compiled);
         let lines = lines.map_err(|fault| ScriptError::Template {
             turn: id.to_string(),
             fault,
         })?;
         Ok(Turn {
             id,
-            lane,
+            place: self.count,
+            lane: lane.into(),
             clauses,
             lines,
             times: scripted.times,
-            said: 0,
-            delivered: 0,
-            optional: scripted.optional,
             hold: scripted.hold,
+            optional: scripted.optional,
             stream: scripted.stream,
+            fault,
         })
+    }
+
+    fn into_repertoire(self, before: &Repertoire) -> Repertoire {
+        let of_lane = |turns: &[Arc<Turn>], name: &str| -> Vec<_> {
+            let turns = turns.iter().filter(|turn| &*turn.lane == name);
+            turns.cloned().collect()
+        };
+        let lane = |(name, rule): (String, LaneRule)| {
+            let fresh = || Lane::new(name.as_str().into(), rule.clone());
+            let added = of_lane(&self.turns, &name);
+            let otherwise = of_lane(&self.otherwise, &name).pop();
+            let lane = match before.lanes.get(&name) {
+                Some(lane) => lane.with(rule, added, otherwise),
+                None => fresh().with(rule, added, otherwise),
+            };
+            (name, lane)
+        };
+        let lanes: IndexMap<String, Lane> = self.rules.into_iter().map(lane).collect();
+        let turns = lanes.values().flat_map(Lane::turns);
+        let calling = turns.filter(|turn| turn.lines.tools().next().is_some());
+        let given = before.given.renewed(calling.map(|turn| &turn.id));
+        Repertoire {
+            given: Arc::new(given),
+            lanes,
+            count: self.count,
+            compiled: self.compiled,
+            lenience: before.lenience.clone(),
+        }
     }
 }
 
@@ -222,108 +272,42 @@ fn one_lane(
     }
 }
 
-fn known(lanes: &IndexMap<String, LaneRule>) -> String {
-    let names = std::iter::once(MAIN_LANE).chain(lanes.keys().map(String::as_str));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-/// Finds the turns of one lane that a request may be for.
-#[derive(Debug, Default)]
-struct Finder {
-    /// The pieces of user text that turns ask for, and whose each is.
-    pieces: Option<AhoCorasick>,
-    owners: Vec<usize>,
-    /// Turns without such a piece that are not used up, in order.
-    open: Vec<usize>,
-}
-
-impl Finder {
-    /// The turns whose piece occurs in the user's text, in order.
-    fn heard(&self, question: &Question<'_>) -> Vec<usize> {
-        let (Some(pieces), Some(user)) = (&self.pieces, &question.user) else {
-            return Vec::new();
-        };
-        let found = pieces.find_overlapping_iter(user.folded());
-        let mut places: Vec<_> = found
-            .map(|piece| self.owners[piece.pattern().as_usize()])
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        places
-    }
-
-    fn forget(&mut self, place: usize) {
-        if let Ok(index) = self.open.binary_search(&place) {
-            self.open.remove(index);
-        }
-    }
-}
-
-fn finders(turns: &[Turn]) -> BTreeMap<String, Finder> {
-    let mut pieces: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
-    let mut finders: BTreeMap<String, Finder> = BTreeMap::new();
-    for (place, turn) in turns.iter().enumerate() {
-        let piece = turn.clauses.user.as_ref().and_then(|user| user.piece());
-        let finder = finders.entry(turn.lane.clone()).or_default();
-        match piece {
-            Some(piece) => pieces.entry(&turn.lane).or_default().push((piece, place)),
-            None if turn.is_used_up() => {}
-            None => finder.open.push(place),
-        }
-    }
-    for (lane, pieces) in pieces {
-        if let Some(finder) = finders.get_mut(lane) {
-            finder.look_for(&pieces);
-        }
-    }
-    finders
-}
-
-impl Finder {
-    fn look_for(&mut self, pieces: &[(&str, usize)]) {
-        match AhoCorasick::new(pieces.iter().map(|(piece, _)| piece)) {
-            Ok(automaton) => {
-                self.pieces = Some(automaton);
-                self.owners = pieces.iter().map(|(_, place)| *place).collect();
-            }
-            // Gigabytes of script. Then these turns are tried like the others.
-            Err(_too_large) => {
-                self.open.extend(pieces.iter().map(|(_, place)| *place));
-                self.open.sort_unstable();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::llm::question::Question;
     use crate::llm::question::request::ChatBody;
+    use crate::llm::score::turn::Receipt;
     use crate::yaml;
 
     fn repertoire(script: &str) -> Repertoire {
-        let mut repertoire = Repertoire::default();
-        repertoire
-            .add(yaml::read("script.yaml", script).unwrap())
-            .unwrap();
-        repertoire
+        let script = yaml::read("script.yaml", script).unwrap();
+        Repertoire::default().with(script).unwrap()
+    }
+
+    /// Says the turn that answers; its place, from 1.
+    fn say(repertoire: &Repertoire, text: &str) -> usize {
+        let body = json!({ "messages": [{ "role": "user", "content": text }] });
+        let body: ChatBody = serde_json::from_value(body).unwrap();
+        let question = Question::read(&body).unwrap();
+        let lane = &repertoire.lanes[MAIN_LANE];
+        let tallies = lane.tallies(None);
+        let Some(receipt) = lane.choose(&question, &tallies) else {
+            return 0;
+        };
+        let Receipt { turn, tally } = &receipt;
+        let counts = turn.befall(tally).is_none_or(|mishap| mishap.counts);
+        assert!(!counts || tally.claim(tallies.limit(turn.times)).is_some());
+        turn.place + 1
     }
 
     /// Asks one text after the other; the places of the turns that answer, from 1.
     #[track_caller]
     fn check(script: &str, asked: &[&str], answered: &[usize]) {
-        let mut repertoire = repertoire(script);
-        let mut places = Vec::new();
-        for text in asked {
-            let body = json!({ "messages": [{ "role": "user", "content": text }] });
-            let body: ChatBody = serde_json::from_value(body).unwrap();
-            let question = Question::read(&body).unwrap();
-            let place = repertoire.choose(&question);
-            place.into_iter().for_each(|place| repertoire.count(place));
-            places.push(place.map_or(0, |place| place + 1));
-        }
+        let repertoire = repertoire(script);
+        let places: Vec<_> = asked.iter().map(|text| say(&repertoire, text)).collect();
         assert_eq!(places, answered);
     }
 
@@ -345,14 +329,61 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_is_said_after_its_faults_have_come() {
+        let html = "fault: { html: 502";
+        check(
+            &format!("[{{ {html}, times: 2 }}, response: {{}} }}]"),
+            &["x", "x", "x", "x"],
+            &[1, 1, 1, 0],
+        );
+        check(
+            &format!("[{{ {html} }}, response: {{}} }}, {{ response: {{}} }}]"),
+            &["x", "x", "x", "x"],
+            &[1, 1, 2, 0],
+        );
+    }
+
+    #[test]
+    fn a_fault_that_is_all_that_comes_counts_as_said() {
+        for script in [
+            "[{ fault: { html: 502 } }]",
+            "[{ fault: { html: 502, times: any }, response: {} }]",
+            "[{ fault: { slow: { every: 1s } }, response: {} }]",
+        ] {
+            check(script, &["x", "x"], &[1, 0]);
+        }
+        check(
+            "[{ times: 2, fault: { html: 502 } }]",
+            &["x", "x", "x"],
+            &[1, 1, 0],
+        );
+    }
+
+    #[test]
+    fn a_turn_without_an_answer_is_refused() {
+        #[track_caller]
+        fn check(script: &str, complaint: &str) {
+            let script = yaml::read("script.yaml", script).unwrap();
+            let refused = Repertoire::default().with(script).unwrap_err();
+            assert_eq!(refused.to_string(), complaint);
+        }
+        check(
+            "[{ id: x }]",
+            "turn `x` answers nothing; give it a `response`, a `fault`, or both",
+        );
+        check(
+            "[{ id: x, fault: { html: 502, times: 2 } }]",
+            "the fault of turn `x` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`",
+        );
+    }
+
+    #[test]
     fn a_script_added_later_comes_behind_and_what_was_said_stays_said() {
-        let mut repertoire = repertoire("[{ match: a, response: {} }]");
-        repertoire.count(0);
-        repertoire
-            .add(yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap())
-            .unwrap();
-        let body = json!({ "messages": [{ "role": "user", "content": "a" }] });
-        let body: ChatBody = serde_json::from_value(body).unwrap();
-        assert_eq!(repertoire.choose(&Question::read(&body).unwrap()), Some(1));
+        let first = repertoire("[{ match: a, response: {} }]");
+        assert_eq!(say(&first, "a"), 1);
+        let more = yaml::read("more.yaml", "[{ match: a, response: {} }]").unwrap();
+        let both = first.with(more).unwrap();
+        assert_eq!(say(&both, "a"), 2);
+        assert_eq!(say(&both, "a"), 0);
     }
 }

@@ -1,14 +1,19 @@
 //! Which of several conversations a request belongs to: the chat, a title, a sub-agent.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::llm::script::pattern::{Heard, TextPattern};
+use crate::llm::script::origin::{HeaderRule, KeyPattern, ToolsRule};
+use crate::llm::script::pattern::TextPattern;
+use crate::llm::script::turn::{Response, Times};
 
 /// The lane of every request that no rule claims.
 pub const MAIN_LANE: &str = "main";
 
-/// The requests of a lane: those for which all that is given here holds.
+/// A lane: the requests for which all conditions given here hold, and how its turns are
+/// said. `main` has no conditions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LaneRule {
@@ -18,38 +23,69 @@ pub struct LaneRule {
     /// The model that is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<TextPattern>,
-    /// The value of the header `x-lane`, exactly.
+    /// The value of the header `x-lane`, exactly; or a map of headers and what their values
+    /// hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
+    pub header: Option<HeaderRule>,
+    /// The API key, in clear or as `sk-1…9f`. It is masked wherever it is written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyPattern>,
+    /// Tools that are offered, or are not: sub-agents have fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolsRule>,
+    /// The first real user text: what began the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_user: Option<TextPattern>,
+    /// The last real user text, as in `match`: what is asked now, e.g. for a summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<TextPattern>,
+    /// What the client calls the conversation: `prompt_cache_key`, `session_id`, `user` or
+    /// the header `x-session-id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<TextPattern>,
+    /// `conversation`: each conversation has all the turns of the lane for itself, and owes
+    /// them. Without it, they share them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Per>,
+    /// How often the turns of the lane are said from the first to the last: a number, or
+    /// `any` (also never, but a round that was begun is owed). Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Times>,
+    /// What is said, as often as it is asked for, when no turn of the lane answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Response>,
 }
 
-/// What of a request a lane is known by.
-#[derive(Debug)]
-pub(crate) struct Origin<'a> {
-    pub(crate) header: Option<&'a str>,
-    pub(crate) model: &'a Heard<'a>,
-    pub(crate) system: Option<&'a Heard<'a>>,
+/// The word `conversation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    Conversation,
 }
 
 impl LaneRule {
     /// A rule without a condition would take every request.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.system.is_none() && self.model.is_none() && self.header.is_none()
-    }
-
-    pub(crate) fn claims(&self, origin: &Origin<'_>) -> bool {
-        let header = self
-            .header
-            .as_deref()
-            .is_none_or(|wanted| origin.header == Some(wanted));
-        let model = self
-            .model
-            .as_ref()
-            .is_none_or(|wanted| wanted.is_in(origin.model));
-        let system = self
-            .system
-            .as_ref()
-            .is_none_or(|wanted| origin.system.is_some_and(|system| wanted.is_in(system)));
-        header && model && system
+    pub(crate) fn has_conditions(&self) -> bool {
+        let texts = [
+            &self.system,
+            &self.model,
+            &self.first_user,
+            &self.user,
+            &self.conversation,
+        ];
+        texts.iter().any(|text| text.is_some())
+            || self.header.is_some()
+            || self.key.is_some()
+            || self.tools.is_some()
     }
 }
+
+/// Lanes by name, for the error that names them.
+pub(crate) fn known(lanes: &[&str]) -> String {
+    let others = lanes.iter().copied().filter(|lane| *lane != MAIN_LANE);
+    let names = std::iter::once(MAIN_LANE).chain(others);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Headers by name.
+pub(crate) type HeaderPatterns = BTreeMap<String, TextPattern>;

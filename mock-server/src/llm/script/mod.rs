@@ -1,17 +1,29 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
+pub(crate) mod fault;
 pub(crate) mod lane;
+pub(crate) mod lapse;
+pub(crate) mod moment;
+pub(crate) mod origin;
+pub(crate) mod lenient;
 pub(crate) mod pattern;
+pub(crate) mod stream;
 pub(crate) mod template;
 pub(crate) mod turn;
 pub(crate) mod wording;
 
-pub use lane::{LaneRule, MAIN_LANE};
+pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
+pub use lane::{LaneRule, MAIN_LANE, Per};
+pub use lapse::Lapse;
+pub use lenient::WireRule;
+pub use moment::{FaultMoment, HeaderText};
+pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
+pub use stream::{FrameRange, LineEnd, StreamShape, Word};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
     Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
-    ScriptedUsage, Speaker, StreamShape, Times, ToolResultClause, Word,
+    ScriptedUsage, Speaker, Times, ToolResultClause,
 };
 pub use wording::NumberOr;
 
@@ -21,13 +33,15 @@ use crate::llm::score::repertoire::Repertoire;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
     pub name: Option<String>,
     /// What is not for the lane `main`. A request belongs to the first that claims it.
     pub lanes: IndexMap<String, LaneRule>,
+    /// Rules of the wire that requests need not keep, from now on and for all scripts.
+    pub lenient: Vec<WireRule>,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }
@@ -53,12 +67,20 @@ pub enum ScriptError {
     },
     #[error("lane `{lane}` is declared twice, with different rules")]
     TwoRules { lane: String },
-    #[error("lane `{lane}` claims every request; give it a `system`, `model` or `header`")]
+    #[error(
+        "lane `{lane}` claims every request; give it a condition, e.g. `system`, `model`, `header` or `tools`"
+    )]
     EmptyRule { lane: String },
     #[error(
-        "lane `main` takes what no other lane claims and has no rule of its own; call the lane something else"
+        "lane `main` takes what no other lane claims and has no conditions of its own; call the lane something else"
     )]
     MainLane,
+    #[error("turn `{turn}` answers nothing; give it a `response`, a `fault`, or both")]
+    NoAnswer { turn: String },
+    #[error(
+        "the fault of turn `{turn}` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`"
+    )]
+    FaultAlone { turn: String },
     #[error("turn `{turn}`: {fault}")]
     Template {
         turn: String,
@@ -74,6 +96,8 @@ impl ScriptError {
             Self::DuplicateId { id: turn }
             | Self::UnknownLane { turn, .. }
             | Self::TwoLanes { turn, .. }
+            | Self::NoAnswer { turn }
+            | Self::FaultAlone { turn }
             | Self::Template { turn, .. } => Some(turn),
             Self::TwoRules { .. } | Self::EmptyRule { .. } | Self::MainLane => None,
         }
@@ -86,10 +110,15 @@ impl Script {
     /// # Errors
     /// The first turn or lane that does not fit.
     pub fn rehearse(scripts: &[Self]) -> Result<(), ScriptError> {
-        let mut repertoire = Repertoire::default();
-        scripts
-            .iter()
-            .try_for_each(|script| repertoire.add(script.clone()))
+        let nothing = Repertoire::default();
+        let add = |repertoire: Repertoire, script: &Self| repertoire.with(script.clone());
+        scripts.iter().try_fold(nothing, add).map(drop)
+    }
+
+    /// The API keys that are written here in clear.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.lanes.values().filter_map(|lane| lane.key.as_ref());
+        keys.filter_map(KeyPattern::in_clear)
     }
 
     #[must_use]

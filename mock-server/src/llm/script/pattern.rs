@@ -73,6 +73,14 @@ impl TextPattern {
         }
     }
 
+    /// The regular expression that must match, unless this is a piece.
+    pub(crate) fn regex(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Piece(_) => None,
+            Kind::Regex(regex) => Some(regex.as_str()),
+        }
+    }
+
     /// As the script writes it.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 /// What a template may name.
-const NAMES: [&str; 3] = ["user", "tool", "tool_result"];
+const NAMES: [&str; 4] = ["user", "tool", "tool_result", RESULT];
+/// The function that finds the result of a call.
+const RESULT: &str = "result";
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
@@ -47,10 +49,23 @@ pub(crate) struct Filling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_result: Option<&'a str>,
     pub(crate) tool: BTreeMap<&'a str, Value>,
+    /// The function `result`, for templates that ask for it.
+    #[serde(skip)]
+    pub(crate) results: Option<minijinja::Value>,
+}
+
+impl Filling<'_> {
+    fn context(&self) -> minijinja::Value {
+        let context = minijinja::Value::from(Serde(self));
+        match &self.results {
+            None => context,
+            Some(result) => context! { result => result, ..context },
+        }
+    }
 }
 
 /// Templates that were compiled once; each is known by its text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     environment: Environment<'static>,
 }
@@ -91,7 +106,7 @@ impl Compiled {
         }
         self.environment
             .get_template(text)
-            .and_then(|template| template.render(Serde(filling)))
+            .and_then(|template| template.render(filling.context()))
             .map_err(|fault| UnfilledTemplate {
                 template: text.to_owned(),
                 fault: describe(&fault),
@@ -144,6 +159,14 @@ pub(crate) fn texts_in(value: &Value) -> Vec<&str> {
 
 pub(crate) fn has_holes(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|hole| text.contains(hole))
+}
+
+/// Whether a text asks for the result of a call by its name.
+pub(crate) fn asks_for_results(text: &str) -> bool {
+    has_holes(text)
+        && ENVIRONMENT
+            .template_from_str(text)
+            .is_ok_and(|template| template.undeclared_variables(false).contains(RESULT))
 }
 
 fn environment() -> Environment<'static> {
@@ -218,7 +241,7 @@ impl JsonSchema for TemplateText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A text; {{ user }}, {{ tool_result }} and {{ tool.<name>.<argument> }} are filled in",
+            "description": "A text; {{ user }}, {{ tool_result }} and {{ tool.<name>.<argument> }} and {{ result(\"<call>\", \"/json/pointer\") }} are filled in",
         })
     }
 }
@@ -236,6 +259,7 @@ mod tests {
             user: Some("hello <you>"),
             tool_result: Some(r#"{"id": "t-1"}"#),
             tool: BTreeMap::from([("write_file", json!({"path": "a.md"}))]),
+            results: None,
         };
         compiled
             .fill(text, &filling)
@@ -281,7 +305,7 @@ mod tests {
     fn a_bad_template_is_refused_when_it_is_read() {
         check_refused(
             "{{ usr }}",
-            "a template knows no `usr`; it knows `user`, `tool`, `tool_result`",
+            "a template knows no `usr`; it knows `user`, `tool`, `tool_result`, `result`",
         );
         check_refused(
             "{{ user",

@@ -10,12 +10,14 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::llm::script::fault::ScriptedFault;
 use crate::llm::script::pattern::TextPattern;
+use crate::llm::script::stream::StreamShape;
 use crate::llm::script::template::TemplateText;
 use crate::llm::script::wording::NumberOr;
 
 /// One answer of the model, and which request it answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedTurn {
     /// The name shown in every message about this turn; unique. Default: `turn-<place>`.
@@ -24,8 +26,9 @@ pub struct ScriptedTurn {
     /// Which requests this turn answers; without it, any request in its lane.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<Match>,
-    /// What the model says.
-    pub response: Response,
+    /// What the model says. May be left out if a fault is all that comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
     /// How often it may be said: a number, or `any` (also never). Default: 1.
     #[serde(default, skip_serializing_if = "is_default")]
     pub times: Times,
@@ -38,9 +41,14 @@ pub struct ScriptedTurn {
     /// A gate: the answer waits until the gate is released, and passes once it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
-    /// How the answer is cut when it is streamed.
+    /// How the answer is streamed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stream: StreamShape,
+    /// What goes wrong. With a `response` the answer is broken so often before it is said,
+    /// and being broken does not count as said, unless `times` is `any`; without one the
+    /// fault is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScriptedFault>,
 }
 
 /// Which requests a turn answers: a condition on the last real user text, or several.
@@ -99,7 +107,14 @@ pub struct ToolResultClause {
     /// The tool that was called, exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the result says.
+    /// The call, by the id that the script gave it, by its turn (`upload`; its second call is
+    /// `upload#2`) or by its tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// A JSON pointer to what must be in the result, e.g. `/file/id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// What the result says, or what it says at the pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextPattern>,
     /// Whether it went well. A result is a failure if it begins with `error` (in any
@@ -109,7 +124,8 @@ pub struct ToolResultClause {
 }
 
 /// What the model says. Texts are templates: `{{ user }}`, `{{ tool_result }}`,
-/// `{{ tool.<name>.<argument> }}` of the call to that tool which was answered last.
+/// `{{ tool.<name>.<argument> }}` of the call to that tool which was answered last,
+/// `{{ result("<call>", "/json/pointer") }}` of what a tool said to that call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Response {
@@ -178,18 +194,6 @@ pub struct ScriptedUsage {
     pub cached_tokens: u64,
 }
 
-/// How an answer is cut into frames when it is streamed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct StreamShape {
-    /// How much text is in a frame: `word`, or a number of characters. Default: `word`.
-    #[serde(skip_serializing_if = "is_default")]
-    pub chunk: NumberOr<Word>,
-    /// How many characters of a call's arguments are in a frame. Default: 16.
-    #[serde(skip_serializing_if = "is_usual")]
-    pub arguments: NonZeroUsize,
-}
-
 /// How often a turn may be said.
 pub type Times = NumberOr<Any>;
 
@@ -200,33 +204,9 @@ pub enum Any {
     Any,
 }
 
-/// The word `word`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Word {
-    Word,
-}
-
-const USUAL_FRAGMENT: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
-impl Default for StreamShape {
-    fn default() -> Self {
-        Self {
-            chunk: NumberOr::default(),
-            arguments: USUAL_FRAGMENT,
-        }
-    }
-}
-
 impl Default for NumberOr<Any> {
     fn default() -> Self {
         Self::Number(NonZeroU32::MIN)
-    }
-}
-
-impl Default for NumberOr<Word> {
-    fn default() -> Self {
-        Self::Word(Word::Word)
     }
 }
 
@@ -252,10 +232,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn is_usual(fragment: &NonZeroUsize) -> bool {
-    *fragment == USUAL_FRAGMENT
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +245,7 @@ mod tests {
     fn a_turn_is_written_as_it_was_read() {
         for turn in [
             r#"{"match":"/^hi$/","response":{"content":"hello {{ user }}"}}"#,
-            r#"{"id":"a","match":{"user":"x","tool_result":{"name":"bash","text":"y","ok":false},"system":"s","model":"m","lane":"l","turn":2,"messages":{"assistant":"z"}},"response":{"tool_calls":[{"name":"bash","arguments":{"command":"ls"}},{"name":"bash","arguments":"{oops","id":"c1"}],"reasoning":"r","finish_reason":"length","usage":{"prompt_tokens":1,"completion_tokens":2}},"times":"any","optional":true,"lane":"l","hold":"g","stream":{"chunk":3,"arguments":4}}"#,
+            r#"{"id":"a","match":{"user":"x","tool_result":{"name":"bash","text":"y","ok":false},"system":"s","model":"m","lane":"l","turn":2,"messages":{"assistant":"z"}},"response":{"tool_calls":[{"name":"bash","arguments":{"command":"ls"}},{"name":"bash","arguments":"{oops","id":"c1"}],"reasoning":"r","finish_reason":"length","usage":{"prompt_tokens":1,"completion_tokens":2}},"times":"any","optional":true,"lane":"l","hold":"g","stream":{"chunk":3,"arguments":4},"fault":{"html":502}}"#,
         ] {
             let scripted = read(turn).unwrap();
             assert_eq!(serde_json::to_string(&scripted).unwrap(), turn);

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
+use crate::llm::script::lenient::WireRule;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
@@ -151,6 +152,8 @@ impl<'de> Deserialize<'de> for Script {
 struct WholeScript {
     #[serde(default)]
     lanes: IndexMap<String, LaneRule>,
+    #[serde(default)]
+    lenient: Vec<WireRule>,
     turns: Vec<ScriptedTurn>,
 }
 
@@ -160,7 +163,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `lanes` and `turns`")
+        out.write_str("a list of turns, or a map of `lanes`, `lenient` and `turns`")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -171,6 +174,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         let whole = WholeScript::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Script {
             lanes: whole.lanes,
+            lenient: whole.lenient,
             ..Script::of(whole.turns)
         })
     }

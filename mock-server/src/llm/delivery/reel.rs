@@ -1,0 +1,348 @@
+//! The frames of an answer as they will be on the wire: dressed as the turn wants its
+//! stream, and broken as its fault wants it.
+
+use bytes::Bytes;
+
+use crate::llm::dialect::{Frame, FrameKind};
+use crate::llm::script::fault::{Breaking, Emptiness, Fault};
+use crate::llm::script::moment::FaultMoment;
+use crate::llm::script::stream::{LineEnd, StreamShape};
+
+/// How many comments a stream of nothing else has.
+const COMMENTS: usize = 3;
+
+#[derive(Debug)]
+pub(crate) struct Reel {
+    pub(crate) frames: Vec<Frame>,
+    /// How many come before the model has begun.
+    pub(crate) prelude: usize,
+    /// Before which frame it breaks off, and how.
+    pub(crate) breaks: Option<(usize, Breaking)>,
+    /// Why its fault cannot happen to it.
+    pub(crate) missed: Option<String>,
+}
+
+/// What a stream is dressed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dress<'a> {
+    pub(crate) shape: &'a StreamShape,
+    /// A comment as the service writes it.
+    pub(crate) comment: &'static [u8],
+}
+
+impl Dress<'_> {
+    pub(crate) fn dress(self, frames: Vec<Frame>, prelude: usize) -> Reel {
+        let mut dressed = Vec::with_capacity(frames.len());
+        let mut place = 0;
+        for frame in frames {
+            if frame.kind == FrameKind::Done && !self.shape.done {
+                continue;
+            }
+            place += usize::from(frame.kind != FrameKind::Comment);
+            self.put(frame, place, &mut dressed);
+        }
+        Reel {
+            frames: dressed,
+            prelude,
+            breaks: None,
+            missed: None,
+        }
+    }
+
+    /// Puts a frame behind the others, with what comes beside it.
+    fn put(self, frame: Frame, place: usize, dressed: &mut Vec<Frame>) {
+        let frame = self.in_lines(frame);
+        if frame.kind == FrameKind::Comment {
+            dressed.push(frame);
+            return;
+        }
+        let twice = self.shape.duplicate.as_ref();
+        let twice = twice.is_some_and(|frames| frames.holds(place));
+        dressed.extend(twice.then(|| frame.clone()));
+        dressed.push(frame);
+        let comments = self.shape.comments;
+        if comments.is_some_and(|every| place.is_multiple_of(every.get())) {
+            dressed.push(self.comment());
+        }
+    }
+
+    pub(crate) fn comment(self) -> Frame {
+        self.in_lines(Frame {
+            kind: FrameKind::Comment,
+            bytes: Bytes::from_static(self.comment),
+        })
+    }
+
+    pub(crate) fn in_lines(self, frame: Frame) -> Frame {
+        match self.shape.line_end {
+            LineEnd::Lf => frame,
+            LineEnd::Crlf => Frame {
+                kind: frame.kind,
+                bytes: with_crlf(&frame.bytes),
+            },
+        }
+    }
+
+    /// Lets the fault happen. `error` is the frame that tells of one within the stream.
+    pub(crate) fn befall(self, fault: &Fault, reel: &mut Reel, error: Option<Frame>) {
+        match fault {
+            Fault::Break(how, moment) => {
+                reel.breaks = reel.find(*moment).map(|place| (place, *how));
+            }
+            Fault::Invalid(frames) => reel.halve(*frames),
+            Fault::Error(told) => {
+                if let Some(place) = reel.find(FaultMoment::Frames(told.after)) {
+                    reel.frames.truncate(place);
+                    reel.frames.extend(error.map(|frame| self.in_lines(frame)));
+                }
+            }
+            Fault::Empty(Emptiness::Nothing) => reel.frames.clear(),
+            Fault::Empty(Emptiness::Done) => {
+                reel.frames.retain(|frame| frame.kind == FrameKind::Done);
+            }
+            Fault::Empty(Emptiness::Comments) => reel.frames = vec![self.comment(); COMMENTS],
+            // These happen to what is said, to the whole answer, or to its bytes.
+            Fault::Empty(Emptiness::Reasoning)
+            | Fault::Slow(_)
+            | Fault::Status(_)
+            | Fault::Html(_) => {}
+        }
+        reel.prelude = reel.prelude.min(reel.frames.len());
+    }
+}
+
+impl Reel {
+    /// Before which frame the moment is; a moment within a frame makes two of it.
+    fn find(&mut self, moment: FaultMoment) -> Option<usize> {
+        let found = match moment {
+            FaultMoment::Request | FaultMoment::Headers => Some(0),
+            FaultMoment::Frames(frames) => self.behind(frames),
+            FaultMoment::Arguments => self.inside_arguments(),
+            FaultMoment::Bytes(bytes) => self.split(bytes),
+        };
+        if found.is_none() {
+            let frames = self.frames.iter().filter(|frame| !is_comment(frame));
+            let bytes: usize = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+            self.missed = Some(format!(
+                "its fault comes {moment}, and the answer has {} frames and {bytes} bytes",
+                frames.count()
+            ));
+        }
+        found
+    }
+
+    /// The place behind so many frames, comments that follow at once not included.
+    fn behind(&self, frames: usize) -> Option<usize> {
+        let Some(before) = frames.checked_sub(1) else {
+            return Some(self.prelude);
+        };
+        let mut counted = self.frames.iter().enumerate();
+        let mut counted = counted.by_ref().filter(|(_, frame)| !is_comment(frame));
+        counted.nth(before).map(|(place, _)| place + 1)
+    }
+
+    /// Behind the first fragment; what follows must be more of the same call.
+    fn inside_arguments(&self) -> Option<usize> {
+        let is_fragment = |frame: &Frame| frame.kind == FrameKind::Arguments;
+        let first = self.frames.iter().position(is_fragment)?;
+        let mut rest = self.frames[first + 1..].iter();
+        rest.any(is_fragment).then_some(first + 1)
+    }
+
+    fn split(&mut self, bytes: usize) -> Option<usize> {
+        let mut left = bytes;
+        for place in 0..self.frames.len() {
+            let frame = &mut self.frames[place];
+            if left == 0 {
+                return Some(place);
+            }
+            if left < frame.bytes.len() {
+                let first = Frame {
+                    kind: frame.kind,
+                    bytes: frame.bytes.split_to(left),
+                };
+                self.frames.insert(place, first);
+                self.prelude += usize::from(place < self.prelude);
+                return Some(place + 1);
+            }
+            left -= frame.bytes.len();
+        }
+        (left == 0).then_some(self.frames.len())
+    }
+
+    /// Takes the second half from the frame behind so many.
+    fn halve(&mut self, frames: usize) {
+        let mut counted = self.frames.iter_mut().filter(|frame| !is_comment(frame));
+        if let Some(frame) = counted.nth(frames) {
+            frame.bytes = halved(&frame.bytes);
+            return;
+        }
+        let after = FaultMoment::Frames(frames);
+        self.missed = Some(format!("no frame comes {after} that could be no JSON"));
+    }
+}
+
+fn is_comment(frame: &Frame) -> bool {
+    frame.kind == FrameKind::Comment
+}
+
+/// The line ends stay, so that the frames behind it are whole.
+fn halved(frame: &Bytes) -> Bytes {
+    let text = frame.trim_ascii_end();
+    let ends = &frame[text.len()..];
+    [&text[..text.len() / 2], ends].concat().into()
+}
+
+fn with_crlf(frame: &Bytes) -> Bytes {
+    let lines = frame.split(|byte| *byte == b'\n').collect::<Vec<_>>();
+    lines.join(&b"\r\n"[..]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    fn frames() -> Vec<Frame> {
+        let frame = |(kind, text): (_, &'static str)| Frame {
+            kind,
+            bytes: Bytes::from_static(text.as_bytes()),
+        };
+        let frames = [
+            (FrameKind::Comment, ": hm\n\n"),
+            (FrameKind::Content, "data: one\n\n"),
+            (FrameKind::Arguments, "data: {\"a\n\n"),
+            (FrameKind::Arguments, "data: \":1}\n\n"),
+            (FrameKind::Done, "data: [DONE]\n\n"),
+        ];
+        frames.into_iter().map(frame).collect()
+    }
+
+    fn reel(shape: &str, fault: Option<&str>) -> Reel {
+        let shape: StreamShape = yaml::read("script.yaml", shape).unwrap();
+        let dress = Dress {
+            shape: &shape,
+            comment: b": hm\n\n",
+        };
+        let mut reel = dress.dress(frames(), 1);
+        if let Some(fault) = fault {
+            let fault: crate::llm::ScriptedFault = yaml::read("script.yaml", fault).unwrap();
+            let error = frames().pop();
+            dress.befall(&fault.fault, &mut reel, error);
+        }
+        reel
+    }
+
+    /// The whole stream, its line ends as `/`, and `#` where it breaks off.
+    #[track_caller]
+    fn check(shape: &str, fault: Option<&str>, wire: &str) {
+        let reel = reel(shape, fault);
+        assert_eq!(reel.missed, None);
+        let mut sent = String::new();
+        for (place, frame) in reel.frames.iter().enumerate() {
+            if reel.breaks.is_some_and(|(broken, _)| broken == place) {
+                sent.push('#');
+            }
+            sent.push_str(str::from_utf8(&frame.bytes).unwrap());
+        }
+        let sent = sent.replace("\n\n", "/").replace("\r\n\r\n", "%");
+        assert_eq!(sent, wire);
+    }
+
+    #[test]
+    fn a_stream_is_dressed_as_its_turn_wants_it() {
+        check(
+            "{}",
+            None,
+            r#": hm/data: one/data: {"a/data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{ done: false }",
+            None,
+            r#": hm/data: one/data: {"a/data: ":1}/"#,
+        );
+        check(
+            "{ duplicate: 2..3, done: false }",
+            None,
+            r#": hm/data: one/data: {"a/data: {"a/data: ":1}/data: ":1}/"#,
+        );
+        check(
+            "{ comments: 2 }",
+            None,
+            r#": hm/data: one/data: {"a/: hm/data: ":1}/data: [DONE]/: hm/"#,
+        );
+        check(
+            "{ line_end: crlf, comments: 3 }",
+            None,
+            r#": hm%data: one%data: {"a%data: ":1}%: hm%data: [DONE]%"#,
+        );
+    }
+
+    #[test]
+    fn a_stream_breaks_at_its_moment() {
+        check(
+            "{}",
+            Some("{ reset: headers }"),
+            r#"#: hm/data: one/data: {"a/data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{}",
+            Some("{ reset: 1 }"),
+            r#": hm/data: one/#data: {"a/data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{}",
+            Some("{ stall: arguments }"),
+            r#": hm/data: one/data: {"a/#data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{}",
+            Some("{ close: { bytes: 3 } }"),
+            r#": h#m/data: one/data: {"a/data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{}",
+            Some("{ close: { bytes: 6 } }"),
+            r#": hm/#data: one/data: {"a/data: ":1}/data: [DONE]/"#,
+        );
+    }
+
+    #[test]
+    fn a_stream_is_spoilt_at_its_frame() {
+        check(
+            "{}",
+            Some("{ invalid: 1 }"),
+            r#": hm/data: one/data/data: ":1}/data: [DONE]/"#,
+        );
+        check(
+            "{}",
+            Some("{ error: { after: 1 } }"),
+            ": hm/data: one/data: [DONE]/",
+        );
+        check("{}", Some("{ error: {} }"), ": hm/data: [DONE]/");
+        check("{}", Some("{ empty: nothing }"), "");
+        check("{}", Some("{ empty: done }"), "data: [DONE]/");
+        check("{}", Some("{ empty: comments }"), ": hm/: hm/: hm/");
+    }
+
+    #[test]
+    fn a_fault_whose_moment_never_comes_is_missed() {
+        for (fault, complaint) in [
+            (
+                "{ reset: 5 }",
+                "its fault comes after 5 frames, and the answer has 4 frames and 54 bytes",
+            ),
+            (
+                "{ end: { bytes: 55 } }",
+                "its fault comes after 55 bytes, and the answer has 4 frames and 54 bytes",
+            ),
+            (
+                "{ invalid: 4 }",
+                "no frame comes after 4 frames that could be no JSON",
+            ),
+        ] {
+            assert_eq!(reel("{}", Some(fault)).missed.as_deref(), Some(complaint));
+        }
+        assert_eq!(reel("{}", Some("{ reset: 4 }")).missed, None);
+    }
+}

@@ -1,0 +1,249 @@
+//! An answer as a stream of named events, block by block.
+//!
+//! A block ends with its last piece, so that parallel calls may take turns.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::llm::dialect::anthropic::answer::{
+    BROKEN, Block, Message, UsageBody, signature, stop_reason,
+};
+use crate::llm::dialect::anthropic::error;
+use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::sheet::Sheet;
+use crate::llm::dialect::{Frame, FrameKind};
+use crate::llm::score::lines::{Call, Reply};
+use crate::llm::script::turn::FinishReason;
+
+/// The stream, frame by frame.
+pub(crate) fn frames(reply: &Reply) -> serde_json::Result<Vec<Frame>> {
+    let mut stream = Stream::of(reply);
+    pieces(reply).try_for_each(|piece| stream.write(&piece))?;
+    Ok(stream.sheet.into_frames())
+}
+
+struct Stream<'a> {
+    reply: &'a Reply,
+    sheet: Sheet,
+    /// How many blocks have begun.
+    begun: usize,
+    thinking: Option<Open>,
+    text: Option<Open>,
+    calls: Vec<Open>,
+}
+
+/// A block under way.
+#[derive(Clone, Copy)]
+struct Open {
+    index: usize,
+    /// How many bytes are still to come.
+    left: usize,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event<'a> {
+    MessageStart {
+        message: Message<'a>,
+    },
+    Ping,
+    ContentBlockStart {
+        index: usize,
+        content_block: Block<'a>,
+    },
+    ContentBlockDelta {
+        index: usize,
+        delta: Delta<'a>,
+    },
+    ContentBlockStop {
+        index: usize,
+    },
+    MessageDelta {
+        delta: Ending,
+        usage: UsageBody,
+    },
+    MessageStop,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Delta<'a> {
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
+}
+
+#[derive(Serialize)]
+struct Ending {
+    stop_reason: Option<&'static str>,
+    stop_sequence: Option<&'static str>,
+}
+
+impl Event<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::MessageStart { .. } => "message_start",
+            Self::Ping => "ping",
+            Self::ContentBlockStart { .. } => "content_block_start",
+            Self::ContentBlockDelta { .. } => "content_block_delta",
+            Self::ContentBlockStop { .. } => "content_block_stop",
+            Self::MessageDelta { .. } => "message_delta",
+            Self::MessageStop => "message_stop",
+        }
+    }
+}
+
+impl<'a> Stream<'a> {
+    fn of(reply: &'a Reply) -> Self {
+        Self {
+            reply,
+            sheet: Sheet::default(),
+            begun: 0,
+            thinking: None,
+            text: None,
+            calls: Vec::new(),
+        }
+    }
+
+    fn write(&mut self, piece: &Piece<'a>) -> serde_json::Result<()> {
+        match piece {
+            Piece::Role => {
+                let message = Message::begun(self.reply);
+                self.event(FrameKind::Role, &Event::MessageStart { message })
+            }
+            Piece::Reasoning(text) => self.think(text),
+            Piece::Content(text) => self.say(text),
+            Piece::Call(_place, call) => self.call(call),
+            Piece::Arguments(place, text) => self.go_on(*place, text),
+            Piece::Finish => self.finish(),
+            // It is told with the finish.
+            Piece::Usage => Ok(()),
+        }
+    }
+
+    fn think(&mut self, thinking: &'a str) -> serde_json::Result<()> {
+        let kind = FrameKind::Reasoning;
+        let whole = self.reply.reasoning.as_deref().unwrap_or_default();
+        let open = match self.thinking {
+            Some(open) => open,
+            None => self.begin(kind, whole.len(), Block::nothing_thought())?,
+        };
+        let delta = Delta::Thinking { thinking };
+        let open = self.more(kind, open, delta, thinking.len())?;
+        self.thinking = Some(open);
+        if open.left == 0 {
+            let delta = Delta::Signature {
+                signature: signature(whole),
+            };
+            self.more(kind, open, delta, 0)?;
+        }
+        self.close(kind, open)
+    }
+
+    fn say(&mut self, text: &'a str) -> serde_json::Result<()> {
+        let kind = FrameKind::Content;
+        let whole = self.reply.content.as_deref().map_or(0, str::len);
+        let open = match self.text {
+            Some(open) => open,
+            None => self.begin(kind, whole, Block::Text { text: "" })?,
+        };
+        let open = self.more(kind, open, Delta::Text { text }, text.len())?;
+        self.text = Some(open);
+        self.close(kind, open)
+    }
+
+    fn call(&mut self, call: &'a Call) -> serde_json::Result<()> {
+        let block = Block::ToolUse {
+            id: &call.id,
+            name: &call.name,
+            input: json!({}),
+        };
+        let open = self.begin(FrameKind::Call, call.arguments.len(), block)?;
+        self.calls.push(open);
+        self.close(FrameKind::Call, open)
+    }
+
+    fn go_on(&mut self, place: usize, partial_json: &'a str) -> serde_json::Result<()> {
+        let kind = FrameKind::Arguments;
+        let delta = Delta::InputJson { partial_json };
+        let open = self.more(kind, self.calls[place], delta, partial_json.len())?;
+        self.calls[place] = open;
+        self.close(kind, open)
+    }
+
+    fn begin(
+        &mut self,
+        kind: FrameKind,
+        left: usize,
+        content_block: Block<'a>,
+    ) -> serde_json::Result<Open> {
+        let index = self.begun;
+        self.begun += 1;
+        let start = Event::ContentBlockStart {
+            index,
+            content_block,
+        };
+        self.event(kind, &start)?;
+        if index == 0 {
+            self.event(FrameKind::Comment, &Event::Ping)?;
+        }
+        Ok(Open { index, left })
+    }
+
+    fn more(
+        &mut self,
+        kind: FrameKind,
+        open: Open,
+        delta: Delta<'a>,
+        bytes: usize,
+    ) -> serde_json::Result<Open> {
+        let index = open.index;
+        self.event(kind, &Event::ContentBlockDelta { index, delta })?;
+        let left = open.left.saturating_sub(bytes);
+        Ok(Open { index, left })
+    }
+
+    /// Ends the block if nothing more is to come of it.
+    fn close(&mut self, kind: FrameKind, open: Open) -> serde_json::Result<()> {
+        if open.left > 0 {
+            return Ok(());
+        }
+        let index = open.index;
+        self.event(kind, &Event::ContentBlockStop { index })
+    }
+
+    fn finish(&mut self) -> serde_json::Result<()> {
+        if self.reply.finish_reason == FinishReason::Error {
+            let (kind, message) = BROKEN;
+            let error = error(kind, message);
+            return self.sheet.write(FrameKind::Finish, "error", &error);
+        }
+        let ending = Event::MessageDelta {
+            delta: Ending {
+                stop_reason: stop_reason(self.reply.finish_reason),
+                stop_sequence: None,
+            },
+            usage: UsageBody::total(self.reply.usage),
+        };
+        self.event(FrameKind::Finish, &ending)?;
+        self.event(FrameKind::Done, &Event::MessageStop)
+    }
+
+    fn event(&mut self, kind: FrameKind, event: &Event<'_>) -> serde_json::Result<()> {
+        self.sheet.write(kind, event.name(), event)
+    }
+}
+
+impl Block<'_> {
+    fn nothing_thought() -> Self {
+        Self::Thinking {
+            thinking: "",
+            signature: String::new(),
+        }
+    }
+}
