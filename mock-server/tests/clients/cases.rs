@@ -18,7 +18,14 @@ const WEATHER: &[&str] = &[
      / tool: Paris: 18 degrees / tool: Oslo: 9 degrees",
 ];
 
-const fn case(name: &'static str, script: &'static str, told: &'static [&'static str]) -> Case {
+const ONCE: &[&str] = &["user: Say hello."];
+const TWICE: &[&str] = &["user: Say hello.", "user: Say hello."];
+
+pub(crate) const fn case(
+    name: &'static str,
+    script: &'static str,
+    told: &'static [&'static str],
+) -> Case {
     Case {
         name,
         script,
@@ -46,6 +53,26 @@ pub(crate) const LISTS_MODELS: Case = case("lists_models", "[]", &[]);
 pub(crate) const IS_UNSCRIPTED: Case = Case {
     name: "is_unscripted",
     script: "[{ optional: true, match: Goodbye, response: { content: Bye. } }]",
-    told: &["user: Say hello."],
+    told: ONCE,
     unexpected: 1,
 };
+/// Too many requests: the client gives up and says for how long.
+pub(crate) const IS_THROTTLED: Case =
+    case("is_throttled", include_str!("scripts/throttled.yaml"), ONCE);
+/// Too many requests once: the client tries again by itself.
+pub(crate) const TRIES_AGAIN: Case = case(
+    "tries_again",
+    include_str!("scripts/throttled-once.yaml"),
+    TWICE,
+);
+/// A key that the service does not know.
+pub(crate) const IS_UNAUTHORIZED: Case = case(
+    "is_unauthorized",
+    include_str!("scripts/unauthorized.yaml"),
+    ONCE,
+);
+/// A stream that is cut is no whole answer; the next one is.
+pub(crate) const BREAKS_OFF: Case =
+    case("breaks_off", include_str!("scripts/broken-off.yaml"), TWICE);
+/// How many tokens a request has, without asking it.
+pub(crate) const COUNTS_TOKENS: Case = case("counts_tokens", "[]", &[]);

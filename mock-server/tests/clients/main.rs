@@ -5,11 +5,15 @@
 //! marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
+mod anthropic_python;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod guest;
 #[cfg(test)]
 mod installing;
+#[cfg(test)]
+mod kimi_cli;
 #[cfg(test)]
 mod openai_node;
 #[cfg(test)]

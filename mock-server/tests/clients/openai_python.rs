@@ -1,6 +1,9 @@
 //! OpenAI's own client for Python.
 
-use super::cases::{Case, IS_UNSCRIPTED, LISTS_MODELS, SAYS, STREAMS, STREAMS_TOOLS, USES_TOOLS};
+use super::cases::{
+    BREAKS_OFF, Case, IS_THROTTLED, IS_UNAUTHORIZED, IS_UNSCRIPTED, LISTS_MODELS, SAYS, STREAMS,
+    STREAMS_TOOLS, TRIES_AGAIN, USES_TOOLS,
+};
 use super::guest::Guest;
 use super::stage::Stage;
 
@@ -42,4 +45,24 @@ async fn models_are_listed() {
 #[tokio::test]
 async fn an_unscripted_request_is_an_error_of_its_own() {
     check(&IS_UNSCRIPTED).await;
+}
+
+#[tokio::test]
+async fn too_many_requests_are_an_error_that_says_for_how_long() {
+    check(&IS_THROTTLED).await;
+}
+
+#[tokio::test]
+async fn too_many_requests_are_tried_again() {
+    check(&TRIES_AGAIN).await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_an_error_of_its_own() {
+    check(&IS_UNAUTHORIZED).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_not_taken_for_whole() {
+    check(&BREAKS_OFF).await;
 }

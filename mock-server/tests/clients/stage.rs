@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::cases::Case;
 
+/// A longer text is a client's own, such as its system prompt.
+const SHOWN: usize = 400;
+
 pub(crate) struct Stage {
     server: MockServer,
 }
@@ -48,9 +51,15 @@ impl Stage {
     }
 }
 
-/// A conversation as one line: who said what, who called what, and what came of it.
+/// A conversation as one line: who said what, who called what, and what came of it. Without what
+/// a client adds in the user's name.
 fn told(messages: &Value) -> String {
-    let messages = messages.as_array().unwrap().iter().map(|message| {
+    let messages = messages.as_array().unwrap().iter();
+    let real = messages.filter(|message| {
+        let content = message["content"].as_str();
+        content.is_none_or(|text| !text.starts_with("<system-reminder>"))
+    });
+    let messages = real.map(|message| {
         let mut line = vec![format!("{}:", message["role"].as_str().unwrap())];
         line.extend(text(&message["content"]));
         for call in message["tool_calls"].as_array().into_iter().flatten() {
@@ -70,6 +79,7 @@ fn told(messages: &Value) -> String {
 fn text(content: &Value) -> Option<String> {
     match content {
         Value::String(text) if text.is_empty() => None,
+        Value::String(text) if text.len() > SHOWN => Some("…".to_owned()),
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
             let texts = parts.iter().filter_map(|part| part["text"].as_str());

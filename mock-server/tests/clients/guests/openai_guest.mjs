@@ -23,13 +23,12 @@ function sameUsage(usage) {
 }
 
 async function raised(kind, asked) {
-  try {
-    const answer = await asked;
-    assert.fail(`${kind.name} was not raised, but this came: ${JSON.stringify(answer)}`);
-  } catch (error) {
-    assert.ok(error instanceof kind, error);
-    return error;
-  }
+  const error = await asked.then(
+    (answer) => assert.fail(`${kind.name} was not raised, but this came: ${JSON.stringify(answer)}`),
+    (error) => error,
+  );
+  assert.ok(error instanceof kind, error);
+  return error;
 }
 
 async function says(client) {
@@ -116,6 +115,49 @@ async function is_unscripted(client) {
   assert.equal(error.code, "unscripted_request");
 }
 
-const cases = { says, streams, uses_tools, streams_tools, lists_models, is_unscripted };
+function greet(client, options, request) {
+  const body = { model, messages: GREETING.slice(1), ...request };
+  return client.chat.completions.create(body, options);
+}
+
+async function is_throttled(client) {
+  const error = await raised(OpenAI.RateLimitError, greet(client));
+  assert.deepEqual([error.status, error.headers.get("retry-after")], [429, "7"]);
+}
+
+async function tries_again(client) {
+  const answer = await greet(client, { maxRetries: 2 });
+  assert.equal(answer.choices[0].message.content, "Hello at last.");
+}
+
+async function is_unauthorized(client) {
+  // The client's own retries are on: it must not try again.
+  const error = await raised(OpenAI.AuthenticationError, greet(client, { maxRetries: 2 }));
+  assert.equal(error.status, 401);
+}
+
+async function breaks_off(client) {
+  const read = async () => {
+    let text = "";
+    const chunks = await greet(client, {}, { stream: true });
+    for await (const chunk of chunks) text += chunk.choices[0]?.delta.content ?? "";
+    return text;
+  };
+  await raised(Error, read());
+  assert.equal(await read(), "Hello after all that happened to the stream.");
+}
+
+const cases = {
+  says,
+  streams,
+  uses_tools,
+  streams_tools,
+  lists_models,
+  is_unscripted,
+  is_throttled,
+  tries_again,
+  is_unauthorized,
+  breaks_off,
+};
 
 await cases[process.argv[2]](new OpenAI({ maxRetries: 0, timeout: 30_000 }));

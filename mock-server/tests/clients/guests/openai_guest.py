@@ -122,7 +122,46 @@ def is_unscripted(client):
     same(error.body["code"], "unscripted_request")
 
 
-CASES = [says, streams, uses_tools, streams_tools, lists_models, is_unscripted]
+def greet(client, **options):
+    return client.chat.completions.create(model="gpt-5", messages=GREETING[1:], **options)
+
+
+def is_throttled(client):
+    error = raised(openai.RateLimitError, lambda: greet(client))
+    same((error.status_code, error.response.headers["retry-after"]), (429, "7"))
+
+
+def tries_again(client):
+    answer = greet(client.with_options(max_retries=2))
+    same(answer.choices[0].message.content, "Hello at last.")
+
+
+def is_unauthorized(client):
+    # The client's own retries are on: it must not try again.
+    error = raised(openai.AuthenticationError, lambda: greet(client.with_options(max_retries=2)))
+    same(error.status_code, 401)
+
+
+def breaks_off(client):
+    def read():
+        return "".join(chunk.choices[0].delta.content or "" for chunk in greet(client, stream=True))
+
+    raised(Exception, read)
+    same(read(), "Hello after all that happened to the stream.")
+
+
+CASES = [
+    says,
+    streams,
+    uses_tools,
+    streams_tools,
+    lists_models,
+    is_unscripted,
+    is_throttled,
+    tries_again,
+    is_unauthorized,
+    breaks_off,
+]
 
 if __name__ == "__main__":
     {case.__name__: case for case in CASES}[sys.argv[1]](openai.OpenAI(max_retries=0, timeout=30))
