@@ -6,20 +6,28 @@
 
 mod delivery;
 mod dialect;
+mod oauth;
 mod question;
 mod routes;
 mod score;
 mod script;
 mod scripted;
+mod services;
+mod tokens;
 
+pub use oauth::{OAuthAct, Poll, ScriptedDevice, ScriptedOAuth, ScriptedTokens};
 pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
     FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
     Lapse, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
     ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, WireRule, Word,
+    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
+pub use services::{
+    Account, Agents, Balance, Finding, KeyOnRecord, Keys, ListedModel, Price, Quota, ScriptedPage,
+    ScriptedSearch, ScriptedServices,
+};
 
 pub(crate) use routes::routes;

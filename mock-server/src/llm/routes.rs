@@ -1,26 +1,31 @@
-//! The model's HTTP: `chat/completions` and `models`, under the path of each dialect.
+//! The HTTP of all services: questions to the model here, the rest beside it.
 
 mod anthropic;
+mod embeddings;
+mod responses;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::line::Scissors;
 use crate::llm::delivery::respond;
 use crate::llm::dialect::{self, Dialect, Mount};
+use crate::llm::oauth;
 use crate::llm::score::{Asked, Refusal};
 use crate::llm::scripted::ScriptedLlm;
+use crate::llm::services::{Door, admit, side_routes};
 
 #[derive(Clone, Debug)]
-struct Desk {
-    llm: ScriptedLlm,
-    mount: Mount,
+pub(crate) struct Desk {
+    pub(crate) llm: ScriptedLlm,
+    pub(crate) mount: Mount,
 }
 
 /// The routes of all services.
@@ -30,23 +35,27 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
-        let path = mount.path;
-        let routes = Router::new()
-            .route(&format!("{path}/chat/completions"), post(chat))
-            .route(&format!("{path}/models"), get(models))
+        let door = Door {
+            llm: llm.clone(),
+            mount: Some(mount),
+        };
+        let routes = side_routes(&desk)
+            .route(&format!("{}/chat/completions", mount.path), post(chat))
+            .route_layer(from_fn_with_state(door, admit))
             .with_state(desk);
         router.merge(routes)
     });
-    chats.merge(anthropic::routes(llm))
+    chats
+        .merge(anthropic::routes(llm))
+        .merge(embeddings::routes(llm))
+        .merge(responses::routes(llm))
+        .merge(oauth::routes(llm))
 }
 
-async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    if desk.mount.is_shared() && headers.contains_key(anthropic::VERSION) {
-        return anthropic::listed(&desk.llm, desk.mount.path);
-    }
-    let path = format!("{}/models", desk.mount.path);
-    desk.llm.note("llm.models", json!({ "path": path }));
-    Json(desk.mount.dialect(&[]).models()).into_response()
+/// On the shared path Anthropic's clients look for their list too, and say who they are.
+pub(crate) fn listed_for_anthropic(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
+    let is_theirs = desk.mount.is_shared() && headers.contains_key(anthropic::VERSION);
+    is_theirs.then(|| anthropic::listed(&desk.llm, desk.mount.path))
 }
 
 async fn chat(
@@ -76,15 +85,31 @@ async fn ask(
     body: Bytes,
     scissors: Scissors,
 ) -> Response {
+    if let Some(refusal) = llm.services().overdrawn(dialect) {
+        return refusal;
+    }
     let asked = Asked {
         dialect,
         headers,
         body,
     };
     match llm.answer(asked) {
-        Ok(performance) => respond(performance, scissors).await,
+        Ok(performance) => {
+            let trace = dialect.is_moonshots().then(|| performance.response_id());
+            traced(trace, respond(performance, scissors).await)
+        }
         Err(refusal) => refused(dialect, &refusal),
     }
+}
+
+/// What Moonshot's services call the way of an answer.
+fn traced(trace: Option<String>, mut response: Response) -> Response {
+    if let Some(Ok(trace)) = trace.map(HeaderValue::try_from)
+        && response.status().is_success()
+    {
+        response.headers_mut().insert("x-trace-id", trace);
+    }
+    response
 }
 
 /// Too long a body is a mistake of the client's; one that ends early is a client that

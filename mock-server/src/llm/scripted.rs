@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::Journal;
 use crate::llm::delivery::Performance;
 use crate::llm::delivery::paced::{Paced, TakesTime, Until};
+use crate::llm::dialect::responses::Conversations;
+use crate::llm::dialect::{Dialect, Refused};
+use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
 use crate::llm::question::record;
 use crate::llm::question::request::ChatBody;
@@ -21,6 +24,8 @@ use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::{Script, ScriptError};
+use crate::llm::services::routing::{Order, Route};
+use crate::llm::services::{Services, wants_metadata};
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -38,7 +43,9 @@ struct Inner {
     /// How many requests came so far.
     asked: AtomicU64,
     score: Score,
+    conversations: Conversations,
     paced: Paced,
+    services: Services,
     /// The server ends.
     curtain: CancellationToken,
 }
@@ -63,10 +70,12 @@ impl ScriptedLlm {
     pub(crate) fn new(journal: Journal, seed: u64) -> Self {
         Self {
             inner: Arc::new(Inner {
+                services: Services::new(journal.clone(), seed),
                 journal,
                 seed,
                 asked: AtomicU64::new(0),
                 score: Score::default(),
+                conversations: Conversations::default(),
                 paced: Paced::default(),
                 curtain: CancellationToken::new(),
             }),
@@ -77,11 +86,26 @@ impl ScriptedLlm {
     ///
     /// # Errors
     /// Turns that do not fit together or to those that are there; then none is added.
-    pub fn add(&self, script: Script) -> Result<(), ScriptError> {
+    pub fn add(&self, mut script: Script) -> Result<(), ScriptError> {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
-        self.inner.score.add(script)
+        let services = std::mem::take(&mut script.services);
+        self.inner.score.add(script)?;
+        self.inner.services.add(services);
+        Ok(())
+    }
+
+    /// A user acts on Kimi's login; returns how many devices and tokens that changes.
+    pub fn oauth(&self, act: OAuthAct) -> usize {
+        let changed = self.inner.services.act(act);
+        let fields = json!({ "act": act.as_str(), "changed": changed });
+        self.note("oauth.user", fields);
+        changed
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
     }
 
     /// Opens a gate for good; returns how many answers waited at it.
@@ -110,6 +134,8 @@ impl ScriptedLlm {
     /// Forgets script, score and gates. Answers that wait go on.
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
+        self.inner.conversations.forget_all();
+        self.inner.services.reset();
     }
 
     /// Lets every answer go on that waits, and cuts off those that have stalled.
@@ -123,6 +149,10 @@ impl ScriptedLlm {
     #[must_use]
     pub fn paced(&self) -> usize {
         self.inner.paced.count(self.inner.journal.now())
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.inner.conversations
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -141,9 +171,18 @@ impl ScriptedLlm {
     /// Finds the answer to a request.
     pub(crate) fn answer(&self, asked: Asked) -> Result<Performance, Refusal> {
         let n = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = asked.dialect.read(&asked.body);
+        let read = asked.dialect.read(&asked.body, &self.inner.conversations);
         let mut body = read.map_err(|violation| self.complain(n, violation.into()))?;
+        if asked.dialect == Dialect::OpenRouter && !body.models.is_empty() {
+            let model = self.inner.score.model_of(body.candidates());
+            body.model = model.or(body.model);
+        }
         let (mut fields, decided) = self.decide(n, &asked, &body);
+        if let Ok(part) = &decided
+            && part.mishap.is_none()
+        {
+            self.inner.conversations.keep(&body, &part.reply);
+        }
         let messages = std::mem::take(&mut body.messages);
         fields.insert("messages".to_owned(), messages.into());
         self.inner.journal.write("llm.request", fields);
@@ -171,11 +210,35 @@ impl ScriptedLlm {
             n,
             seed: self.inner.seed,
             created: created.map_or(USUAL_TIME, jiff::Timestamp::as_second),
+            route: match self.route(asked, body) {
+                Ok(route) => route,
+                Err(refusal) => return (record::envelope(n, asked, body), Err(refusal)),
+            },
         };
         let decided = self.inner.score.answer(asked, &mut question, &moment);
         let mut fields = record::envelope(n, asked, body);
         record::open(&question, &mut fields);
         (fields, decided)
+    }
+
+    /// OpenRouter looks for a way before anybody answers.
+    fn route(&self, asked: &Asked, body: &ChatBody) -> Result<Option<Arc<Route>>, Refusal> {
+        if asked.dialect != Dialect::OpenRouter {
+            return Ok(None);
+        }
+        let order = Order {
+            model: body.model.as_deref().unwrap_or_default(),
+            wish: body.provider.as_ref(),
+            streamed: body.wants_stream(),
+            wants_metadata: wants_metadata(&asked.headers),
+        };
+        let route = self.inner.services.route(&order);
+        let route = route.map_err(|no_provider| Refusal {
+            refused: Refused::NoProvider,
+            report: no_provider.to_string(),
+            way_out: None,
+        })?;
+        Ok(Some(Arc::new(route)))
     }
 
     /// What to wait for before the answer may go on.
@@ -192,6 +255,7 @@ impl ScriptedLlm {
     /// The last byte of an answer was handed over.
     pub(crate) fn delivered(&self, reply: &Reply) {
         reply.receipt.tally.deliver();
+        self.inner.services.delivered(reply);
     }
 
     /// The client went away: if it asks the same again, it is to get the same again. Not

@@ -16,6 +16,8 @@ mod conversations;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;
@@ -28,7 +30,19 @@ mod misses;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod retries;
+#[cfg(test)]
+mod openrouter;
+#[cfg(test)]
+mod moonshot;
+#[cfg(test)]
+mod kimi;
+#[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod admission;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

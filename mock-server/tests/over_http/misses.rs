@@ -137,17 +137,14 @@ async fn a_template_that_cannot_be_filled_is_no_answer() {
 async fn what_nobody_serves_is_unexpected() {
     let stage = Stage::with("[]").await;
     let request = stage
-        .get("/v1/embeddings?x=1")
+        .get("/v1/audio?x=1")
         .bearer_auth("sk-live-1")
         .header("x-api-key", "k");
     let response = request.send().await.unwrap();
 
     assert_eq!(response.status(), 404);
     let body: serde_json::Value = response.json().await.unwrap();
-    assert_eq!(
-        body["error"]["message"],
-        "no mock serves GET /v1/embeddings?x=1"
-    );
+    assert_eq!(body["error"]["message"], "no mock serves GET /v1/audio?x=1");
     let wrong_method = stage.get("/v1/chat/completions").send().await.unwrap();
     assert_eq!(wrong_method.status(), 404);
     assert_eq!(stage.server.unexpected().len(), 2);

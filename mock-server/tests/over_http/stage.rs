@@ -13,13 +13,27 @@ pub(crate) struct Stage {
     pub(crate) client: reqwest::Client,
 }
 
-/// A client for plain HTTP. In a build of the whole workspace reqwest has TLS, because the agent
+/// A client for plain HTTP, with a key. In a build of the whole workspace reqwest has TLS, because the agent
 /// needs it, and then wants a provider and certificates whether they are used or not.
 pub(crate) fn client() -> reqwest::Client {
+    let key = (
+        "authorization".parse().unwrap(),
+        "Bearer sk-test".parse().unwrap(),
+    );
+    let client = builder().default_headers([key].into_iter().collect());
+    // One that Kimi's coding service lets in.
+    client.user_agent("KimiCLI/1.51.0").build().unwrap()
+}
+
+/// A client without a key and a name.
+pub(crate) fn stranger() -> reqwest::Client {
+    builder().build().unwrap()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     // The first of several tests in one process has done it.
     let (Ok(()) | Err(_)) = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().tls_certs_only([]);
-    client.build().unwrap()
+    reqwest::Client::builder().tls_certs_only([])
 }
 
 pub(crate) fn script(text: &str) -> Script {
@@ -104,5 +118,18 @@ impl Stage {
             (entry.event == event).then_some(())
         });
         found.await.unwrap();
+    }
+
+    /// Status and JSON of the answer to a request.
+    pub(crate) async fn json(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// The fields of all entries with that name, in order.
+    pub(crate) fn told(&self, event: &str) -> Vec<Value> {
+        let entries = self.server.journal().entries();
+        let named = entries.iter().filter(|entry| entry.event == event);
+        named.map(|entry| entry.fields.clone().into()).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Answers as streams of frames, in each dialect.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{Stage, asking};
 
@@ -71,7 +71,43 @@ async fn openrouter_names_the_generation() {
         .to_str()
         .unwrap()
         .to_owned();
-    let body: serde_json::Value = response.json().await.unwrap();
+    let body: Value = response.json().await.unwrap();
     assert!(named.starts_with("gen-1767603600-"), "{named}");
     assert_eq!(body["id"], named);
+}
+
+/// The chunks of a stream that tell the usage, in short: where it stands.
+async fn places_of_usage(path: &str, usage: &str) -> Vec<&'static str> {
+    let stage = Stage::with(&format!(
+        "[{{ response: {{ content: hi }}, stream: {{ usage: {usage} }} }}]"
+    ))
+    .await;
+    let mut body = asking("hi");
+    body["stream"] = true.into();
+    let request = stage.post(&format!("{path}/chat/completions")).json(&body);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    let frames = text.lines().filter_map(|line| line.strip_prefix("data: {"));
+    let told = frames.filter_map(|frame| {
+        let frame: Value = serde_json::from_str(&format!("{{{frame}")).unwrap();
+        let choice = frame["choices"].get(0);
+        let in_choice = choice.is_some_and(|choice| choice["usage"].is_object());
+        match (frame["usage"].is_object(), in_choice, choice) {
+            (false, true, _) => Some("choice"),
+            (true, false, Some(_)) => Some("last"),
+            (true, false, None) => Some("final"),
+            (false, false, _) => None,
+            (true, true, _) => Some("twice"),
+        }
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn usage_stands_where_the_script_wants_it_in_every_dialect() {
+    for path in ["/v1", "/api/v1", "/coding/v1"] {
+        for place in ["choice", "last", "final"] {
+            assert_eq!(places_of_usage(path, place).await, [place], "{path}");
+        }
+        assert!(places_of_usage(path, "none").await.is_empty(), "{path}");
+    }
 }

@@ -7,21 +7,30 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::usage::UsageBody;
 use crate::llm::dialect::{Dialect, Frame, FrameKind};
-use crate::llm::score::lines::{Call, Reply, Usage};
+use crate::llm::score::lines::{Call, Reply};
+use crate::llm::script::stream::UsagePlace;
 
-/// Comes before the first frame of a stream.
+/// Comes several times before the first frame of a stream.
 const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
+/// Keeps the connection of a client alive that waits for a whole document.
+const WAITING: &[u8] = b"\n         \n";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What is sent before the model has said anything.
-pub(crate) fn prelude(dialect: Dialect) -> Option<Frame> {
+pub(crate) fn prelude(dialect: Dialect) -> Vec<Frame> {
+    let comment = || Frame {
+        kind: FrameKind::Comment,
+        bytes: Bytes::from_static(PROCESSING),
+    };
     match dialect {
-        Dialect::OpenRouter => Some(Frame {
-            kind: FrameKind::Comment,
-            bytes: Bytes::from_static(PROCESSING),
-        }),
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => None,
+        Dialect::OpenRouter => vec![comment(), comment()],
+        Dialect::OpenAi
+        | Dialect::Moonshot
+        | Dialect::Kimi
+        | Dialect::Anthropic
+        | Dialect::Responses => Vec::new(),
     }
 }
 
@@ -65,7 +74,8 @@ pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<By
     let mut message = writer.delta("assistant");
     message.content = Some(reply.content.as_deref().into());
     writer.think(&mut message, reply.reasoning.as_deref());
-    message.tool_calls = reply.calls.iter().map(whole_call).collect();
+    let calls = reply.calls.iter();
+    message.tool_calls = calls.map(|call| writer.whole_call(call)).collect();
     let choice = Choice {
         index: 0,
         message: Some(message),
@@ -74,7 +84,14 @@ pub(crate) fn document(reply: &Reply, dialect: Dialect) -> serde_json::Result<By
         native_finish_reason,
         usage: None,
     };
-    let mut sheet = Vec::new();
+    let mut sheet = match dialect {
+        Dialect::OpenRouter => WAITING.to_vec(),
+        Dialect::OpenAi
+        | Dialect::Moonshot
+        | Dialect::Kimi
+        | Dialect::Anthropic
+        | Dialect::Responses => Vec::new(),
+    };
     writer.write(Some(&choice), Some(&writer.usage()), &mut sheet)?;
     Ok(sheet.into())
 }
@@ -94,7 +111,7 @@ impl<'a> Writer<'a> {
             object,
             created: reply.created,
             model: &reply.model,
-            provider: (dialect == Dialect::OpenRouter).then_some("mock-server"),
+            provider: reply.route.as_deref().map(|route| route.provider.as_str()),
             system_fingerprint: dialect.is_moonshots().then_some("fpv0_mock"),
         })?;
         // The object goes on.
@@ -107,15 +124,27 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// OpenRouter puts the role on each frame instead of before them, and always tells
-    /// the usage; OpenAI tells it to who asks; Moonshot tells it with the finish.
+    /// OpenRouter always tells the usage; OpenAI tells it to who asks; Moonshot tells it with
+    /// the finish.
+    fn usage_place(&self, wants_usage: bool) -> UsagePlace {
+        let usual = match self.dialect {
+            Dialect::OpenRouter => UsagePlace::Last,
+            Dialect::OpenAi if wants_usage => UsagePlace::Final,
+            Dialect::OpenAi => UsagePlace::None,
+            Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                UsagePlace::Choice
+            }
+        };
+        self.reply.stream.usage.unwrap_or(usual)
+    }
+
+    /// OpenRouter puts the role on each frame instead of before them.
     fn sends(&self, piece: &Piece<'_>, wants_usage: bool) -> bool {
         match piece {
             Piece::Role => self.dialect != Dialect::OpenRouter,
-            Piece::Usage => match self.dialect {
-                Dialect::OpenRouter => true,
-                Dialect::OpenAi => wants_usage,
-                Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => false,
+            Piece::Usage => match self.usage_place(wants_usage) {
+                UsagePlace::Last | UsagePlace::Final => true,
+                UsagePlace::Choice | UsagePlace::None => false,
             },
             Piece::Reasoning(_)
             | Piece::Content(_)
@@ -127,8 +156,7 @@ impl<'a> Writer<'a> {
 
     fn write_piece(&self, piece: &Piece<'a>, sheet: &mut Vec<u8>) -> serde_json::Result<()> {
         let is_usage = matches!(piece, Piece::Usage);
-        // OpenAI's usage comes alone.
-        let alone = is_usage && self.dialect == Dialect::OpenAi;
+        let alone = is_usage && self.usage_place(true) == UsagePlace::Final;
         let choice = (!alone).then(|| self.choice(piece));
         let usage = is_usage.then(|| self.usage());
         self.write(choice.as_ref(), usage.as_ref(), sheet)
@@ -145,15 +173,26 @@ impl<'a> Writer<'a> {
         if let Some(usage) = usage {
             sheet.extend_from_slice(b",\"usage\":");
             serde_json::to_writer(&mut *sheet, usage)?;
+            self.tell_way(sheet)?;
         }
         sheet.push(b'}');
         Ok(())
     }
 
+    /// What OpenRouter tells about its way to who asks, in the last word it says.
+    fn tell_way(&self, sheet: &mut Vec<u8>) -> serde_json::Result<()> {
+        let route = self.reply.route.as_deref();
+        let Some(metadata) = route.and_then(|route| route.metadata.as_ref()) else {
+            return Ok(());
+        };
+        sheet.extend_from_slice(b",\"openrouter_metadata\":");
+        serde_json::to_writer(sheet, metadata)
+    }
+
     fn choice(&self, piece: &Piece<'a>) -> Choice<'a> {
         let ends = matches!(piece, Piece::Finish | Piece::Usage);
         let (finish_reason, native_finish_reason) = self.reasons(ends);
-        let at_finish = ends && self.dialect.is_moonshots();
+        let at_finish = ends && self.usage_place(true) == UsagePlace::Choice;
         Choice {
             index: 0,
             message: None,
@@ -176,16 +215,21 @@ impl<'a> Writer<'a> {
     fn piece(&self, piece: &Piece<'a>) -> Delta<'a> {
         let mut delta = match (piece, self.dialect) {
             (Piece::Role, _) | (_, Dialect::OpenRouter) => self.delta("assistant"),
-            (_said, Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic) => {
-                Delta::default()
-            }
+            (
+                _said,
+                Dialect::OpenAi
+                | Dialect::Moonshot
+                | Dialect::Kimi
+                | Dialect::Anthropic
+                | Dialect::Responses,
+            ) => Delta::default(),
         };
         match piece {
             Piece::Reasoning(text) => self.think(&mut delta, Some(text)),
             Piece::Content(text) => delta.content = Some(OrNull::Text(text)),
             Piece::Call(place, call) => {
                 delta.content = delta.role.map(|_each| OrNull::Null);
-                delta.tool_calls = vec![opened_call(*place, call)];
+                delta.tool_calls = vec![self.opened_call(*place, call)];
             }
             Piece::Arguments(place, text) => {
                 delta.content = delta.role.map(|_each| OrNull::Null);
@@ -207,7 +251,11 @@ impl<'a> Writer<'a> {
 
     fn think(&self, delta: &mut Delta<'a>, thought: Option<&'a str>) {
         match self.dialect {
-            Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Anthropic => {
+            Dialect::OpenAi
+            | Dialect::Moonshot
+            | Dialect::Kimi
+            | Dialect::Anthropic
+            | Dialect::Responses => {
                 delta.reasoning_content = thought;
             }
             Dialect::OpenRouter => {
@@ -218,7 +266,32 @@ impl<'a> Writer<'a> {
     }
 
     fn usage(&self) -> UsageBody {
-        UsageBody::new(self.reply.usage, self.dialect)
+        UsageBody::new(self.reply, self.dialect)
+    }
+
+    fn whole_call(&self, call: &'a Call) -> CallBody<'a> {
+        CallBody {
+            index: None,
+            ..self.opened_call(0, call).with(&call.arguments)
+        }
+    }
+
+    fn opened_call(&self, place: usize, call: &'a Call) -> CallBody<'a> {
+        // What Moonshot can do itself, it calls by a name with a dollar.
+        let is_builtin = self.dialect.is_moonshots() && call.name.starts_with('$');
+        CallBody {
+            index: Some(place),
+            id: Some(&call.id),
+            r#type: Some(if is_builtin {
+                "builtin_function"
+            } else {
+                "function"
+            }),
+            function: FunctionBody {
+                name: Some(&call.name),
+                arguments: "",
+            },
+        }
     }
 }
 
@@ -230,7 +303,7 @@ struct Head<'a> {
     created: i64,
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<&'static str>,
+    provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_fingerprint: Option<&'static str>,
 }
@@ -317,27 +390,10 @@ struct FunctionBody<'a> {
     arguments: &'a str,
 }
 
-fn whole_call(call: &Call) -> CallBody<'_> {
-    CallBody {
-        index: None,
-        id: Some(&call.id),
-        r#type: Some("function"),
-        function: FunctionBody {
-            name: Some(&call.name),
-            arguments: &call.arguments,
-        },
-    }
-}
-
-fn opened_call(place: usize, call: &Call) -> CallBody<'_> {
-    CallBody {
-        index: Some(place),
-        id: Some(&call.id),
-        r#type: Some("function"),
-        function: FunctionBody {
-            name: Some(&call.name),
-            arguments: "",
-        },
+impl<'a> CallBody<'a> {
+    fn with(mut self, arguments: &'a str) -> Self {
+        self.function.arguments = arguments;
+        self
     }
 }
 
@@ -350,46 +406,5 @@ fn more_of_call(place: usize, text: &str) -> CallBody<'_> {
             name: None,
             arguments: text,
         },
-    }
-}
-
-#[derive(Serialize)]
-struct UsageBody {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cached_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<f64>,
-    prompt_tokens_details: PromptDetails,
-    completion_tokens_details: CompletionDetails,
-}
-
-#[derive(Serialize)]
-struct PromptDetails {
-    cached_tokens: u64,
-}
-
-#[derive(Serialize)]
-struct CompletionDetails {
-    reasoning_tokens: u64,
-}
-
-impl UsageBody {
-    fn new(usage: Usage, dialect: Dialect) -> Self {
-        Self {
-            prompt_tokens: usage.prompt,
-            completion_tokens: usage.completion,
-            total_tokens: usage.prompt.saturating_add(usage.completion),
-            cached_tokens: dialect.is_moonshots().then_some(usage.cached),
-            cost: (dialect == Dialect::OpenRouter).then_some(0.0),
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: usage.cached,
-            },
-            completion_tokens_details: CompletionDetails {
-                reasoning_tokens: usage.reasoning,
-            },
-        }
     }
 }

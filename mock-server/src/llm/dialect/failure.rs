@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::llm::dialect::wording::{Wording, metadata};
-use crate::llm::dialect::{Dialect, Frame, FrameKind, anthropic};
+use crate::llm::dialect::{Dialect, Frame, FrameKind, anthropic, responses};
 use crate::llm::score::lines::Reply;
 
 /// What is said of a failure; what is not given is worded as the service does.
@@ -39,12 +39,13 @@ impl Dialect {
         let (code, kind, message) = self.late(complaint);
         let body = match self {
             Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
+            Self::Responses => responses::error_event(kind, message),
             Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
                 self.error_body(code, kind, message)
             }
         };
         let name = match self {
-            Self::Anthropic => "event: error\n",
+            Self::Anthropic | Self::Responses => "event: error\n",
             Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "",
         };
         Frame {
@@ -80,7 +81,7 @@ impl Dialect {
                 "message": message,
                 "metadata": metadata(code, kind),
             }),
-            Self::OpenAi => json!({
+            Self::OpenAi | Self::Responses => json!({
                 "message": message,
                 "type": openai_type(kind),
                 "param": null,
@@ -98,7 +99,7 @@ impl Dialect {
 fn usual_in_stream(dialect: Dialect) -> u16 {
     match dialect {
         Dialect::OpenRouter => 502,
-        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi => 500,
+        Dialect::OpenAi | Dialect::Moonshot | Dialect::Kimi | Dialect::Responses => 500,
         Dialect::Anthropic => 529,
     }
 }
@@ -111,7 +112,7 @@ fn broken_chunk(reply: Option<&Reply>, mut error: Value) -> Value {
         "object": "chat.completion.chunk",
         "created": reply.map_or(0, |reply| reply.created),
         "model": reply.map(|reply| &reply.model),
-        "provider": "mock-server",
+        "provider": reply.and_then(|reply| reply.route.as_deref()).map(|route| &route.provider),
         "error": error["error"].take(),
         "choices": [{
             "index": 0,

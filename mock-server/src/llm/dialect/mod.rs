@@ -4,11 +4,14 @@
 
 pub(crate) mod anthropic;
 mod chat;
+pub(crate) mod embeddings;
 mod failure;
 mod frame;
 mod mount;
 mod pieces;
+pub(crate) mod responses;
 mod sheet;
+mod usage;
 mod wording;
 
 pub(crate) use failure::Complaint;
@@ -20,6 +23,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::llm::dialect::responses::Conversations;
 use crate::llm::question::protocol::Violation;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::lines::Reply;
@@ -37,6 +41,8 @@ pub(crate) enum Dialect {
     Kimi,
     /// `/v1/messages`: Anthropic, which speaks a protocol of its own.
     Anthropic,
+    /// `/v1/responses`: OpenAI's newer protocol.
+    Responses,
 }
 
 /// Why a request gets no answer.
@@ -48,20 +54,37 @@ pub(crate) enum Refused {
     Unscripted,
     /// 400: a real server would not have taken this request either.
     Malformed,
+    /// 400: nor this one, and the service says which parameter is at fault.
+    Parameter {
+        parameter: &'static str,
+        code: Option<&'static str>,
+    },
+    /// 404: OpenRouter may send it to nobody.
+    NoProvider,
 }
 
 impl Refused {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Unscripted => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
+            Self::NoProvider => StatusCode::NOT_FOUND,
         }
     }
 
-    fn code(self) -> &'static str {
+    fn code(self) -> Option<&'static str> {
         match self {
-            Self::Unscripted => "unscripted_request",
-            Self::Malformed => "invalid_request",
+            Self::Unscripted => Some("unscripted_request"),
+            Self::Malformed => Some("invalid_request"),
+            Self::Parameter { code, .. } => code,
+            Self::NoProvider => Some("no_provider"),
+        }
+    }
+
+    fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::Unscripted | Self::Malformed | Self::NoProvider => None,
+            Self::Parameter { parameter, .. } => Some(parameter),
         }
     }
 }
@@ -70,7 +93,7 @@ impl Dialect {
     /// Where the service itself has it; see [`Mount`] for where we serve it.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Moonshot | Self::Anthropic => "/v1",
+            Self::OpenAi | Self::Moonshot | Self::Anthropic | Self::Responses => "/v1",
             Self::OpenRouter => "/api/v1",
             Self::Kimi => "/coding/v1",
         }
@@ -81,6 +104,7 @@ impl Dialect {
         match self {
             Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "/chat/completions",
             Self::Anthropic => "/messages",
+            Self::Responses => "/responses",
         }
     }
 
@@ -90,17 +114,22 @@ impl Dialect {
     }
 
     /// Reads a request into the shape that all dialects share.
-    pub(crate) fn read(self, body: &[u8]) -> Result<ChatBody, Violation> {
+    pub(crate) fn read(
+        self,
+        body: &[u8],
+        conversations: &Conversations,
+    ) -> Result<ChatBody, Violation> {
         match self {
             Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
                 Ok(serde_json::from_slice(body)?)
             }
             Self::Anthropic => anthropic::read(body),
+            Self::Responses => responses::read(body, conversations),
         }
     }
 
     /// What a stream sends before the model has said anything.
-    pub(crate) fn prelude(self) -> Option<Frame> {
+    pub(crate) fn prelude(self) -> Vec<Frame> {
         chat::prelude(self)
     }
 
@@ -108,6 +137,7 @@ impl Dialect {
     pub(crate) fn frames(self, reply: &Reply, wants_usage: bool) -> serde_json::Result<Vec<Frame>> {
         match self {
             Self::Anthropic => anthropic::frames(reply),
+            Self::Responses => responses::frames(reply),
             Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
                 chat::frames(reply, self, wants_usage)
             }
@@ -118,6 +148,7 @@ impl Dialect {
     pub(crate) fn document(self, reply: &Reply) -> serde_json::Result<Bytes> {
         match self {
             Self::Anthropic => anthropic::document(reply),
+            Self::Responses => responses::document(reply),
             Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
                 chat::document(reply, self)
             }
@@ -130,6 +161,7 @@ impl Dialect {
             Self::OpenRouter => format!("gen-{created}-{letters}"),
             Self::OpenAi | Self::Moonshot | Self::Kimi => format!("chatcmpl-{letters}"),
             Self::Anthropic => format!("msg_01{letters}"),
+            Self::Responses => format!("resp_{letters}"),
         }
     }
 
@@ -145,10 +177,10 @@ impl Dialect {
                 "message": report,
                 "metadata": { "reason": refused.code() },
             }),
-            Self::OpenAi => json!({
+            Self::OpenAi | Self::Responses => json!({
                 "message": report,
                 "type": "invalid_request_error",
-                "param": null,
+                "param": refused.parameter(),
                 "code": refused.code(),
             }),
             Self::Moonshot | Self::Kimi => json!({
@@ -157,38 +189,5 @@ impl Dialect {
             }),
         };
         json!({ "error": error })
-    }
-
-    /// The body of `GET models`: one model, since a script answers whatever is asked for.
-    pub(crate) fn models(self) -> Value {
-        match self {
-            Self::Anthropic => anthropic::models(),
-            Self::OpenAi => json!({
-                "object": "list",
-                "data": [{ "id": "scripted", "object": "model", "created": 0, "owned_by": "mock-server" }],
-            }),
-            Self::OpenRouter => json!({
-                "data": [{
-                    "id": "moonshotai/kimi-k2",
-                    "canonical_slug": "moonshotai/kimi-k2",
-                    "name": "MoonshotAI: Kimi K2",
-                    "created": 0,
-                    "context_length": 262_144,
-                    "pricing": { "prompt": "0", "completion": "0" },
-                    "supported_parameters": ["tools", "reasoning"],
-                }],
-            }),
-            Self::Moonshot | Self::Kimi => json!({
-                "object": "list",
-                "data": [{
-                    "id": "kimi-for-coding",
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "moonshot",
-                    "context_length": 262_144,
-                    "supports_reasoning": true,
-                }],
-            }),
-        }
     }
 }

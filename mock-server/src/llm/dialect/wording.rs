@@ -248,7 +248,7 @@ impl Wording {
 
 fn table(dialect: Dialect) -> &'static [Wording] {
     match dialect {
-        Dialect::OpenAi => OPEN_AI,
+        Dialect::OpenAi | Dialect::Responses => OPEN_AI,
         Dialect::OpenRouter => OPEN_ROUTER,
         Dialect::Moonshot => MOONSHOT,
         Dialect::Kimi => KIMI,

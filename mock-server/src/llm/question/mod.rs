@@ -16,12 +16,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::llm::dialect::responses::Echo;
 use crate::llm::question::binding::{AnsweredCall, result_function};
 use crate::llm::question::given::GivenIds;
 use crate::llm::question::protocol::Violation;
 use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
+use crate::llm::tokens;
 
 /// A request, taken apart. Everything is borrowed from its body.
 #[derive(Debug)]
@@ -35,8 +37,11 @@ pub(crate) struct Question<'a> {
     pub(crate) tools: Vec<&'a str>,
     pub(crate) messages: Vec<Said<'a>>,
     pub(crate) wants_thinking: bool,
+    pub(crate) wants_json: bool,
     /// What the service would say against it, before anybody looked inside.
     pub(crate) unfit: Option<&'a Violation>,
+    /// What the answer repeats of the request.
+    pub(crate) echo: Option<Arc<Echo>>,
     /// What the client calls the conversation.
     pub(crate) conversation: Option<&'a str>,
     /// Which calls turns have made; a script may name them so.
@@ -68,7 +73,9 @@ impl<'a> Question<'a> {
             tools: body.tools().collect(),
             messages,
             wants_thinking: body.wants_thinking(),
+            wants_json: body.wants_json(),
             unfit: body.unfit.as_ref(),
+            echo: (body.responses.as_ref()).map(|request| Arc::clone(&request.echo)),
             conversation: body.conversation(),
             given: Arc::default(),
         })
@@ -86,6 +93,15 @@ impl<'a> Question<'a> {
         self.messages.get(settled(&self.messages).len())
     }
 
+    /// In Moonshot's partial mode the answer goes on where the client has begun it.
+    pub(crate) fn without_lead(&self, answer: String) -> String {
+        let lead = self.lead().filter(|said| said.message.is_partial());
+        match lead.and_then(|lead| answer.strip_prefix(lead.text.text())) {
+            Some(rest) => rest.to_owned(),
+            None => answer,
+        }
+    }
+
     /// What began the conversation.
     pub(crate) fn first_user(&self) -> Option<Cow<'a, str>> {
         let mut users = self.said_by(Role::User);
@@ -98,11 +114,9 @@ impl<'a> Question<'a> {
             .filter(move |said| said.message.role == role)
     }
 
-    /// How long the conversation is. The rule: one token for every four bytes of text,
-    /// rounded up. Crude, but anybody can check it, and it is the same on every machine.
+    /// How long the conversation is.
     pub(crate) fn tokens(&self) -> u64 {
-        let texts = self.messages.iter().map(|said| said.text.text().len());
-        texts.sum::<usize>().div_ceil(4) as u64
+        tokens::asked(self)
     }
 
     /// All calls of the conversation, in order.

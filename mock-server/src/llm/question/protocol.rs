@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::de::IgnoredAny;
 
-use crate::llm::dialect::{Dialect, anthropic};
+use crate::llm::dialect::{Dialect, Refused, anthropic, responses};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -60,6 +60,8 @@ pub(crate) enum Violation {
         "thinking is enabled but reasoning_content is missing in assistant tool call message at index {place}"
     )]
     NoReasoning { place: usize },
+    #[error("Invalid request: partial mode does not go with response_format json_object")]
+    PartialJson,
     #[error("function name {tool} is duplicated")]
     DuplicateTool { tool: String },
     #[error("total message size {length} exceeds limit {LARGEST_BODY}")]
@@ -67,6 +69,8 @@ pub(crate) enum Violation {
     /// What a protocol other than chat completions does not allow, in its own words.
     #[error(transparent)]
     Anthropic(#[from] anthropic::Unfit),
+    #[error(transparent)]
+    Responses(#[from] responses::Unfit),
     #[error("turn `{turn}` calls `{tool}`, but the request offers {offered}")]
     NotOffered {
         turn: String,
@@ -86,7 +90,10 @@ impl Violation {
     /// The rule that is broken, if a script may put it out of force.
     pub(crate) fn rule(&self) -> Option<WireRule> {
         match self {
-            Self::NotARequest { .. } | Self::NoMessages | Self::Unreadable { .. } => None,
+            Self::NotARequest { .. }
+            | Self::NoMessages
+            | Self::Unreadable { .. }
+            | Self::PartialJson => None,
             Self::DuplicateCall { .. } | Self::EmptyId { .. } => Some(WireRule::DuplicateIds),
             Self::Arguments { .. } => Some(WireRule::Arguments),
             Self::Unanswered { .. } | Self::NoSuchCall { .. } | Self::NoCallId { .. } => {
@@ -96,7 +103,18 @@ impl Violation {
             Self::DuplicateTool { .. } => Some(WireRule::DuplicateTools),
             Self::TooLarge { .. } => Some(WireRule::BodySize),
             Self::Anthropic(unfit) => unfit.rule(),
+            Self::Responses(unfit) => unfit.rule(),
             Self::NotOffered { .. } => Some(WireRule::UnknownTool),
+        }
+    }
+}
+
+impl From<&Violation> for Refused {
+    fn from(violation: &Violation) -> Self {
+        if let Violation::Responses(unfit) = violation {
+            unfit.refused()
+        } else {
+            Self::Malformed
         }
     }
 }
@@ -143,7 +161,7 @@ fn is_json(text: &str) -> bool {
 
 /// Checks the conversation.
 pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Violation> {
-    if is_moonshots(rules.dialect)
+    if rules.dialect.is_moonshots()
         && rules.length > LARGEST_BODY
         && rules.lenience.minds(WireRule::BodySize)
     {
@@ -158,13 +176,19 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
     if question.messages.is_empty() {
         return Err(Violation::NoMessages);
     }
+    let is_partial = question
+        .lead()
+        .is_some_and(|said| said.message.is_partial());
+    if is_partial && question.wants_json {
+        return Err(Violation::PartialJson);
+    }
     if rules.lenience.minds(WireRule::DuplicateTools) {
         check_tools(&question.tools)?;
     }
     let mut ledger = Ledger {
         rules,
         wants_reasoning: question.wants_thinking
-            && is_moonshots(rules.dialect)
+            && rules.dialect.is_moonshots()
             && rules.lenience.minds(WireRule::ReasoningContent),
         known: HashSet::new(),
         open: Vec::new(),
@@ -173,14 +197,6 @@ pub(crate) fn check(question: &Question<'_>, rules: Rules<'_>) -> Result<(), Vio
         ledger.read(place, said)?;
     }
     ledger.all_answered()
-}
-
-/// Whether it is one of Moonshot's services, whose rules are stricter.
-fn is_moonshots(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Anthropic => false,
-        Dialect::Moonshot | Dialect::Kimi => true,
-    }
 }
 
 fn check_tools(tools: &[&str]) -> Result<(), Violation> {

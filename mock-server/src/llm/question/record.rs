@@ -6,6 +6,7 @@ use crate::llm::question::Question;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::Asked;
 use crate::llm::script::pattern::Heard;
+use crate::llm::services::device;
 
 /// All fields of an `llm.request`; a map that need not grow keeps a long journal small.
 const FIELDS: usize = 11;
@@ -20,6 +21,14 @@ pub(crate) fn envelope(n: u64, asked: &Asked, body: &ChatBody) -> Map<String, Va
     fields.insert("stream".to_owned(), body.wants_stream().into());
     fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());
     fields.insert("session".to_owned(), body.prompt_cache_key.clone().into());
+    // Only some clients tell these, and a journal of the others is no longer for it.
+    let device = device(&asked.headers);
+    if !device.is_empty() {
+        fields.insert("device".to_owned(), device.into());
+    }
+    if !body.models.is_empty() {
+        fields.insert("models".to_owned(), body.models.clone().into());
+    }
     fields
 }
 

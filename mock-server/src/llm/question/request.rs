@@ -11,7 +11,9 @@ use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::llm::dialect::responses;
 use crate::llm::question::protocol::Violation;
+use crate::llm::services::routing::ProviderWish;
 
 /// Stand around the texts that clients add in the user's name.
 const REMINDER: &str = "<system-reminder>";
@@ -30,9 +32,23 @@ pub(crate) struct ChatBody {
     session_id: Option<String>,
     user: Option<String>,
     thinking: Option<Thinking>,
+    response_format: Option<ResponseFormat>,
+    /// OpenRouter: what may answer instead of `model`.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
+    /// OpenRouter: whose machine it may run on.
+    pub(crate) provider: Option<ProviderWish>,
     /// What a protocol other than chat completions has against it.
     #[serde(skip)]
     pub(crate) unfit: Option<Violation>,
+    /// What is kept of a request for Responses.
+    #[serde(skip)]
+    pub(crate) responses: Option<responses::Request>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ResponseFormat {
+    r#type: Option<String>,
 }
 
 /// Moonshot's switch; `type` is `enabled` or `disabled`.
@@ -72,6 +88,17 @@ impl ChatBody {
         thinking.and_then(|thinking| thinking.r#type.as_deref()) == Some("enabled")
     }
 
+    /// Whether the answer is to be any JSON object.
+    pub(crate) fn wants_json(&self) -> bool {
+        let format = self.response_format.as_ref();
+        format.and_then(|format| format.r#type.as_deref()) == Some("json_object")
+    }
+
+    /// The models that may answer, the wanted one first.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = &str> + Clone {
+        self.model.iter().chain(&self.models).map(String::as_str)
+    }
+
     /// What the client calls this conversation: Kimi's and OpenAI's name for it first, then
     /// OpenRouter's two.
     pub(crate) fn conversation(&self) -> Option<&str> {
@@ -100,6 +127,7 @@ pub(crate) struct Message<'a> {
     /// Whether a tool failed, where the protocol has a field for it.
     is_error: Option<bool>,
     reasoning_content: Option<IgnoredAny>,
+    partial: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -164,6 +192,11 @@ impl<'a> Message<'a> {
                 Some(parts.fold(first, |text, part| Cow::Owned(format!("{text}\n{part}"))))
             }
         }
+    }
+
+    /// Moonshot: the answer begins with this text.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial == Some(true)
     }
 
     /// Whether the tool did its work, by the field for it or by what its result says.

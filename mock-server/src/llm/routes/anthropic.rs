@@ -21,6 +21,7 @@ use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
 use crate::llm::routes::{ask, unread};
 use crate::llm::scripted::ScriptedLlm;
+use crate::llm::services::{Door, admit};
 
 /// Its own paths: the one that it shares with others, and the one that it does not.
 const SHARED: &str = "/v1";
@@ -44,6 +45,10 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
         llm: llm.clone(),
         requests: Arc::default(),
     };
+    let door = Door {
+        llm: llm.clone(),
+        mount: None,
+    };
     let routes = [SHARED, OWN].iter().fold(Router::new(), |router, path| {
         router
             .route(&format!("{path}/messages"), post(messages))
@@ -53,6 +58,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
         .route(&format!("{OWN}/models"), get(models))
         .route(&format!("{OWN}/models/{{id}}"), get(model))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .route_layer(from_fn_with_state(door, admit))
         .route_layer(from_fn_with_state(desk.clone(), attend))
         .with_state(desk)
 }

@@ -20,6 +20,17 @@ pub(crate) fn letters(seed: u64, parts: &[&str]) -> String {
     (0..20).map(letter).collect()
 }
 
+/// Endless numbers between -1 and 1 that belong to a word.
+pub(crate) fn numbers(word: &str) -> impl Iterator<Item = f64> {
+    let mut state = digest(0xcbf2_9ce4_8422_2325, word);
+    std::iter::repeat_with(move || {
+        state = scatter(state);
+        // As many bits as single precision holds.
+        let bits = u32::try_from(state >> 40).unwrap_or(u32::MAX);
+        f64::from(bits) / f64::from(1_u32 << 23) - 1.0
+    })
+}
+
 /// The id of the call at `place` of a turn, e.g. `call_upload_1`; if the turn was said
 /// twice `before`, `call_upload_3_1`.
 pub(crate) fn call(turn: &str, before: u32, place: usize) -> String {

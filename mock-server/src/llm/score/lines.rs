@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::llm::dialect::Dialect;
+use crate::llm::dialect::responses::Echo;
 use crate::llm::question::Question;
 use crate::llm::question::call_id::plain;
 use crate::llm::score::ids;
@@ -15,6 +16,8 @@ use crate::llm::script::template::{
     Compiled, Filling, InvalidTemplate, UnfilledTemplate, asks_for_results, has_holes, texts_in,
 };
 use crate::llm::script::turn::{Arguments, FinishReason, Response, ScriptedCall, ScriptedUsage};
+use crate::llm::services::routing::Route;
+use crate::llm::tokens;
 
 /// An answer as it will be given, in no dialect yet.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub(crate) struct Reply {
     pub(crate) finish_reason: FinishReason,
     pub(crate) usage: Usage,
     pub(crate) stream: StreamShape,
+    /// What it repeats of its request, if the protocol has it.
+    pub(crate) echo: Option<Arc<Echo>>,
+    /// Whose machine OpenRouter has chosen.
+    pub(crate) route: Option<Arc<Route>>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +66,7 @@ pub(crate) struct Occasion<'a> {
     pub(crate) receipt: &'a Receipt,
     /// How often the turn has been said before.
     pub(crate) before: u32,
+    pub(crate) route: Option<&'a Arc<Route>>,
     /// The conversation that has the turn for itself.
     pub(crate) conversation: Option<&'a str>,
 }
@@ -132,6 +140,7 @@ impl Lines {
             filling: filling.as_ref(),
         };
         let content = said.text(self.response.content.as_ref().map(|text| text.as_str()))?;
+        let content = content.map(|text| question.without_lead(text));
         let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
         let calls = self.calls(&said, question, occasion)?;
         let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
@@ -141,13 +150,18 @@ impl Lines {
             lane: question.lane.clone(),
             letters: occasion.letters(),
             created: occasion.created,
-            model: question.model.text().to_owned(),
+            model: match occasion.route {
+                Some(route) => route.slug.clone(),
+                None => question.model.text().to_owned(),
+            },
             finish_reason: self.finish_reason(),
             content,
             reasoning,
             calls,
             usage,
             stream: occasion.receipt.turn.stream.clone(),
+            echo: question.echo.clone(),
+            route: occasion.route.cloned(),
         })
     }
 
@@ -183,8 +197,6 @@ impl Lines {
             .collect()
     }
 
-    /// The rule: one token for every four bytes of text, rounded up. Crude, but anybody
-    /// can check it, and it is the same on every machine.
     fn usage(
         &self,
         question: &Question<'_>,
@@ -192,25 +204,19 @@ impl Lines {
         reasoning: Option<&str>,
         calls: &[Call],
     ) -> Usage {
-        let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
-        let asked = question
-            .messages
-            .iter()
-            .map(|said| said.text.text().len())
-            .sum();
         let thought = reasoning.map_or(0, str::len);
         let called: usize = calls.iter().map(|call| call.arguments.len()).sum();
         let said = content.map_or(0, str::len) + thought + called;
         let scripted = self.response.usage.unwrap_or(ScriptedUsage {
-            prompt_tokens: tokens(asked),
-            completion_tokens: tokens(said),
+            prompt_tokens: tokens::asked(question),
+            completion_tokens: tokens::in_bytes(said),
             cached_tokens: 0,
         });
         Usage {
             prompt: scripted.prompt_tokens,
             completion: scripted.completion_tokens,
             cached: scripted.cached_tokens,
-            reasoning: tokens(thought),
+            reasoning: tokens::in_bytes(thought),
         }
     }
 }
@@ -267,7 +273,7 @@ impl CallIds {
             return id.clone();
         }
         match occasion.dialect {
-            Dialect::OpenAi | Dialect::OpenRouter => {
+            Dialect::OpenAi | Dialect::Responses => {
                 ids::call(occasion.turn(), occasion.before, place)
             }
             Dialect::Anthropic => {
@@ -275,15 +281,20 @@ impl CallIds {
                 let letters = ids::letters(occasion.seed, &[&parts[0], &parts[1]]);
                 format!("toolu_01{letters}")
             }
-            // Kimi counts the calls of a conversation. One that forgot its beginning
-            // would count some twice.
-            Dialect::Moonshot | Dialect::Kimi => loop {
-                let id = format!("{}:{}", call.name, self.next);
-                self.next += 1;
-                if !self.taken.contains(&plain(&id)) {
-                    return id;
-                }
-            },
+            Dialect::OpenRouter => self.count(&format!("functions.{}", call.name)),
+            Dialect::Moonshot | Dialect::Kimi => self.count(&call.name),
+        }
+    }
+
+    /// Kimi counts the calls of a conversation. One that forgot its beginning would count
+    /// some twice.
+    fn count(&mut self, name: &str) -> String {
+        loop {
+            let id = format!("{name}:{}", self.next);
+            self.next += 1;
+            if !self.taken.contains(plain(&id).as_str()) {
+                return id;
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::llm::score::unfinished::Unfinished;
 use crate::llm::script::lenient::WireRule;
 use crate::llm::script::origin::{Origin, session_in};
 use crate::llm::script::{Script, ScriptError};
+use crate::llm::services::routing::Route;
 
 #[derive(Debug, Default)]
 pub(crate) struct Score {
@@ -57,6 +58,7 @@ pub(crate) struct Moment {
     pub(crate) n: u64,
     pub(crate) seed: u64,
     pub(crate) created: i64,
+    pub(crate) route: Option<Arc<Route>>,
 }
 
 /// A turn that was chosen, on its way to the client.
@@ -133,6 +135,17 @@ impl Score {
                 (debt, owing)
             })
             .collect()
+    }
+
+    /// The first of several models that some turn asks for, else the first.
+    pub(crate) fn model_of<'a>(
+        &self,
+        mut candidates: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        let first = candidates.clone().next();
+        let repertoire = self.repertoire.load();
+        let scripted = candidates.find(|model| repertoire.names_model(model));
+        scripted.or(first).map(str::to_owned)
     }
 
     /// Puts the question in its lane, chooses the turn and counts it as said.
@@ -262,6 +275,7 @@ impl Stand<'_> {
                     receipt: &receipt,
                     before,
                     conversation: self.conversation,
+                    route: moment.route.as_ref(),
                 };
                 return self.say(question, &occasion, mishap);
             }
@@ -338,7 +352,7 @@ fn check_offered(turn: &Turn, question: &Question<'_>) -> Result<(), Violation> 
 impl From<Violation> for Refusal {
     fn from(violation: Violation) -> Self {
         Self {
-            refused: Refused::Malformed,
+            refused: Refused::from(&violation),
             report: violation.to_string(),
             way_out: violation.rule().map(|rule| {
                 format!(

@@ -17,6 +17,7 @@ use crate::llm::score::turn::Turn;
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, known};
 use crate::llm::script::lenient::Lenience;
 use crate::llm::script::origin::Origin;
+use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Compiled;
 use crate::llm::script::turn::{Any, Clauses, ScriptedTurn};
 use crate::llm::script::wording::NumberOr;
@@ -57,6 +58,15 @@ impl Repertoire {
     /// The turns that are tried, lane by lane.
     pub(crate) fn turns(&self) -> impl Iterator<Item = &Arc<Turn>> {
         self.lanes().flat_map(Lane::turns)
+    }
+
+    /// Whether a turn asks for this model by name.
+    pub(crate) fn names_model(&self, model: &str) -> bool {
+        let model = Heard::new(model);
+        self.turns().any(|turn| {
+            let wanted = turn.clauses.model.as_ref();
+            wanted.is_some_and(|wanted| wanted.is_in(&model))
+        })
     }
 
     /// The lane that a request is for.

@@ -3,9 +3,9 @@
 pub(crate) mod fault;
 pub(crate) mod lane;
 pub(crate) mod lapse;
+pub(crate) mod lenient;
 pub(crate) mod moment;
 pub(crate) mod origin;
-pub(crate) mod lenient;
 pub(crate) mod pattern;
 pub(crate) mod stream;
 pub(crate) mod template;
@@ -19,7 +19,7 @@ pub use lenient::WireRule;
 pub use moment::{FaultMoment, HeaderText};
 pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
-pub use stream::{FrameRange, LineEnd, StreamShape, Word};
+pub use stream::{FrameRange, LineEnd, StreamShape, UsagePlace, Word};
 pub use template::{InvalidTemplate, TemplateText};
 pub use turn::{
     Any, Arguments, Clauses, FinishReason, Match, Response, ScriptedCall, ScriptedTurn,
@@ -30,10 +30,12 @@ pub use wording::NumberOr;
 use indexmap::IndexMap;
 
 use crate::llm::score::repertoire::Repertoire;
+use crate::llm::services::ScriptedServices;
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `lanes`, `lenient` and `turns`.
+/// As YAML or JSON it is a list of turns, or a map of `turns`, `lanes`, `lenient` and of what
+/// [`ScriptedServices`] names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
@@ -42,6 +44,8 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
+    /// The services around the model.
+    pub services: ScriptedServices,
     /// In the order they are tried.
     pub turns: Vec<ScriptedTurn>,
 }

@@ -53,9 +53,26 @@ pub struct StreamShape {
     /// Which frames come twice: `3`, or `2..4`. Comments are not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<FrameRange>,
+    /// Where the usage is told. Default: as the service does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsagePlace>,
     /// Whether the end mark is sent. Default: yes.
     #[serde(skip_serializing_if = "is_true")]
     pub done: bool,
+}
+
+/// Where in a stream the usage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UsagePlace {
+    /// In the choice that ends the answer, as Moonshot does.
+    Choice,
+    /// Beside the last choice, as OpenRouter does.
+    Last,
+    /// In a chunk of its own without choices, as OpenAI does when it is asked to.
+    Final,
+    /// Nowhere.
+    None,
 }
 
 /// What ends a line.
@@ -91,6 +108,7 @@ impl Default for StreamShape {
             jitter: Lapse::default(),
             interleave: false,
             duplicate: None,
+            usage: None,
             done: true,
         }
     }

@@ -14,12 +14,16 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::llm::oauth::ScriptedOAuth;
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
+use crate::llm::services::{
+    Account, Agents, Keys, ListedModel, ScriptedPage, ScriptedSearch, ScriptedServices,
+};
 
 /// A positive number, or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -154,6 +158,16 @@ struct WholeScript {
     lanes: IndexMap<String, LaneRule>,
     #[serde(default)]
     lenient: Vec<WireRule>,
+    keys: Option<Keys>,
+    agents: Option<Agents>,
+    account: Option<Account>,
+    models: Option<Vec<ListedModel>>,
+    oauth: Option<ScriptedOAuth>,
+    #[serde(default)]
+    search: Vec<ScriptedSearch>,
+    #[serde(default)]
+    pages: Vec<ScriptedPage>,
+    #[serde(default)]
     turns: Vec<ScriptedTurn>,
 }
 
@@ -163,7 +177,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `lanes`, `lenient` and `turns`")
+        out.write_str("a list of turns, or a map of `turns`, `lanes` and so on")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -175,6 +189,15 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         Ok(Script {
             lanes: whole.lanes,
             lenient: whole.lenient,
+            services: ScriptedServices {
+                keys: whole.keys,
+                agents: whole.agents,
+                account: whole.account,
+                models: whole.models,
+                oauth: whole.oauth,
+                search: whole.search,
+                pages: whole.pages,
+            },
             ..Script::of(whole.turns)
         })
     }

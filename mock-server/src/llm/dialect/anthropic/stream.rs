@@ -173,7 +173,8 @@ impl<'a> Stream<'a> {
         let delta = Delta::InputJson { partial_json };
         let open = self.more(kind, self.calls[place], delta, partial_json.len())?;
         self.calls[place] = open;
-        self.close(kind, open)
+        // Not the arguments' own: a fault inside these does not wait for their end.
+        self.close(FrameKind::Call, open)
     }
 
     fn begin(

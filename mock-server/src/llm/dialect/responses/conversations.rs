@@ -1,0 +1,117 @@
+//! What the server remembers of its answers, so that a client may go on from one.
+//!
+//! For as long as the run lasts, or until the mocks begin anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::llm::dialect::Dialect;
+use crate::llm::dialect::responses::answer::output;
+use crate::llm::dialect::responses::items::Talk;
+use crate::llm::dialect::responses::{Unfit, document};
+use crate::llm::question::request::ChatBody;
+use crate::llm::score::lines::Reply;
+
+#[derive(Debug, Default)]
+pub(crate) struct Conversations {
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+/// An answer, and what led to it.
+#[derive(Debug)]
+struct Kept {
+    /// The whole conversation, the answer included.
+    messages: Vec<Value>,
+    input: Vec<Value>,
+    output: Vec<Value>,
+    reply: Arc<Reply>,
+}
+
+impl Conversations {
+    /// Keeps an answer, unless its client wanted it forgotten.
+    pub(crate) fn keep(&self, body: &ChatBody, reply: &Arc<Reply>) {
+        let Some(request) = body.responses.as_ref().filter(|request| request.is_stored) else {
+            return;
+        };
+        let output = output(reply);
+        let mut talk = Talk::after(body.messages[request.instructions..].to_vec());
+        talk.answer(reply);
+        let id = Dialect::Responses.response_id(reply.created, &reply.letters);
+        let kept = Kept {
+            messages: talk.messages,
+            input: listed(&id, &request.input),
+            output,
+            reply: Arc::clone(reply),
+        };
+        self.kept().insert(id, kept);
+    }
+
+    /// The conversation up to an answer.
+    pub(super) fn messages(&self, id: &str) -> Result<Vec<Value>, Unfit> {
+        let id = || id.to_owned();
+        let kept = self.kept();
+        let kept = kept
+            .get(&id())
+            .ok_or_else(|| Unfit::NoPrevious { id: id() })?;
+        Ok(kept.messages.clone())
+    }
+
+    /// The item itself, or the one that it refers to.
+    pub(super) fn resolve(&self, item: &Value) -> Result<Value, Unfit> {
+        if item["type"] != "item_reference" {
+            return Ok(item.clone());
+        }
+        let kept = self.kept();
+        let mut items = kept
+            .values()
+            .flat_map(|kept| kept.output.iter().chain(&kept.input));
+        let found = items.find(|known| known["id"] == item["id"]);
+        found.cloned().ok_or_else(|| Unfit::NoItem {
+            id: item["id"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The answer as it was given.
+    pub(crate) fn document(&self, id: &str) -> Option<serde_json::Result<bytes::Bytes>> {
+        self.kept().get(id).map(|kept| document(&kept.reply))
+    }
+
+    /// What was asked, the latest first.
+    pub(crate) fn input(&self, id: &str) -> Option<Vec<Value>> {
+        let kept = self.kept();
+        let input = kept.get(id)?.input.iter().rev();
+        Some(input.cloned().collect())
+    }
+
+    /// Whether there was something to forget.
+    pub(crate) fn forget(&self, id: &str) -> bool {
+        self.kept().remove(id).is_some()
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.kept().clear();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The items with ids, which a client need not give.
+fn listed(response: &str, input: &[Value]) -> Vec<Value> {
+    let letters = response.trim_start_matches("resp_");
+    let items = input.iter().enumerate().map(|(place, item)| {
+        let mut item = item.clone();
+        if let Value::Object(fields) = &mut item {
+            let id = || json!(format!("in_{letters}{place}"));
+            fields.entry("id").or_insert_with(id);
+            if fields.contains_key("role") {
+                fields.entry("type").or_insert("message".into());
+            }
+        }
+        item
+    });
+    items.collect()
+}

@@ -1,0 +1,133 @@
+//! The door of every service: no key, no answer.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Json, Response};
+use serde_json::{Map, Value, json};
+
+use crate::llm::dialect::{Complaint, Dialect, Mount};
+use crate::llm::scripted::ScriptedLlm;
+use crate::llm::services::Services;
+use crate::llm::services::admission::{Keys, TurnedAway, key};
+
+/// How much of a request that is turned away is read, to know whose it was.
+const LOOK: usize = 4 << 20;
+
+/// A door, and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) llm: ScriptedLlm,
+    /// None: Anthropic's, which has paths of its own.
+    pub(crate) mount: Option<Mount>,
+}
+
+/// Lets a request pass, or answers it as its service would.
+pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let is_question = request.uri().path().ends_with("/chat/completions");
+    let services = door.llm.services();
+    match services.admits(door.mount, request.headers(), is_question) {
+        Ok(()) => next.run(request).await,
+        Err(turned_away) => turn_away(&door, turned_away, request).await,
+    }
+}
+
+async fn turn_away(door: &Door, turned_away: TurnedAway, request: Request<Body>) -> Response {
+    let path = request.uri().path().to_owned();
+    let method = request.method().to_string();
+    // One that breaks off or is endless is answered all the same.
+    let body = to_bytes(request.into_body(), LOOK)
+        .await
+        .unwrap_or_else(|_broken| [].as_slice().into());
+    let dialect = door
+        .mount
+        .map_or(Dialect::Anthropic, |mount| mount.dialect(&body));
+    let complaint = turned_away.complaint(dialect);
+    let (status, headers, body) = dialect.status_error(turned_away.status(), complaint);
+    let fields = json!({
+        "method": method,
+        "path": path,
+        "status": status.as_u16(),
+        "message": body["error"]["message"],
+    });
+    door.llm.note("llm.refused", fields);
+    (status, headers, Json(body)).into_response()
+}
+
+impl Services {
+    /// The refusal of a service whose account has nothing left.
+    pub(crate) fn overdrawn(&self, dialect: Dialect) -> Option<Response> {
+        let (status, kind) = match dialect {
+            Dialect::OpenRouter => {
+                let state = self.state();
+                let spent = state.generations.spent();
+                (
+                    StatusCode::PAYMENT_REQUIRED,
+                    state
+                        .account
+                        .is_spent(spent)
+                        .then_some("payment_required")?,
+                )
+            }
+            Dialect::Moonshot => {
+                let is_empty = self.state().account.balance.available() <= 0.0;
+                (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    is_empty.then_some("exceeded_current_quota_error")?,
+                )
+            }
+            Dialect::OpenAi | Dialect::Kimi | Dialect::Anthropic | Dialect::Responses => {
+                return None;
+            }
+        };
+        let complaint = Complaint {
+            kind: Some(kind),
+            message: None,
+        };
+        let (status, headers, body) = dialect.status_error(status, complaint);
+        let fields = json!({ "status": status.as_u16(), "message": body["error"]["message"] });
+        self.journal.write("llm.refused", as_fields(fields));
+        Some((status, headers, Json(body)).into_response())
+    }
+
+    fn admits(
+        &self,
+        mount: Option<Mount>,
+        headers: &HeaderMap,
+        is_question: bool,
+    ) -> Result<(), TurnedAway> {
+        let doors = self.doors();
+        let key = key(headers);
+        if !mount.is_some_and(|mount| mount.serves(Dialect::Kimi)) {
+            let any = Keys::Any;
+            return doors.keys.as_ref().unwrap_or(&any).admit(key);
+        }
+        self.admits_at_kimi(doors.keys.as_ref(), key)?;
+        if is_question {
+            doors.agents.admit(headers)?;
+        }
+        Ok(())
+    }
+
+    /// Once there is a login, keys pass only if a script names them.
+    fn admits_at_kimi(&self, keys: Option<&Keys>, key: Option<&str>) -> Result<(), TurnedAway> {
+        let now = self.now();
+        let ledger = &self.state().ledger;
+        match (keys, key) {
+            (_, Some(token)) if ledger.opens(token, now) => Ok(()),
+            (None, Some(_)) if ledger.is_kept => Err(TurnedAway::WrongKey),
+            (None, key) => Keys::Any.admit(key),
+            (Some(keys), key) => keys.admit(key),
+        }
+    }
+}
+
+fn as_fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    }
+}

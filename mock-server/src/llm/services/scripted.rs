@@ -1,0 +1,27 @@
+//! What a script says about the services beside its turns.
+
+use crate::llm::oauth::ScriptedOAuth;
+use crate::llm::services::account::Account;
+use crate::llm::services::admission::{Agents, Keys};
+use crate::llm::services::catalogue::ListedModel;
+use crate::llm::services::web::{ScriptedPage, ScriptedSearch};
+
+/// The services around the model. What is not scripted is as it usually is; of two scripts
+/// the later one says how it is, but searches and pages add up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScriptedServices {
+    /// Which keys pass. Default: any.
+    pub keys: Option<Keys>,
+    /// Which programs Kimi's coding service talks to. Default: coding agents.
+    pub agents: Option<Agents>,
+    /// Credits, balance, quota and key.
+    pub account: Option<Account>,
+    /// The models that are listed. Default: some of each service.
+    pub models: Option<Vec<ListedModel>>,
+    /// Kimi's login. Default: keys are enough until somebody logs in.
+    pub oauth: Option<ScriptedOAuth>,
+    /// What Kimi's search finds. Default: a search is an error.
+    pub search: Vec<ScriptedSearch>,
+    /// What Kimi's fetch service can fetch. Default: a fetch is an error.
+    pub pages: Vec<ScriptedPage>,
+}

@@ -1,0 +1,146 @@
+//! What only OpenRouter has: its way to a provider, what that costs, and who asks afterwards.
+
+use serde_json::{Value, json};
+
+use super::stage::{Stage, asking};
+
+const SCRIPT: &str = "
+account: { credits: 10, usage: 2.5 }
+turns:
+  - times: any
+    response:
+      content: Hello.
+      tool_calls: [{ name: bash }]
+      usage: { prompt_tokens: 125, completion_tokens: 97, cached_tokens: 64 }
+";
+
+/// A question to a model that is listed with its price.
+fn priced() -> Value {
+    let mut body = asking("hi");
+    body["model"] = "moonshotai/kimi-k2.5".into();
+    body
+}
+
+async fn answer(stage: &Stage, body: &Value) -> (u16, Value) {
+    let request = stage.post("/api/v1/chat/completions").json(body);
+    stage.json(request).await
+}
+
+#[tokio::test]
+async fn a_whole_answer_has_a_dated_model_a_provider_and_a_price() {
+    let stage = Stage::with(SCRIPT).await;
+    let request = stage.post("/api/v1/chat/completions").json(&priced());
+    let text = request.send().await.unwrap().text().await.unwrap();
+    assert!(text.starts_with("\n         \n{"), "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    insta::assert_json_snapshot!(answer);
+}
+
+#[tokio::test]
+async fn calls_are_counted_in_their_conversation() {
+    let stage = Stage::with(SCRIPT).await;
+    let mut body = priced();
+    let call = |id: &str| json!({"role": "assistant", "tool_calls": [{"id": id, "type": "function", "function": {"name": "bash", "arguments": "{}"}}]});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "ok"});
+    let messages = body["messages"].as_array_mut().unwrap();
+    // The first call was forgotten: the count goes on behind what is there.
+    messages.extend([call("functions.bash:1"), result("functions.bash:1")]);
+    let (_, answer) = answer(&stage, &body).await;
+    let call = &answer["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["id"], "functions.bash:2");
+}
+
+#[tokio::test]
+async fn the_request_decides_who_may_answer() {
+    #[track_caller]
+    fn check(answer: &(u16, Value), status: u16, at: &str, expected: &str) {
+        let (heard, body) = answer;
+        assert_eq!(*heard, status, "{body}");
+        assert_eq!(body.pointer(at).unwrap(), expected);
+    }
+    let stage = Stage::with(SCRIPT).await;
+    let mut body = priced();
+    body["provider"] = json!({"order": ["moonshotai", "chutes"]});
+    check(
+        &answer(&stage, &body).await,
+        200,
+        "/provider",
+        "Moonshot AI",
+    );
+    body["provider"] = json!({"only": ["groq"]});
+    let refused = "No allowed providers are available for the selected model.";
+    check(&answer(&stage, &body).await, 404, "/error/message", refused);
+}
+
+#[tokio::test]
+async fn the_first_of_the_models_that_is_scripted_answers() {
+    let stage = Stage::with(
+        "[{ match: { model: second }, response: { content: yes } }, { response: { content: no } }]",
+    )
+    .await;
+    let mut body = asking("hi");
+    body["model"] = "maker/first".into();
+    body["models"] = json!(["maker/second", "maker/third"]);
+    let (_, fallen_back) = answer(&stage, &body).await;
+    assert_eq!(fallen_back["model"], "maker/second");
+    assert_eq!(fallen_back["choices"][0]["message"]["content"], "yes");
+    body["models"] = json!(["maker/third"]);
+    let (_, usual) = answer(&stage, &body).await;
+    assert_eq!(usual["model"], "maker/first");
+}
+
+#[tokio::test]
+async fn the_way_is_told_to_who_asks() {
+    let stage = Stage::with(SCRIPT).await;
+    let request = stage.post("/api/v1/chat/completions").json(&priced());
+    let request = request.header("x-openrouter-metadata", "enabled");
+    let (_, answer) = stage.json(request).await;
+    let told = &answer["openrouter_metadata"];
+    assert_eq!(told["requested"], "moonshotai/kimi-k2.5");
+    let chosen = &told["endpoints"]["available"][0];
+    assert_eq!(
+        *chosen,
+        json!({"provider": "Chutes", "model": "moonshotai/kimi-k2.5-0127", "selected": true})
+    );
+}
+
+#[tokio::test]
+async fn an_answer_can_be_asked_about_and_is_paid_for() {
+    let stage = Stage::with(SCRIPT).await;
+    let (_, answer) = answer(&stage, &priced()).await;
+    let id = answer["id"].as_str().unwrap();
+
+    let about = stage.get(&format!("/api/v1/generation?id={id}"));
+    let (status, about) = stage.json(about).await;
+    assert_eq!(status, 200);
+    insta::assert_json_snapshot!(about);
+    let (status, error) = stage.json(stage.get("/api/v1/generation?id=gen-0")).await;
+    assert_eq!((status, &error["error"]["code"]), (404, &json!(404)));
+
+    let (_, credits) = stage.json(stage.get("/api/v1/credits")).await;
+    let total = json!({"total_credits": 10.0, "total_usage": 2.500_234_92});
+    assert_eq!(credits["data"], total);
+    let (_, key) = stage.json(stage.get("/api/v1/key")).await;
+    assert_eq!(key["data"]["usage_daily"], 0.000_234_92);
+}
+
+#[tokio::test]
+async fn without_credits_there_are_no_answers() {
+    let stage = Stage::with(
+        "{ account: { credits: 1, usage: 1 }, turns: [{ response: {}, optional: true }] }",
+    )
+    .await;
+    let (status, error) = answer(&stage, &priced()).await;
+    assert_eq!(status, 402);
+    insta::assert_json_snapshot!(error);
+    assert_eq!(stage.told("llm.refused").len(), 1);
+}
+
+#[tokio::test]
+async fn scripted_models_are_listed() {
+    let stage =
+        Stage::with("{ models: [{ id: a/b, slug: a/b-0101, price: { prompt: 1 } }], turns: [] }")
+            .await;
+    let (_, models) = stage.json(stage.get("/api/v1/models")).await;
+    insta::assert_json_snapshot!(models);
+}
