@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("harness", &["mock-server"]),
     ("mock-server", &[]),
     ("orchestrator", &["agent-protocol"]),
+    ("peers", &[]),
     ("tidy", &[]),
 ];
 
