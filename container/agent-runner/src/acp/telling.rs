@@ -281,16 +281,16 @@ fn output(raw: Option<Value>, shown: &str) -> String {
     }
 }
 
+/// The texts of what is shown; pictures and the like have none.
 fn shown(content: &[ToolCallContent]) -> String {
-    let texts: Vec<&str> = content
-        .iter()
-        .filter_map(|content| match content {
-            ToolCallContent::Content(content) => match &content.content {
-                ContentBlock::Text(text) => Some(text.text.as_str()),
-                _ => None,
-            },
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
+    let texts = content.iter().filter_map(|content| {
+        if let ToolCallContent::Content(content) = content
+            && let ContentBlock::Text(text) = &content.content
+        {
+            Some(text.text.as_str())
+        } else {
+            None
+        }
+    });
+    texts.collect::<Vec<_>>().join("\n")
 }

@@ -24,7 +24,7 @@ fn tool_call(id: &str, title: &str) -> Value {
     json!({"sessionUpdate": "tool_call", "toolCallId": id, "title": title, "status": "pending"})
 }
 
-fn tool_update(id: &str, fields: Value) -> Value {
+fn tool_update(id: &str, fields: &Value) -> Value {
     let mut update = json!({"sessionUpdate": "tool_call_update", "toolCallId": id});
     for (name, value) in fields.as_object().unwrap() {
         update[name] = value.clone();
@@ -68,24 +68,24 @@ async fn a_text_before_a_tool_call_is_interim_and_calls_are_told_whole() {
             .tells(&tool_call("0:Write:0", "Write"))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"status": "in_progress", "content": shown("{\"pa")}),
+                &json!({"status": "in_progress", "content": shown("{\"pa")}),
             ))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"title": "Writing a.md", "rawInput": {"path": "a.md"}}),
+                &json!({"title": "Writing a.md", "rawInput": {"path": "a.md"}}),
             ))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"status": "completed", "rawOutput": "Wrote 2 bytes"}),
+                &json!({"status": "completed", "rawOutput": "Wrote 2 bytes"}),
             ))
             .tells(&tool_call("0:Bash:1", "Bash"))
             .tells(&tool_update(
                 "0:Bash:1",
-                json!({"content": shown("{\"command\": 7}")}),
+                &json!({"content": shown("{\"command\": 7}")}),
             ))
             .tells(&tool_update(
                 "0:Bash:1",
-                json!({"status": "failed", "content": shown(&format!("no: {KEY}"))}),
+                &json!({"status": "failed", "content": shown(&format!("no: {KEY}"))}),
             ))
             .writes("Done.")
             .ends("end_turn"),
