@@ -204,6 +204,13 @@ impl Telling {
         }
     }
 
+    /// Drops what an attempt that broke off has left before the answer.
+    pub(super) fn answer_is(&mut self, answer: &str) {
+        if !answer.trim().is_empty() && self.text.ends_with(answer) {
+            answer.clone_into(&mut self.text);
+        }
+    }
+
     /// The model's limit has cut the answer; nobody should take half of it for the whole.
     pub(super) fn cut_off(&mut self) {
         if !self.text.trim().is_empty() && !self.text.ends_with(CUT_OFF) {
