@@ -36,9 +36,11 @@ use process::AgentProcess;
 use telling::Telling;
 use trouble::Trouble;
 
-/// What the system prompt does not say when the tools come from a server.
+/// What the system prompt does not say, since our own agent has no such tools.
 const ABOUT_TOOLS: &str = "The tools for the chat and for tasks are those of the MCP server \
-     `nanokimi`; every other tool is your own.";
+     `nanokimi`; every other tool is your own. What you schedule or leave running with your own \
+     tools ends with this turn. Nobody can answer while you work: put a question into your final \
+     text.";
 
 /// Has the turn played by the agent.
 pub(crate) async fn delegate(
@@ -135,47 +137,41 @@ impl Turn {
         if let Some(failure) = record.failure {
             return Err(failure);
         }
-        match stop {
-            StopReason::EndTurn => {}
-            StopReason::MaxTokens => self.telling.cut_off(),
-            StopReason::MaxTurnRequests => {
-                return Err(ended_early(
-                    AgentErrorKind::TooManySteps,
-                    "the agent reached its limit of model requests in one turn",
-                ));
-            }
-            StopReason::Refusal => {
-                return Err(ended_early(
-                    AgentErrorKind::ContentFilter,
-                    "the agent or its model refused to answer",
-                ));
-            }
-            StopReason::Cancelled => {
-                return Err(ended_early(
-                    AgentErrorKind::Upstream,
-                    "the agent says that the turn was cancelled, but nobody has asked it to",
-                ));
-            }
-            _ => {
-                return Err(ended_early(
-                    AgentErrorKind::Protocol,
-                    "the agent ended the turn for a reason that we do not know",
-                ));
-            }
-        }
-        if record.cut_off {
+        self.telling.answer_is(&record.answer);
+        ended_well(stop)?;
+        if record.cut_off || stop == StopReason::MaxTokens {
             self.telling.cut_off();
         }
         self.telling.tell_answer(events)
     }
 }
 
-fn ended_early(kind: AgentErrorKind, message: &str) -> Failure {
-    Failure {
+/// A turn may end in ways that are no answer.
+fn ended_well(stop: StopReason) -> Result<(), Failure> {
+    let (kind, message) = match stop {
+        StopReason::EndTurn | StopReason::MaxTokens => return Ok(()),
+        StopReason::MaxTurnRequests => (
+            AgentErrorKind::TooManySteps,
+            "the agent reached its limit of model requests in one turn",
+        ),
+        StopReason::Refusal => (
+            AgentErrorKind::ContentFilter,
+            "the agent or its model refused to answer",
+        ),
+        StopReason::Cancelled => (
+            AgentErrorKind::Upstream,
+            "the agent says that the turn was cancelled, but nobody has asked it to",
+        ),
+        _ => (
+            AgentErrorKind::Protocol,
+            "the agent ended the turn for a reason that we do not know",
+        ),
+    };
+    Err(Failure {
         kind,
         message: message.to_owned(),
         retryable: false,
-    }
+    })
 }
 
 /// Ourselves again, as the server of the tools that the agent lacks.

@@ -27,6 +27,9 @@ pub(super) struct Home {
     /// `$HOME`: its `.kimi` holds the sessions, one home per group.
     pub(super) home: PathBuf,
     pub(super) credentials: PathBuf,
+    /// Where a login of the Kimi CLI may lie, for agents that have no key. All groups share it,
+    /// since its tokens are renewed in place.
+    pub(super) login: PathBuf,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
 }
@@ -69,6 +72,7 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
+            login: root.join("data/credentials"),
             lock: root.join("data/sessions").join(format!(".{folder}.lock")),
         })
     }

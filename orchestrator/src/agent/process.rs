@@ -304,7 +304,9 @@ fn environment(house: &House, home: &Home) -> Vec<(&'static str, OsString)> {
         ("NANOKIMI_GROUP_DIR", home.group.clone().into()),
         ("NANOKIMI_IPC_DIR", home.ipc.clone().into()),
         ("NANOKIMI_CREDENTIALS", home.credentials.clone().into()),
+        ("NANOKIMI_KIMI_LOGIN", home.login.clone().into()),
     ];
+    environment.extend(config.engine.environment());
     if home.is_main {
         environment.push(("NANOKIMI_PROJECT_DIR", house.root.clone().into()));
     } else {

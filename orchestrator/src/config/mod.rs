@@ -5,6 +5,7 @@
 //! Secrets are taken from these two alone, so that the file can be shared.
 
 mod dotenv;
+mod engine;
 mod file;
 mod sources;
 mod table;
@@ -21,6 +22,7 @@ use jiff::tz::TimeZone;
 
 use sources::Sources;
 
+pub(crate) use engine::EngineSettings;
 pub(crate) use sources::SettingLine;
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 
@@ -53,6 +55,7 @@ pub struct Config {
     pub http_listen: SocketAddr,
     pub agent_runtime: AgentRuntime,
     pub agent_runner: PathBuf,
+    pub(crate) engine: EngineSettings,
     pub max_concurrent: usize,
     /// How long an agent may go without an event.
     pub agent_timeout: Duration,
@@ -132,6 +135,7 @@ impl Config {
             sources.read("http_listen", "an address such as `127.0.0.1:8080`", parsed);
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
+        let engine = EngineSettings::read(sources);
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
         // Taken so that an old configuration starts, and so that `false` is not ignored.
         let one_shot = sources.read("agent_one_shot", ONE_SHOT, one_shot);
@@ -166,6 +170,7 @@ impl Config {
             http_listen: http_listen?,
             agent_runtime: agent_runtime?,
             agent_runner,
+            engine: engine?,
             max_concurrent: max_concurrent?,
             agent_timeout: agent_timeout?,
             agent_max_output: max_output?,
@@ -371,6 +376,8 @@ mod tests {
         assert_eq!(line("log_level"), "warn (environment NANOKIMI_LOG_LEVEL)");
         assert_eq!(line("moonshot_api_key"), "[secret] (.env:2)");
         assert_eq!(line("assistant_name"), "Kai (default)");
+        assert_eq!(line("engine"), "builtin (default)");
+        assert_eq!(line("acp_command"), "kimi acp (default)");
     }
 
     #[test]
@@ -439,6 +446,9 @@ mod tests {
         check_refused("NANOKIMI_SHUTDOWN_GRACE", "366d");
         check_refused("NANOKIMI_AGENT_ONE_SHOT", "false");
         check_refused("NANOKIMI_AGENT_RUNTIME", "podman");
+        check_refused("NANOKIMI_ENGINE", "kimi");
+        check_refused("NANOKIMI_ACP_COMMAND", "two\nlines");
+        check_refused("NANOKIMI_LLM_STALL_TIMEOUT", "soon");
         check_refused("NANOKIMI_HTTP_LISTEN", "8080");
         check_refused("NANOKIMI_LLM_BASE_URL", "http://a b");
         check_refused("ASSISTANT_HAS_OWN_NUMBER", "maybe");

@@ -96,6 +96,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         BESIDE_US,
     ),
     setting(
+        "engine",
+        "who thinks: builtin, or acp: another program, such as the Kimi CLI",
+        &[],
+        "builtin",
+    ),
+    setting(
+        "acp_command",
+        "what starts that program, as bash reads it; it speaks the Agent Client Protocol",
+        &[],
+        "kimi acp",
+    ),
+    setting(
         "agent_one_shot",
         "each batch of messages is a fresh agent; the only way there is",
         &[],
@@ -138,6 +150,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     optional(
         "llm_model",
         "the model, if not what agents choose for its provider",
+    ),
+    setting(
+        "llm_stall_timeout",
+        "how long the model may say nothing useful before an agent gives up on it",
+        &[],
+        "2m",
     ),
     setting(
         "whatsapp",

@@ -46,6 +46,30 @@ printf '%s' '{RESULT}'"
 }
 
 #[test]
+fn an_agent_is_told_who_thinks_and_how_patiently() {
+    let stage = installation(&format!(
+        "env > $HOME/environment; cat > /dev/null; echo '{RESULT}'"
+    ));
+    stage.write(
+        "nanokimi.toml",
+        "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\n\
+         engine = \"acp\"\nacp_command = \"'my kimi' acp\"\nllm_stall_timeout = \"1500\"\n",
+    );
+    assert_eq!(ask(&stage.start(&[])).status, 200);
+    let told = fs_err::read_to_string(stage.root.path().join("data/sessions/ada/environment"));
+    let told = told.unwrap();
+    let login = stage.root.path().join("data/credentials");
+    for line in [
+        "NANOKIMI_ENGINE=acp",
+        "NANOKIMI_ACP_COMMAND='my kimi' acp",
+        "NANOKIMI_LLM_STALL_TIMEOUT=1500ms",
+        &format!("NANOKIMI_KIMI_LOGIN={}", login.display()),
+    ] {
+        assert!(told.lines().any(|found| found == line), "{line} in {told}");
+    }
+}
+
+#[test]
 fn an_agent_that_does_not_read_and_one_that_reads_late_are_both_answered() {
     for reading in [
         "exec < /dev/null",

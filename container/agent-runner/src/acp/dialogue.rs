@@ -255,17 +255,22 @@ fn update(method: &str, params: Value) -> Option<SessionUpdate> {
 }
 
 /// The box is what protects us, not a question that nobody is there to answer: everything is
-/// allowed, each time anew.
+/// allowed, each time anew. A choice between several is a question of another kind (the Kimi CLI
+/// puts those of `AskUserQuestion` so): it is passed over, since an answer would be made up.
 fn permission(params: Value) -> Result<RequestPermissionResponse, Error> {
     let Ok(request) = serde_json::from_value::<RequestPermissionRequest>(params) else {
         return Err(Error::invalid_params());
     };
     let find = |kind: PermissionOptionKind| {
-        let of_kind = |option: &&PermissionOption| option.kind == kind;
-        request.options.iter().find(of_kind)
+        let of_kind = move |option: &&PermissionOption| option.kind == kind;
+        request.options.iter().filter(of_kind)
     };
-    let option =
-        find(PermissionOptionKind::AllowOnce).or_else(|| find(PermissionOptionKind::AllowAlways));
+    let mut once = find(PermissionOptionKind::AllowOnce);
+    let option = match (once.next(), once.next()) {
+        (Some(option), None) => Some(option),
+        (None, _) => find(PermissionOptionKind::AllowAlways).next(),
+        (Some(_), Some(_)) => find(PermissionOptionKind::RejectOnce).next(),
+    };
     let outcome = option.map_or(RequestPermissionOutcome::Cancelled, |option| {
         RequestPermissionOutcome::Selected(SelectedPermissionOutcome::new(option.option_id.clone()))
     });

@@ -1,7 +1,9 @@
-//! What the Kimi CLI keeps from the protocol: why a turn failed, and what it cost.
+//! What the Kimi CLI keeps from the protocol: why a turn failed, what it cost, and which text is
+//! the answer.
 //!
-//! Over ACP a refused request, a rate limit and a broken endpoint all end the turn as if it had
-//! gone well (seen in 2.1.0). The CLI's own log of the session, `wire.jsonl`, tells them apart.
+//! Over ACP a rate limit, a broken endpoint and most refusals end the turn as if it had gone well,
+//! and a text that broke off is followed by the next attempt's without a seam (seen in 2.1.0).
+//! The CLI's own log of the session, `wire.jsonl`, tells all of them apart.
 //! Another agent has no such file, and then nothing is read here.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -26,6 +28,8 @@ pub(super) struct TurnRecord {
     /// Of each request to the model.
     pub usage: Vec<Usage>,
     pub failure: Option<Failure>,
+    /// The text of the last answer of the model.
+    pub answer: String,
     /// The last answer stopped at the model's output limit.
     pub cut_off: bool,
 }
@@ -55,8 +59,22 @@ struct Tokens {
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum LoopEvent {
+    #[serde(rename = "step.begin")]
+    StepBegin,
+    #[serde(rename = "content.part")]
+    Part { part: Part },
     #[serde(rename = "step.end", rename_all = "camelCase")]
     StepEnd { finish_reason: Option<String> },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part {
+    Text {
+        text: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -131,14 +149,9 @@ fn record(text: &str) -> TurnRecord {
         };
         match entry {
             Entry::Usage { usage } => record.count(usage.into()),
-            Entry::Loop {
-                event: LoopEvent::StepEnd { finish_reason },
-            } => record.cut_off = finish_reason.as_deref() == Some("max_tokens"),
+            Entry::Loop { event } => record.follow(event),
             Entry::Ended { error } => record.failure = error.map(LoggedError::into_failure),
-            Entry::Loop {
-                event: LoopEvent::Other,
-            }
-            | Entry::Other => {}
+            Entry::Other => {}
         }
     }
     record
@@ -149,6 +162,19 @@ impl TurnRecord {
     fn count(&mut self, usage: Usage) {
         if usage != Usage::default() {
             self.usage.push(usage);
+        }
+    }
+
+    fn follow(&mut self, event: LoopEvent) {
+        match event {
+            LoopEvent::StepBegin => self.answer.clear(),
+            LoopEvent::Part {
+                part: Part::Text { text },
+            } => self.answer.push_str(&text),
+            LoopEvent::StepEnd { finish_reason } => {
+                self.cut_off = finish_reason.as_deref() == Some("max_tokens");
+            }
+            LoopEvent::Part { part: Part::Other } | LoopEvent::Other => {}
         }
     }
 }

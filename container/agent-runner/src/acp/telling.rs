@@ -204,6 +204,13 @@ impl Telling {
         }
     }
 
+    /// Drops what an attempt that broke off has left before the answer.
+    pub(super) fn answer_is(&mut self, answer: &str) {
+        if !answer.trim().is_empty() && self.text.ends_with(answer) {
+            answer.clone_into(&mut self.text);
+        }
+    }
+
     /// The model's limit has cut the answer; nobody should take half of it for the whole.
     pub(super) fn cut_off(&mut self) {
         if !self.text.trim().is_empty() && !self.text.ends_with(CUT_OFF) {
@@ -281,16 +288,16 @@ fn output(raw: Option<Value>, shown: &str) -> String {
     }
 }
 
+/// The texts of what is shown; pictures and the like have none.
 fn shown(content: &[ToolCallContent]) -> String {
-    let texts: Vec<&str> = content
-        .iter()
-        .filter_map(|content| match content {
-            ToolCallContent::Content(content) => match &content.content {
-                ContentBlock::Text(text) => Some(text.text.as_str()),
-                _ => None,
-            },
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
+    let texts = content.iter().filter_map(|content| {
+        if let ToolCallContent::Content(content) = content
+            && let ContentBlock::Text(text) = &content.content
+        {
+            Some(text.text.as_str())
+        } else {
+            None
+        }
+    });
+    texts.collect::<Vec<_>>().join("\n")
 }

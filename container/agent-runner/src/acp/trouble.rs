@@ -73,6 +73,11 @@ impl Trouble {
     /// What is told of it, once the agent has ended.
     pub(super) fn into_failure(self, end: &End, secret: Option<&Secret>) -> Failure {
         let failure = match &self {
+            Self::Failure(failure) => Failure {
+                kind: failure.kind,
+                message: failure.message.clone(),
+                retryable: failure.retryable,
+            },
             Self::Ended(phase) => ended(*phase, end),
             Self::Refused { phase, error } => refused(&self, *phase, error),
             Self::Stalled { .. } => Failure::passing(AgentErrorKind::Stalled, &self),
@@ -82,10 +87,6 @@ impl Trouble {
             }
             Self::Pipe(_) | Self::Stopped => Failure::passing(AgentErrorKind::Io, &self),
             Self::Unwritten(_) => Failure::lasting(AgentErrorKind::Io, &self),
-            Self::Failure(_) => match self {
-                Self::Failure(failure) => return failure,
-                other => Failure::lasting(AgentErrorKind::Io, &other),
-            },
         };
         Failure {
             message: match secret {

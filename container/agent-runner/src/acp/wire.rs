@@ -136,31 +136,31 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(line: &str, said: Result<Said, Noise>) {
-        assert_eq!(read(line.as_bytes()), said, "{line}");
+    fn check(line: &str, said: &Result<Said, Noise>) {
+        assert_eq!(&read(line.as_bytes()), said, "{line}");
     }
 
     #[test]
     fn messages_are_told_from_noise() {
         check(
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
-            Ok(Said::Answer(1, Ok(json!({})))),
+            &Ok(Said::Answer(1, Ok(json!({})))),
         );
         check(
             r#"{"jsonrpc":"2.0","id":2}"#,
-            Ok(Said::Answer(2, Ok(Value::Null))),
+            &Ok(Said::Answer(2, Ok(Value::Null))),
         );
         check(
             r#"{"jsonrpc":"2.0","id":"q","method":"m"}"#,
-            Ok(Said::Question {
+            &Ok(Said::Question {
                 id: "q".into(),
                 method: "m".into(),
                 params: Value::Null,
             }),
         );
-        check("Welcome to Kimi!", Err(Noise));
-        check(r#"{"id":1,"result":{}}"#, Err(Noise));
-        check(r#"{"jsonrpc":"2.0","id":"ours is a number"}"#, Err(Noise));
-        check("[]", Err(Noise));
+        check("Welcome to Kimi!", &Err(Noise));
+        check(r#"{"id":1,"result":{}}"#, &Err(Noise));
+        check(r#"{"jsonrpc":"2.0","id":"ours is a number"}"#, &Err(Noise));
+        check("[]", &Err(Noise));
     }
 }

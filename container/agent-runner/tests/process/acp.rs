@@ -24,7 +24,7 @@ fn tool_call(id: &str, title: &str) -> Value {
     json!({"sessionUpdate": "tool_call", "toolCallId": id, "title": title, "status": "pending"})
 }
 
-fn tool_update(id: &str, fields: Value) -> Value {
+fn tool_update(id: &str, fields: &Value) -> Value {
     let mut update = json!({"sessionUpdate": "tool_call_update", "toolCallId": id});
     for (name, value) in fields.as_object().unwrap() {
         update[name] = value.clone();
@@ -68,24 +68,24 @@ async fn a_text_before_a_tool_call_is_interim_and_calls_are_told_whole() {
             .tells(&tool_call("0:Write:0", "Write"))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"status": "in_progress", "content": shown("{\"pa")}),
+                &json!({"status": "in_progress", "content": shown("{\"pa")}),
             ))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"title": "Writing a.md", "rawInput": {"path": "a.md"}}),
+                &json!({"title": "Writing a.md", "rawInput": {"path": "a.md"}}),
             ))
             .tells(&tool_update(
                 "0:Write:0",
-                json!({"status": "completed", "rawOutput": "Wrote 2 bytes"}),
+                &json!({"status": "completed", "rawOutput": "Wrote 2 bytes"}),
             ))
             .tells(&tool_call("0:Bash:1", "Bash"))
             .tells(&tool_update(
                 "0:Bash:1",
-                json!({"content": shown("{\"command\": 7}")}),
+                &json!({"content": shown("{\"command\": 7}")}),
             ))
             .tells(&tool_update(
                 "0:Bash:1",
-                json!({"status": "failed", "content": shown(&format!("no: {KEY}"))}),
+                &json!({"status": "failed", "content": shown(&format!("no: {KEY}"))}),
             ))
             .writes("Done.")
             .ends("end_turn"),
@@ -102,41 +102,47 @@ async fn a_text_before_a_tool_call_is_interim_and_calls_are_told_whole() {
     assert_eq!(middle(&told), expected);
 }
 
-#[tokio::test]
-async fn every_permission_is_given_once_and_nothing_else_is_offered() {
-    let options = json!([
-        {"optionId": "no", "name": "Reject", "kind": "reject_once"},
-        {"optionId": "always", "name": "Always", "kind": "allow_always"},
-        {"optionId": "approve_once", "name": "Once", "kind": "allow_once"},
-    ]);
-    let asks = |id: Value, method: &str, params: Value| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+/// Plays a turn in which the agent asks us something; returns our answer.
+async fn answer_to(method: &str, params: Value) -> Value {
+    let question = json!({"jsonrpc": "2.0", "id": "q", "method": method, "params": params});
     let (stage, told) = play(
         Double::asked()
-            .says(&asks(
-                json!(0),
-                "session/request_permission",
-                json!({
-                    "sessionId": "s1", "options": options, "toolCall": {"toolCallId": "0:Write:0"},
-                }),
-            ))
-            .hears_answer()
-            .says(&asks(
-                json!("f"),
-                "fs/read_text_file",
-                json!({"sessionId": "s1", "path": "/etc/passwd"}),
-            ))
+            .says(&question)
             .hears_answer()
             .writes("Done.")
             .ends("end_turn"),
     )
     .await;
     assert_eq!(told.answers(), ["Done."], "{told:#?}");
-    let answers = &heard(&stage)[3..];
-    assert_eq!(answers[0]["id"], 0);
-    let outcome = json!({"outcome": "selected", "optionId": "approve_once"});
-    assert_eq!(answers[0]["result"]["outcome"], outcome);
-    assert_eq!(answers[1]["id"], "f");
-    assert_eq!(answers[1]["error"]["code"], -32601);
+    let answer = heard(&stage).swap_remove(3);
+    assert_eq!(answer["id"], "q");
+    answer
+}
+
+async fn check_permission(options: &[(&str, &str)], chosen: &str) {
+    let option = |(id, kind): &(&str, &str)| json!({"optionId": id, "name": id, "kind": kind});
+    let options: Vec<Value> = options.iter().map(option).collect();
+    let params = json!({"sessionId": "s1", "options": options, "toolCall": {"toolCallId": "t"}});
+    let answer = answer_to("session/request_permission", params).await;
+    let outcome = json!({"outcome": "selected", "optionId": chosen});
+    assert_eq!(answer["result"]["outcome"], outcome);
+}
+
+#[tokio::test]
+async fn every_permission_is_given_once_and_nothing_is_chosen_for_people() {
+    let always = ("always", "allow_always");
+    let (once, no) = (("once", "allow_once"), ("no", "reject_once"));
+    check_permission(&[no, always, once], "once").await;
+    check_permission(&[no, always], "always").await;
+    let tea_or_coffee = [("tea", "allow_once"), ("coffee", "allow_once")];
+    check_permission(&[tea_or_coffee[0], tea_or_coffee[1], no], "no").await;
+}
+
+#[tokio::test]
+async fn neither_our_files_nor_our_terminals_are_offered() {
+    let params = json!({"sessionId": "s1", "path": "/etc/passwd"});
+    let answer = answer_to("fs/read_text_file", params).await;
+    assert_eq!(answer["error"]["code"], -32601);
 }
 
 #[tokio::test]
@@ -210,4 +216,24 @@ async fn the_agents_log_tells_what_each_request_has_cost() {
         told.answers(),
         ["Half an ans\n\n[The answer was cut off at the model's output limit.]"]
     );
+}
+
+#[tokio::test]
+async fn what_an_attempt_that_broke_off_has_said_is_no_part_of_the_answer() {
+    let event = |event: Value| json!({"type": "context.append_loop_event", "event": event});
+    let part =
+        |text: &str| event(json!({"type": "content.part", "part": {"type": "text", "text": text}}));
+    let begin = event(json!({"type": "step.begin"}));
+    let (_stage, told) = play(
+        Double::asked()
+            .writes("partial te")
+            .logs(&begin)
+            .logs(&part("partial te"))
+            .writes("recovered fine")
+            .logs(&begin)
+            .logs(&part("recovered fine"))
+            .ends("end_turn"),
+    )
+    .await;
+    assert_eq!(told.answers(), ["recovered fine"], "{told:#?}");
 }

@@ -1,0 +1,73 @@
+//! The settings of who thinks, which agents are told through their environment.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::sources::Sources;
+use super::{DURATION, duration};
+
+/// Who plays an agent's turn, and how patiently.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineSettings {
+    pub engine: Engine,
+    /// What starts the program of [`Engine::Acp`].
+    pub acp_command: String,
+    /// How long the model may say nothing useful.
+    pub stall_timeout: Duration,
+}
+
+/// Who plays an agent's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// The agent itself asks the model.
+    Builtin,
+    /// A program that speaks the Agent Client Protocol.
+    Acp,
+}
+
+impl EngineSettings {
+    pub(super) fn read(sources: &mut Sources) -> Option<Self> {
+        // Each is read before any is missed, so that all problems are told at once.
+        let engine = sources.read("engine", "`builtin` or `acp`", engine);
+        let command = sources.read("acp_command", "a command such as `kimi acp`", command);
+        let stall_timeout = sources.read("llm_stall_timeout", DURATION, duration);
+        Some(Self {
+            engine: engine?,
+            acp_command: command?,
+            stall_timeout: stall_timeout?,
+        })
+    }
+
+    /// How an agent is told.
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 3] {
+        let stall = format!("{}ms", self.stall_timeout.as_millis());
+        [
+            ("NANOKIMI_ENGINE", self.engine.word().into()),
+            ("NANOKIMI_ACP_COMMAND", self.acp_command.clone().into()),
+            ("NANOKIMI_LLM_STALL_TIMEOUT", stall.into()),
+        ]
+    }
+}
+
+impl Engine {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Acp => "acp",
+        }
+    }
+}
+
+fn engine(text: &str) -> Option<Engine> {
+    match text {
+        "builtin" => Some(Engine::Builtin),
+        "acp" => Some(Engine::Acp),
+        _unknown => None,
+    }
+}
+
+fn command(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = !text.is_empty() && !text.contains(char::is_control);
+    fits.then(|| text.to_owned())
+}
