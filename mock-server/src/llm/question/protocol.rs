@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use serde::de::IgnoredAny;
 
-use crate::llm::dialect::{Dialect, Refused, anthropic, responses};
+use crate::llm::dialect::{Dialect, anthropic, responses};
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -79,13 +79,6 @@ pub(crate) enum Violation {
     },
 }
 
-impl From<serde_json::Error> for Violation {
-    fn from(fault: serde_json::Error) -> Self {
-        let fault = fault.to_string();
-        Self::NotARequest { fault }
-    }
-}
-
 impl Violation {
     /// The rule that is broken, if a script may put it out of force.
     pub(crate) fn rule(&self) -> Option<WireRule> {
@@ -105,16 +98,6 @@ impl Violation {
             Self::Anthropic(unfit) => unfit.rule(),
             Self::Responses(unfit) => unfit.rule(),
             Self::NotOffered { .. } => Some(WireRule::UnknownTool),
-        }
-    }
-}
-
-impl From<&Violation> for Refused {
-    fn from(violation: &Violation) -> Self {
-        if let Violation::Responses(unfit) = violation {
-            unfit.refused()
-        } else {
-            Self::Malformed
         }
     }
 }

@@ -72,6 +72,13 @@ struct OfferedFunction {
     name: String,
 }
 
+impl From<serde_json::Error> for Violation {
+    fn from(fault: serde_json::Error) -> Self {
+        let fault = fault.to_string();
+        Self::NotARequest { fault }
+    }
+}
+
 impl ChatBody {
     pub(crate) fn wants_stream(&self) -> bool {
         self.stream == Some(true)
