@@ -1,6 +1,7 @@
 //! One request as the script sees it: what is asked, in which lane, and after what.
 
 mod binding;
+mod broken;
 pub(crate) mod call_id;
 mod clause;
 pub(crate) mod given;

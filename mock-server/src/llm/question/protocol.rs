@@ -4,11 +4,10 @@
 //! unanswered tool call works here and is a 400 in production.
 
 use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
-
-use serde::de::IgnoredAny;
 
 use crate::llm::dialect::{Dialect, anthropic, responses};
+pub(crate) use crate::llm::question::broken::BrokenArguments;
+use crate::llm::question::broken::is_json;
 use crate::llm::question::request::{Role, ToolCall};
 use crate::llm::question::{Question, Said};
 use crate::llm::script::lenient::{Lenience, WireRule};
@@ -112,34 +111,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) scripted: &'a BrokenArguments,
     /// How long the request is, in bytes.
     pub(crate) length: usize,
-}
-
-/// Arguments that the script sent and that are no JSON.
-#[derive(Debug, Default)]
-pub(crate) struct BrokenArguments(RwLock<HashSet<String>>);
-
-impl BrokenArguments {
-    /// Looks at what is about to be sent, and remembers it if it is broken.
-    pub(crate) fn sent(&self, arguments: &str) {
-        if !is_json(arguments) {
-            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            known.insert(arguments.to_owned());
-        }
-    }
-
-    pub(crate) fn forget(&self) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.clear();
-    }
-
-    fn knows(&self, arguments: &str) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.contains(arguments)
-    }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Checks the conversation.
