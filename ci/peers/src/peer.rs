@@ -33,7 +33,8 @@ impl Place {
         let pin = Command::new("taskset").args(["-c", "0", "true"]).output();
         let cores = std::thread::available_parallelism()?.get();
         Ok(Self {
-            ours,
+            // Each server is started in a folder of its own.
+            ours: ours.map(std::path::absolute).transpose()?,
             peers: std::path::absolute(peers)?,
             this: std::env::current_exe()?,
             pins: cores > 1 && pin.is_ok_and(|pin| pin.status.success()),

@@ -76,3 +76,23 @@ pub(crate) const BREAKS_OFF: Case =
     case("breaks_off", include_str!("scripts/broken-off.yaml"), TWICE);
 /// How many tokens a request has, without asking it.
 pub(crate) const COUNTS_TOKENS: Case = case("counts_tokens", "[]", &[]);
+/// OpenAI's responses: a text, whole and piece by piece.
+pub(crate) const RESPONDS: Case = case("responds", include_str!("scripts/hello.yaml"), HELLO);
+pub(crate) const STREAMS_RESPONSES: Case = case(
+    "streams_responses",
+    include_str!("scripts/hello.yaml"),
+    HELLO,
+);
+/// And their loop over tools.
+pub(crate) const RESPONDS_WITH_TOOLS: Case = case(
+    "responds_with_tools",
+    include_str!("scripts/weather.yaml"),
+    WEATHER,
+);
+pub(crate) const STREAMS_RESPONSES_WITH_TOOLS: Case = case(
+    "streams_responses_with_tools",
+    include_str!("scripts/weather.yaml"),
+    WEATHER,
+);
+/// Vectors of texts; nothing is said.
+pub(crate) const EMBEDS: Case = case("embeds", "[]", &[]);

@@ -143,8 +143,8 @@ impl Run {
     #[track_caller]
     fn heard(&self) -> &str {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
-        let answers = self.lines.iter().filter(|line| line["role"] == "assistant");
-        answers.last().unwrap()["content"].as_str().unwrap()
+        let mut answers = self.lines.iter().filter(|line| line["role"] == "assistant");
+        answers.next_back().unwrap()["content"].as_str().unwrap()
     }
 
     fn meta(&self, kind: &str) -> &Value {

@@ -1,7 +1,8 @@
 //! OpenAI's own client for Python.
 
 use super::cases::{
-    BREAKS_OFF, Case, IS_THROTTLED, IS_UNAUTHORIZED, IS_UNSCRIPTED, LISTS_MODELS, SAYS, STREAMS,
+    BREAKS_OFF, Case, EMBEDS, IS_THROTTLED, IS_UNAUTHORIZED, IS_UNSCRIPTED, LISTS_MODELS, RESPONDS,
+    RESPONDS_WITH_TOOLS, SAYS, STREAMS, STREAMS_RESPONSES, STREAMS_RESPONSES_WITH_TOOLS,
     STREAMS_TOOLS, TRIES_AGAIN, USES_TOOLS,
 };
 use super::guest::Guest;
@@ -65,4 +66,29 @@ async fn a_wrong_key_is_an_error_of_its_own() {
 #[tokio::test]
 async fn a_stream_that_is_cut_is_not_taken_for_whole() {
     check(&BREAKS_OFF).await;
+}
+
+#[tokio::test]
+async fn a_response_is_read() {
+    check(&RESPONDS).await;
+}
+
+#[tokio::test]
+async fn a_response_is_read_from_a_stream() {
+    check(&STREAMS_RESPONSES).await;
+}
+
+#[tokio::test]
+async fn tools_are_called_in_a_response() {
+    check(&RESPONDS_WITH_TOOLS).await;
+}
+
+#[tokio::test]
+async fn tools_are_called_in_a_streamed_response() {
+    check(&STREAMS_RESPONSES_WITH_TOOLS).await;
+}
+
+#[tokio::test]
+async fn texts_are_embedded() {
+    check(&EMBEDS).await;
 }

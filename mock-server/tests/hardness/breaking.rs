@@ -132,8 +132,8 @@ fn break_bytes(mut bytes: Vec<u8>, chance: &mut Chance) -> Vec<u8> {
 }
 
 fn deep(chance: &mut Chance) -> Vec<u8> {
-    let opening: &[u8] = *chance.one_of(&[b"[".as_slice(), b"{\"messages\":", b"- ", b"{a: "]);
-    opening.repeat(DEEP)
+    let openings = ["[", "{\"messages\":", "- ", "{a: "];
+    chance.one_of(&openings).repeat(DEEP).into_bytes()
 }
 
 fn splice(bytes: &mut Vec<u8>, place: usize, inserted: &[u8]) {

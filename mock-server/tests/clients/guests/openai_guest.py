@@ -22,6 +22,7 @@ TOOLS = [
         },
     }
 ]
+RESPONSE_TOOL = {"type": "function", "strict": False, **TOOLS[0]["function"]}
 GREETING = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Say hello."},
@@ -150,7 +151,79 @@ def breaks_off(client):
     same(read(), "Hello after all that happened to the stream.")
 
 
+def responds(client):
+    answer = client.responses.create(
+        model="gpt-5", instructions="Be brief.", input="Say hello."
+    )
+    same((answer.output_text, answer.status), (HELLO, "completed"))
+    same((answer.object, answer.model), ("response", "gpt-5"))
+    usage = answer.usage
+    same((usage.input_tokens, usage.output_tokens, usage.total_tokens), (11, 7, 18))
+    same(usage.input_tokens_details.cached_tokens, 3)
+
+
+def streams_responses(client):
+    """With the helper that checks the order of the events and puts the answer together."""
+    with client.responses.stream(
+        model="gpt-5", instructions="Be brief.", input="Say hello."
+    ) as events:
+        pieces = [
+            event.delta for event in events if event.type == "response.output_text.delta"
+        ]
+        answer = events.get_final_response()
+    same(("".join(pieces), answer.output_text), (HELLO, HELLO))
+    assert len(pieces) > 3, pieces
+    same(answer.usage.total_tokens, 18)
+
+
+def responds_with_tools(client):
+    response_loop(lambda asked: client.responses.create(
+        model="gpt-5", input=asked, tools=[RESPONSE_TOOL]
+    ))
+
+
+def streams_responses_with_tools(client):
+    def ask(asked):
+        with client.responses.stream(model="gpt-5", input=asked, tools=[RESPONSE_TOOL]) as events:
+            events.until_done()
+            return events.get_final_response()
+
+    response_loop(ask)
+
+
+def response_loop(ask):
+    asked = [ASKED]
+    first = ask(asked)
+    same(first.output_text, "I look.")
+    calls = [item for item in first.output if item.type == "function_call"]
+    same([call.name for call in calls], ["weather", "weather"])
+    asked += [item.model_dump(exclude_none=True, warnings=False) for item in first.output]
+    for call in calls:
+        output = WEATHER[json.loads(call.arguments)["city"]]
+        asked.append({"type": "function_call_output", "call_id": call.call_id, "output": output})
+    same(ask(asked).output_text, WARMER)
+
+
+def embeds(client):
+    def vectors(**options):
+        asked = ["the cat sleeps", "a ship sinks", "the cat sleeps"]
+        answer = client.embeddings.create(model="text-embedding-3-small", input=asked, **options)
+        same([item.index for item in answer.data], [0, 1, 2])
+        assert answer.usage.total_tokens > 0, answer.usage
+        return [item.embedding for item in answer.data]
+
+    # The client asks for base64 by itself, and makes numbers of it.
+    cat, ship, again = vectors()
+    same((len(cat), cat == again, cat == ship), (1536, True, False))
+    same([len(vector) for vector in vectors(dimensions=8, encoding_format="float")], [8] * 3)
+
+
 CASES = [
+    responds,
+    streams_responses,
+    responds_with_tools,
+    streams_responses_with_tools,
+    embeds,
     says,
     streams,
     uses_tools,
