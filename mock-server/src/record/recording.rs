@@ -133,7 +133,7 @@ impl Counted<'_> {
     fn written(&self, with_pace: bool) -> Result<Value, UnwritableTurn> {
         let turn = ScriptedTurn {
             matches: shortest(&self.take.clauses),
-            response: response(&self.take.answer)?,
+            response: Some(response(&self.take.answer)?),
             times: NumberOr::Number(NonZeroU32::MIN.saturating_add(self.times - 1)),
             ..ScriptedTurn::default()
         };

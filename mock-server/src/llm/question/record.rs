@@ -15,8 +15,6 @@ const FIELDS: usize = 11;
 pub(crate) struct Record {
     pub(crate) n: u64,
     pub(crate) dialect: Dialect,
-    /// What the client says about itself.
-    pub(crate) device: Map<String, Value>,
     pub(crate) body: ChatBody,
     /// What the client tells about itself.
     pub(crate) device: Map<String, Value>,

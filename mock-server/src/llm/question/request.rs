@@ -261,7 +261,7 @@ fn joined<'a>(mut parts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
 
 /// Whether a tool's result says that the tool did its work. The wire has no field for it,
 /// so this reads what agents write: `Error: …`, `<system>ERROR: …`, `{"error": …}`.
-fn went_well(result: &str) -> bool {
+pub(crate) fn went_well(result: &str) -> bool {
     let result = result.trim_start();
     let begins = |word: &str| {
         let beginning = result.get(..word.len());

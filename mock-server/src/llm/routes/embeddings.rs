@@ -21,7 +21,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
         .filter(|mount| mount.serves(Dialect::OpenAi) || mount.serves(Dialect::OpenRouter));
     mounts.fold(Router::new(), |router, mount| {
         let llm = llm.clone();
-        let door = Door::at(llm, mount);
+        let door = Door::at(&llm, mount);
         let routes = Router::new()
             .route(&path(mount), post(embed))
             .route_layer(from_fn_with_state(door, admit))
