@@ -5,13 +5,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mock_server::render_requests;
 use mock_server::yaml::At;
 use serde_json::{Map, Value};
 use similar::{ChangeTag, TextDiff};
 
 use super::Play;
 use crate::failure::{Failure, Trouble};
-use crate::record::{Redactor, canonical_journal, conversations, transcript};
+use crate::record::{Redactor, canonical_journal, transcript};
 use crate::scenario::Subject;
 use crate::stage::{StageError, read_state};
 
@@ -36,7 +37,7 @@ impl Play<'_> {
         for subject in subjects {
             let (name, value) = match &subject.value {
                 Subject::Transcript => ("transcript".to_owned(), transcript(&entries)),
-                Subject::Llm => ("llm".to_owned(), conversations(&entries)),
+                Subject::Model => ("model".to_owned(), render_requests(&entries).into()),
                 Subject::Journal => {
                     let lines = canonical_journal(&entries, &mut redactor);
                     ("journal".to_owned(), Value::Array(lines))

@@ -138,42 +138,6 @@ pub(crate) fn transcript(entries: &[Arc<Entry>]) -> Value {
     json!(chats)
 }
 
-/// What the model was asked last and what it answered, turn by turn.
-pub(crate) fn conversations(entries: &[Arc<Entry>]) -> Value {
-    let mut asked: HashMap<u64, &Entry> = HashMap::new();
-    let mut turns = Vec::new();
-    for entry in entries {
-        match (&*entry.event, number(entry)) {
-            ("llm.request", Some(number)) => {
-                asked.insert(number, entry);
-            }
-            ("llm.reply", Some(number)) => {
-                let mut turn = Map::new();
-                if let Some(request) = asked.get(&number) {
-                    copy(request, &["user", "tool_results"], &mut turn);
-                }
-                copy(entry, &["turn", "content", "tool_calls"], &mut turn);
-                turns.push(Value::Object(turn));
-            }
-            (_, _) => {}
-        }
-    }
-    Value::Array(turns)
-}
-
-fn copy(entry: &Entry, names: &[&str], to: &mut Map<String, Value>) {
-    for name in names {
-        let empty = |value: &&Value| match value {
-            Value::Null => true,
-            Value::Array(items) => items.is_empty(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
-        };
-        if let Some(value) = entry.fields.get(*name).filter(|value| !empty(value)) {
-            to.insert((*name).to_owned(), value.clone());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;

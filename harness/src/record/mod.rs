@@ -5,5 +5,5 @@ mod canonical;
 mod known;
 mod redact;
 
-pub(crate) use canonical::{canonical_journal, conversations, transcript};
+pub(crate) use canonical::{canonical_journal, transcript};
 pub(crate) use redact::Redactor;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_server::yaml::{At, Document, Mistakes, Source};
-use mock_server::{LaneRule, Script, ScriptedTurn, WireRule};
+use mock_server::{LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -99,6 +99,9 @@ pub(crate) struct ScenarioFile {
     /// Rules of the model's wire that requests need not keep in this scenario.
     #[serde(default)]
     pub(crate) lenient: Vec<WireRule>,
+    /// The services around the model: keys, quotas, accounts, login.
+    #[serde(default)]
+    pub(crate) services: ScriptedServices,
     /// Files below the root folder before the first start: path to content.
     #[serde(default)]
     pub(crate) files: IndexMap<String, At<String>>,

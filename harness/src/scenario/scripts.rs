@@ -20,6 +20,7 @@ pub(super) fn gather(path: &Path, file: &ScenarioFile, mistakes: &mut Vec<Mistak
         name: None,
         lanes: file.lanes.clone(),
         lenient: file.lenient.clone(),
+        services: file.services.clone(),
         turns: file.script.iter().map(|turn| turn.value.clone()).collect(),
         ..Script::default()
     };

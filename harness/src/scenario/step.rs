@@ -325,8 +325,8 @@ pub(crate) struct CommandEnd {
 pub(crate) enum Subject {
     /// What was said in the chats, by whom.
     Transcript,
-    /// What the model was asked and what it answered.
-    Llm,
+    /// What the model was sent, request by request, long texts cut short.
+    Model,
     /// Everything that happened.
     Journal,
     State(StateName),
@@ -335,7 +335,7 @@ pub(crate) enum Subject {
 impl Subject {
     const NAMED: [&'static str; 6] = [
         "transcript",
-        "llm",
+        "model",
         "journal",
         "db.<table>",
         "files.<glob>",
@@ -348,7 +348,7 @@ impl<'de> Deserialize<'de> for Subject {
         let name = String::deserialize(deserializer)?;
         Ok(match name.as_str() {
             "transcript" => Self::Transcript,
-            "llm" => Self::Llm,
+            "model" => Self::Model,
             "journal" => Self::Journal,
             other => match StateName::parse(other) {
                 Some(state) => Self::State(state),

@@ -91,7 +91,7 @@ fn glob_in(subject: &At<Subject>) -> Option<(&str, Span)> {
         Subject::State(StateName::Files(glob)) => Some((glob, subject.span)),
         Subject::State(StateName::Table(_) | StateName::Log)
         | Subject::Transcript
-        | Subject::Llm
+        | Subject::Model
         | Subject::Journal => None,
     }
 }

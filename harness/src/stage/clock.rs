@@ -10,10 +10,10 @@ impl Stage {
     /// Moves the frozen clock and waits until all is quiet and its events have come.
     pub(crate) async fn move_clock(&mut self, to: &Value) -> Result<Moved, StageError> {
         if self.cast.is_none() {
-            return self.move_once(to).await;
+            return self.move_with_the_model(to).await;
         }
         wire::at_rest(self.mock.whatsapp()).await?;
-        let mut moved = self.move_once(to).await?;
+        let mut moved = self.move_with_the_model(to).await?;
         let deadline = Instant::now() + wire::PATIENCE;
         // What came to rest on one side may set something going on the other.
         while moved.settled {
@@ -31,13 +31,31 @@ impl Stage {
         Ok(moved)
     }
 
+    /// What the model still had to say at the old instant is said by the new one, and what comes
+    /// of it is waited for.
+    async fn move_with_the_model(&mut self, to: &Value) -> Result<Moved, StageError> {
+        let late = self.mock.llm().paced();
+        let moved = self.move_once(to).await?;
+        if self.mock.llm().paced() < late {
+            return self.move_once(&json!({ "advance": "0s" })).await;
+        }
+        Ok(moved)
+    }
+
+    /// Whether the model waits before it goes on: at a gate, or until the clock has moved.
+    fn speaks_late(&self) -> bool {
+        let llm = self.mock.llm();
+        llm.paced() > 0 || !llm.waiting().is_empty()
+    }
+
     async fn move_once(&mut self, to: &Value) -> Result<Moved, StageError> {
         let Some(running) = &self.running else {
             let told = "nanokimi is not running".to_owned();
             return Err(StageError::Clock(told));
         };
-        // An answer that is held keeps its run from ending: then the run is not waited for.
-        let held = !self.mock.llm().waiting().is_empty();
+        // An answer that is held, or that takes its time, keeps its run from ending: then the
+        // run is not waited for.
+        let held = self.speaks_late();
         let moved = running.api.move_clock(to, held).await?;
         running.events.caught_up(moved.last_event).await?;
         self.moved_to(moved.now);

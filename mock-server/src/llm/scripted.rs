@@ -98,7 +98,7 @@ impl ScriptedLlm {
         for key in script.keys() {
             self.inner.journal.hide(key);
         }
-        let limits = script.limits;
+        let limits = script.services.limits;
         let services = std::mem::take(&mut script.services);
         self.inner.score.add(script)?;
         self.inner.services.add(services);

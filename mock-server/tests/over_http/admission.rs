@@ -32,7 +32,9 @@ async fn each_service_refuses_who_has_no_key_in_its_own_words() {
 #[tokio::test]
 async fn a_script_says_which_keys_pass() {
     async fn check(keys: &str, key: Option<&str>, expected: u16) {
-        let script = format!("{{ keys: {keys}, turns: [{{ optional: true, response: {{}} }}] }}");
+        let script = format!(
+            "{{ services: {{ keys: {keys} }}, turns: [{{ optional: true, response: {{}} }}] }}"
+        );
         let stage = Stage::with(&script).await;
         let (status, answer) = ask(&stage, "/api/v1", key).await;
         assert_eq!(status, expected, "{answer}");
@@ -57,15 +59,18 @@ async fn side_endpoints_want_a_key_too_and_unknown_paths_stay_unexpected() {
 
 #[test]
 fn a_word_that_is_none_is_refused() {
-    let mistakes =
-        mock_server::yaml::read::<mock_server::Script>("s.yaml", "{ keys: some, turns: [] }");
+    let mistakes = mock_server::yaml::read::<mock_server::Script>(
+        "s.yaml",
+        "{ services: { keys: some }, turns: [] }",
+    );
     let mistakes = mistakes.unwrap_err().to_string();
     assert!(mistakes.contains("`some`"), "{mistakes}");
 }
 
 #[tokio::test]
 async fn anthropic_takes_its_own_header() {
-    let stage = Stage::with("{ keys: [sk-1], turns: [{ response: { content: hi } }] }").await;
+    let stage =
+        Stage::with("{ services: { keys: [sk-1] }, turns: [{ response: { content: hi } }] }").await;
     let ask = |key: &str| {
         let request = stranger().post(format!("{}/v1/messages", stage.server.url()));
         let request = request.header("anthropic-version", "2023-06-01");

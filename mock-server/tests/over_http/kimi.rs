@@ -25,12 +25,12 @@ async fn only_coding_agents_are_answered() {
     check(script, "nanokimi-agent/0.1.0", 200).await;
     check(script, "curl/8.0", 403).await;
     check(
-        "{ agents: any, turns: [{ response: {} }] }",
+        "{ services: { agents: any }, turns: [{ response: {} }] }",
         "curl/8.0",
         200,
     )
     .await;
-    let only = "{ agents: [mine/], turns: [{ response: {}, optional: true }] }";
+    let only = "{ services: { agents: [mine/] }, turns: [{ response: {}, optional: true }] }";
     check(only, "mine/1", 200).await;
     check(only, "KimiCLI/1.51.0", 403).await;
 }
@@ -47,17 +47,20 @@ async fn an_answer_can_be_traced_and_the_device_is_written_down() {
 
 #[tokio::test]
 async fn the_quota_is_told() {
-    let stage =
-        Stage::with("{ account: { quota: { used: 214, window_used: 20 } }, turns: [] }").await;
+    let stage = Stage::with(
+        "{ services: { account: { quota: { used: 214, window_used: 20 } } }, turns: [] }",
+    )
+    .await;
     let (_, usages) = stage.json(stage.get("/coding/v1/usages")).await;
     insta::assert_json_snapshot!(usages);
 }
 
 const WEB: &str = "
-search:
-  - match: rust
-    results: [{ title: Rust, url: https://rust.example, snippet: A language }, { title: Oxide }]
-pages: [{ url: https://rust.example, text: '# Rust' }]
+services:
+  search:
+    - match: rust
+      results: [{ title: Rust, url: https://rust.example, snippet: A language }, { title: Oxide }]
+  pages: [{ url: https://rust.example, text: '# Rust' }]
 turns: []
 ";
 

@@ -68,7 +68,7 @@ async fn tokens_are_estimated_as_they_are_counted() {
 
 #[tokio::test]
 async fn a_balance_is_told_and_without_one_nothing_is_answered() {
-    let stage = Stage::with("{ account: { balance: { cash: -1, voucher: 0 } }, turns: [{ response: {}, optional: true }] }").await;
+    let stage = Stage::with("{ services: { account: { balance: { cash: -1, voucher: 0 } } }, turns: [{ response: {}, optional: true }] }").await;
     let (_, balance) = stage.json(stage.get("/v1/users/me/balance")).await;
     let expected = json!({"available_balance": 0.0, "voucher_balance": 0.0, "cash_balance": -1.0});
     assert_eq!(balance["data"], expected);

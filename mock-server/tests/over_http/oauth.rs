@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::stage::{Stage, asking, stranger};
 
 const SCRIPT: &str = "
-oauth: { tokens: [{ access: at-first, refresh: rt-first }], expires_in: 900 }
+services: { oauth: { tokens: [{ access: at-first, refresh: rt-first }], expires_in: 900 } }
 turns: [{ times: any, response: { content: hi } }]
 ";
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -123,7 +123,9 @@ async fn a_device_is_let_in_by_its_user() {
 
 #[tokio::test]
 async fn a_device_hears_what_is_scripted() {
-    let stage = Stage::with("{ oauth: { device: { polls: [slow_down, deny] } }, turns: [] }").await;
+    let stage =
+        Stage::with("{ services: { oauth: { device: { polls: [slow_down, deny] } } }, turns: [] }")
+            .await;
     let (_, begun) = stage
         .json(stage.post("/api/oauth/device_authorization"))
         .await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::stage::{Stage, asking};
 
 const SCRIPT: &str = "
-account: { credits: 10, usage: 2.5 }
+services: { account: { credits: 10, usage: 2.5 } }
 turns:
   - times: any
     response:
@@ -143,7 +143,7 @@ async fn an_answer_can_be_asked_about_and_is_paid_for() {
 #[tokio::test]
 async fn without_credits_there_are_no_answers() {
     let stage = Stage::with(
-        "{ account: { credits: 1, usage: 1 }, turns: [{ response: {}, optional: true }] }",
+        "{ services: { account: { credits: 1, usage: 1 } }, turns: [{ response: {}, optional: true }] }",
     )
     .await;
     let (status, error) = answer(&stage, &priced()).await;
@@ -154,9 +154,10 @@ async fn without_credits_there_are_no_answers() {
 
 #[tokio::test]
 async fn scripted_models_are_listed() {
-    let stage =
-        Stage::with("{ models: [{ id: a/b, slug: a/b-0101, price: { prompt: 1 } }], turns: [] }")
-            .await;
+    let stage = Stage::with(
+        "{ services: { models: [{ id: a/b, slug: a/b-0101, price: { prompt: 1 } }] }, turns: [] }",
+    )
+    .await;
     let (_, models) = stage.json(stage.get("/api/v1/models")).await;
     insta::assert_json_snapshot!(models);
 }

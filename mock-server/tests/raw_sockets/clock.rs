@@ -70,7 +70,7 @@ async fn what_is_not_streamed_comes_when_its_stream_would_end() {
 #[tokio::test]
 async fn quotas_refill_on_the_clock_of_the_scenario_and_refusals_eat_no_turn() {
     let server = frozen(
-        "{ limits: { requests_per_minute: 2 }, turns: [{ times: 3, response: { content: hi } }] }",
+        "{ services: { limits: { requests_per_minute: 2 } }, turns: [{ times: 3, response: { content: hi } }] }",
     )
     .await;
     let left = |left: u32, reset: u32| {

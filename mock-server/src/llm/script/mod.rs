@@ -46,8 +46,6 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
-    /// How much is answered in a minute, from now on; those of a later script replace them.
-    pub limits: Option<Limits>,
     /// The services around the model.
     pub services: ScriptedServices,
     /// In the order they are tried.

@@ -159,16 +159,8 @@ struct WholeScript {
     lanes: IndexMap<String, LaneRule>,
     #[serde(default)]
     lenient: Vec<WireRule>,
-    limits: Option<Limits>,
-    keys: Option<Keys>,
-    agents: Option<Agents>,
-    account: Option<Account>,
-    models: Option<Vec<ListedModel>>,
-    oauth: Option<ScriptedOAuth>,
     #[serde(default)]
-    search: Vec<ScriptedSearch>,
-    #[serde(default)]
-    pages: Vec<ScriptedPage>,
+    services: ScriptedServices,
     #[serde(default)]
     turns: Vec<ScriptedTurn>,
 }
@@ -179,7 +171,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `turns`, `lanes` and so on")
+        out.write_str("a list of turns, or a map of `turns`, `lanes`, `lenient` and `services`")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -191,16 +183,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         Ok(Script {
             lanes: whole.lanes,
             lenient: whole.lenient,
-            limits: whole.limits,
-            services: ScriptedServices {
-                keys: whole.keys,
-                agents: whole.agents,
-                account: whole.account,
-                models: whole.models,
-                oauth: whole.oauth,
-                search: whole.search,
-                pages: whole.pages,
-            },
+            services: whole.services,
             ..Script::of(whole.turns)
         })
     }

@@ -1,6 +1,10 @@
 //! What a script says about the services beside its turns.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::llm::oauth::ScriptedOAuth;
+use crate::llm::script::limits::Limits;
 use crate::llm::services::account::Account;
 use crate::llm::services::admission::{Agents, Keys};
 use crate::llm::services::catalogue::ListedModel;
@@ -8,8 +12,11 @@ use crate::llm::services::web::{ScriptedPage, ScriptedSearch};
 
 /// The services around the model. What is not scripted is as it usually is; of two scripts
 /// the later one says how it is, but searches and pages add up.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScriptedServices {
+    /// Quotas of a minute. Default: none.
+    pub limits: Option<Limits>,
     /// Which keys pass. Default: any.
     pub keys: Option<Keys>,
     /// Which programs Kimi's coding service talks to. Default: coding agents.
