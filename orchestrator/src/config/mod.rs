@@ -140,11 +140,7 @@ impl Config {
         // Taken so that an old configuration starts, and so that `false` is not ignored.
         let one_shot = sources.read("agent_one_shot", ONE_SHOT, one_shot);
         let agent_timeout = sources.read("agent_timeout", DURATION, duration);
-        let max_output = sources.read(
-            "agent_max_output",
-            "a number of bytes, at least 65536",
-            output,
-        );
+        let max_output = sources.read("agent_max_output", OUTPUT, output);
         let ipc_scan_interval = sources.read("ipc_scan_interval", DURATION, duration);
         let shutdown_grace = sources.read("shutdown_grace", "a duration of at least 4s", grace);
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
@@ -215,6 +211,7 @@ impl Config {
 }
 
 const DURATION: &str = "a duration such as `30m` or milliseconds, from 100ms to 365d";
+const OUTPUT: &str = "a number of bytes, at least 65536";
 const ONE_SHOT: &str = "`true`: agents that stay for the next message are not built yet";
 
 /// Each batch of messages has an agent of its own.
