@@ -14,17 +14,13 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visit
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::llm::oauth::ScriptedOAuth;
 use crate::llm::script::Script;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
-use crate::llm::script::limits::Limits;
 use crate::llm::script::pattern::TextPattern;
 use crate::llm::script::template::{TemplateText, check_all};
 use crate::llm::script::turn::{Any, Arguments, Clauses, Match, ScriptedTurn};
-use crate::llm::services::{
-    Account, Agents, Keys, ListedModel, ScriptedPage, ScriptedSearch, ScriptedServices,
-};
+use crate::llm::services::ScriptedServices;
 
 /// A positive number, or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
