@@ -12,7 +12,7 @@ use super::Redactor;
 
 /// Families of events whose entries we or a mock write: which virtual instant they are
 /// given depends on how fast nanokimi's own events arrive.
-const OURS: [&str; 5] = ["ask", "http", "llm", "process", "whatsapp"];
+const OURS: [&str; 6] = ["ask", "http", "llm", "oauth", "process", "whatsapp"];
 
 /// What goes over the wire byte for byte depends on moments and chance, and so does what is told
 /// as well as may be: who writes, and who is there.

@@ -60,8 +60,10 @@ pub(super) fn settings(cli: &Path, mock_url: &str) -> [(String, Value); 4] {
     let settings = [
         ("engine", "acp".to_owned()),
         ("acp_command", format!("'{}' acp", cli.display())),
-        ("llm_base_url", base_url(mock_url)),
-        ("llm_model", MODEL.to_owned()),
+        // With a key it is Moonshot's open platform that is asked: Kimi's coding service lets
+        // nobody in who calls himself by the name of a library, as `kimi acp` 2.1.0 then does.
+        ("llm_base_url", format!("{mock_url}/moonshot/v1")),
+        ("llm_model", "kimi-k2.5".to_owned()),
     ];
     settings.map(|(key, value)| (key.to_owned(), value.into()))
 }
