@@ -81,6 +81,9 @@ enum Part {
 
 #[derive(Deserialize)]
 struct LoggedError {
+    /// Tells a login that is gone from a fault of the program, which share a code.
+    #[serde(default)]
+    name: String,
     code: String,
     message: String,
     #[serde(default)]
@@ -191,6 +194,9 @@ impl From<Tokens> for Usage {
     }
 }
 
+/// The name of the error when the refresh token is refused (seen in 2.1.0).
+const LOGIN_IS_GONE: &str = "OAuthUnauthorizedError";
+
 impl LoggedError {
     fn into_failure(self) -> Failure {
         let (kind, retryable) = self.judge();
@@ -203,6 +209,9 @@ impl LoggedError {
 
     fn judge(&self) -> (AgentErrorKind, bool) {
         use AgentErrorKind as Kind;
+        if self.name == LOGIN_IS_GONE {
+            return (Kind::Auth, false);
+        }
         match (self.code.as_str(), self.details.status_code) {
             ("context.overflow", _) => (Kind::ContextTooLong, false),
             (code, _) if code.starts_with("compaction.") => (Kind::ContextTooLong, false),
@@ -250,6 +259,10 @@ mod tests {
             (ContextTooLong, false),
         );
         check(r#"{"code":"new.in.2.2","message":"m"}"#, (Upstream, true));
+        check(
+            r#"{"code":"internal","message":"m","name":"OAuthUnauthorizedError"}"#,
+            (Auth, false),
+        );
     }
 
     #[test]
