@@ -3,7 +3,9 @@
 //! It knows whether it came to its end: if it is dropped before, the client went away.
 
 mod course;
+mod dress;
 mod failure;
+mod film;
 pub(crate) mod paced;
 mod playing;
 mod reel;
@@ -93,7 +95,7 @@ impl Performance {
         self.asked.dialect
     }
 
-    pub(crate) fn reply(&self) -> &Reply {
+    pub(crate) fn reply(&self) -> &Arc<Reply> {
         &self.reply
     }
 
