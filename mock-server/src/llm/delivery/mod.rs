@@ -253,7 +253,7 @@ fn journaled(n: u64, reply: &Reply) -> Map<String, Value> {
         ("n", Value::from(n)),
         ("lane", reply.lane.as_str().into()),
         ("turn", (*reply.turn).into()),
-        ("content", reply.content.clone().into()),
+        ("content", reply.content.as_deref().into()),
         ("tool_calls", calls.collect()),
         ("finish_reason", reply.finish_reason.as_str().into()),
     ];
@@ -281,7 +281,7 @@ fn prepare(fault: &Fault, reply: &mut Arc<Reply>) {
             reply.calls.clear();
             reply.finish_reason = FinishReason::Stop;
             let thought = reply.reasoning.take();
-            reply.reasoning = thought.or_else(|| Some(IDLE_THOUGHT.to_owned()));
+            reply.reasoning = thought.or_else(|| Some(IDLE_THOUGHT.into()));
         }
         // Nobody is inside arguments that come in one piece.
         Fault::Break(_, FaultMoment::Arguments) => {
