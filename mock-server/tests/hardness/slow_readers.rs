@@ -17,12 +17,12 @@ use tokio::time::timeout;
 
 const READERS: usize = 1_000;
 /// Frames of an answer; of 20 letters each.
-const FRAMES: usize = 500;
+const FRAMES: usize = 1_000;
 /// What a reader takes at a time.
-const SIP: usize = 512;
-/// For each reader: its connection, its answer in frames, and the answer's text as the journal
-/// keeps it. The frames are all made before the first is sent.
-const ROOM: u64 = 250 << 10;
+const SIP: usize = 2 << 10;
+/// For each reader: its connection, a few frames of its answer, and what the journal keeps. All
+/// frames would be eight times as much.
+const ROOM: u64 = 45 << 10;
 /// Real time for one sip; only a broken test ever waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -114,6 +114,24 @@ async fn a_stream_is_made_of_numbered_events() {
 }
 
 #[tokio::test]
+async fn an_error_within_a_stream_is_numbered_like_any_event() {
+    for (dress, after, number) in [("{}", 0, 0), ("{}", 5, 5), ("{ duplicate: 2..3 }", 5, 3)] {
+        let turn = format!(
+            "{{ fault: {{ error: {{ after: {after} }} }}, response: {{ content: a b c }}, stream: {dress} }}"
+        );
+        let stage = Stage::with(&format!("[{turn}]")).await;
+        let mut body = asking(&json!("hi"));
+        body["stream"] = true.into();
+        let request = stage.post("/v1/responses").bearer_auth("sk-1").json(&body);
+        let stream = request.send().await.unwrap().text().await.unwrap();
+        let (before, error) = stream.split_once("event: error\ndata: ").unwrap();
+        assert_eq!(before.matches("event: ").count(), after, "{stream}");
+        let error: Value = serde_json::from_str(error.trim_end()).unwrap();
+        assert_eq!(error["sequence_number"], number, "{stream}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_ends_for_a_reason() {
     for (reason, event, status, detail) in [
         ("stop", "response.completed", "completed", Value::Null),

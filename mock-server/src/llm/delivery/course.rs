@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::llm::delivery::film::Film;
 use crate::llm::delivery::reel::Reel;
 use crate::llm::dialect::{Frame, FrameKind};
 use crate::llm::score::ids;
@@ -14,16 +15,28 @@ use crate::llm::script::lapse::Lapse;
 use crate::llm::script::moment::FaultMoment;
 use crate::llm::script::stream::StreamShape;
 
-#[derive(Debug, Default)]
+/// The steps that are still to come. They are made as they are wanted, with the tempo of
+/// their answer.
+#[derive(Clone, Debug)]
 pub(crate) struct Course {
-    pub(crate) steps: VecDeque<Step>,
+    /// Made, and not yet done.
+    ready: VecDeque<Step>,
+    /// What the others are made of.
+    film: Film,
+    /// How many frames were taken from it, and how many of them say something.
+    taken: usize,
+    said: usize,
+    /// Before which frame the model begins.
+    begins: Option<usize>,
+    /// Before which it breaks off, and how.
+    breaks: Option<(usize, Breaking)>,
     /// In what drops the bytes come; without it as they are.
     pub(crate) drops: Option<Drops>,
     /// Why its fault cannot happen to this answer.
     pub(crate) missed: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// The gate, and the time before the first frame.
     Begin,
@@ -42,29 +55,28 @@ pub(crate) struct Tempo<'a> {
 }
 
 impl Tempo<'_> {
-    /// Waits before each frame but the first that says something.
-    pub(crate) fn stream(self, reel: Reel) -> Course {
-        let mut steps = VecDeque::with_capacity(reel.frames.len() + 2);
-        let begins = reel
-            .breaks
-            .map_or(reel.prelude, |(place, _)| place.min(reel.prelude));
-        let end = reel.frames.len();
-        let mut said = 0;
-        for (place, frame) in reel.frames.into_iter().enumerate() {
-            steps.extend((place == begins).then_some(Step::Begin));
-            steps.extend(broken(reel.breaks, place));
-            if frame.kind != FrameKind::Comment {
-                steps.extend(self.before(said).map(Step::Wait));
-                said += 1;
-            }
-            steps.push_back(Step::Send(frame));
-        }
-        steps.extend((begins == end).then_some(Step::Begin));
-        steps.extend(broken(reel.breaks, end));
+    /// The course of an answer to which nothing happens but drops, behind its prelude.
+    pub(crate) fn stream(self, film: Film, prelude: usize) -> Course {
         Course {
-            steps,
+            ready: VecDeque::new(),
+            film,
+            taken: 0,
+            said: 0,
+            begins: Some(prelude),
+            breaks: None,
             drops: self.drops(),
+            missed: None,
+        }
+    }
+
+    /// The course of one to which something happens.
+    pub(crate) fn ill_fated(self, reel: Reel) -> Course {
+        let prelude = reel.prelude;
+        let begins = reel.breaks.map_or(prelude, |(place, _)| place.min(prelude));
+        Course {
+            breaks: reel.breaks,
             missed: reel.missed,
+            ..self.stream(Film::Whole(reel.frames.into_iter()), begins)
         }
     }
 
@@ -100,18 +112,19 @@ impl Tempo<'_> {
             Some((place, Breaking::End)) => place,
             Some((_, Breaking::Reset | Breaking::Close | Breaking::Stall)) | None => body.len(),
         };
-        let mut steps = VecDeque::from([Step::Begin]);
+        let mut ready = VecDeque::from([Step::Begin]);
         let lasts: Duration = (1..frames).filter_map(|said| self.before(said)).sum();
-        steps.extend((!lasts.is_zero()).then_some(Step::Wait(lasts)));
+        ready.extend((!lasts.is_zero()).then_some(Step::Wait(lasts)));
         let rest = breaks.map(|(place, how)| (how, body.split_off(place)));
-        steps.push_back(send(body));
+        ready.push_back(send(body));
         if let Some((how, rest)) = rest {
-            steps.extend([Step::Break(how), send(rest)]);
+            ready.extend([Step::Break(how), send(rest)]);
         }
         let course = Course {
-            steps,
-            drops: self.drops(),
+            ready,
+            begins: None,
             missed,
+            ..self.stream(Film::default(), 0)
         };
         (course, promised)
     }
@@ -147,14 +160,78 @@ impl Tempo<'_> {
 }
 
 impl Course {
+    pub(crate) fn next(&mut self, tempo: Tempo<'_>) -> serde_json::Result<Option<Step>> {
+        self.make(tempo)?;
+        Ok(self.ready.pop_front())
+    }
+
+    /// The next, which is still to come.
+    pub(crate) fn peek(&mut self, tempo: Tempo<'_>) -> serde_json::Result<Option<&Step>> {
+        self.make(tempo)?;
+        Ok(self.ready.front())
+    }
+
+    /// What a document has left to be sent, if that is one step.
+    pub(crate) fn at_once(&mut self) -> Option<Bytes> {
+        if self.drops.is_some() || self.ready.len() != 1 {
+            return None;
+        }
+        match self.ready.pop_front() {
+            Some(Step::Send(frame)) => Some(frame.bytes),
+            Some(Step::Begin | Step::Wait(_) | Step::Break(_)) | None => None,
+        }
+    }
+
     /// How long everything in it takes.
-    pub(crate) fn lasts(&self) -> Duration {
-        let waits = self.steps.iter().map(|step| match step {
-            Step::Wait(wait) => *wait,
-            Step::Send(frame) => self.drips(frame.bytes.len()),
-            Step::Begin | Step::Break(_) => Duration::ZERO,
-        });
-        waits.sum()
+    pub(crate) fn lasts(&self, tempo: Tempo<'_>) -> serde_json::Result<Duration> {
+        if !self.takes_time(tempo) {
+            return Ok(Duration::ZERO);
+        }
+        let mut course = self.clone();
+        let mut lasts = Duration::ZERO;
+        while let Some(step) = course.next(tempo)? {
+            lasts = lasts.saturating_add(match step {
+                Step::Wait(wait) => wait,
+                Step::Send(frame) => self.drips(frame.bytes.len()),
+                Step::Begin | Step::Break(_) => Duration::ZERO,
+            });
+        }
+        Ok(lasts)
+    }
+
+    fn takes_time(&self, tempo: Tempo<'_>) -> bool {
+        let drips = |drops: Drops| !drops.every.length().is_zero();
+        tempo.shape.takes_time() || self.drops.is_some_and(drips)
+    }
+
+    /// Makes the steps of the next frame if there is none left of the one before. Waits
+    /// before each frame but the first that says something.
+    fn make(&mut self, tempo: Tempo<'_>) -> serde_json::Result<()> {
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
+        let frame = self.film.next().transpose()?;
+        let place = self.taken;
+        self.ready.extend(
+            self.begins
+                .take_if(|begins| *begins == place)
+                .map(|_| Step::Begin),
+        );
+        self.ready.extend(
+            self.breaks
+                .take_if(|(breaks, _)| *breaks == place)
+                .map(|(_, how)| Step::Break(how)),
+        );
+        let Some(frame) = frame else {
+            return Ok(());
+        };
+        self.taken += 1;
+        if frame.kind != FrameKind::Comment {
+            self.ready.extend(tempo.before(self.said).map(Step::Wait));
+            self.said += 1;
+        }
+        self.ready.push_back(Step::Send(frame));
+        Ok(())
     }
 
     fn drips(&self, bytes: usize) -> Duration {
@@ -165,12 +242,6 @@ impl Course {
         let every = drops.every.length();
         drips.map_or(Duration::MAX, |drips| every.saturating_mul(drips))
     }
-}
-
-fn broken(breaks: Option<(usize, Breaking)>, here: usize) -> Option<Step> {
-    breaks
-        .filter(|(place, _)| *place == here)
-        .map(|(_, how)| Step::Break(how))
 }
 
 fn send(bytes: Bytes) -> Step {
@@ -206,12 +277,7 @@ mod tests {
             kind: FrameKind::Content,
             bytes: Bytes::from_static(b"data: x\n\n"),
         };
-        Reel {
-            frames: vec![frame; FRAMES],
-            prelude: 0,
-            breaks: None,
-            missed: None,
-        }
+        Reel::of(vec![frame; FRAMES], 0)
     }
 
     /// The time before each frame, in milliseconds.
@@ -221,14 +287,14 @@ mod tests {
             fault: None,
             letters,
         };
-        let course = tempo.stream(reel());
-        let waits = course.steps.iter().filter_map(|step| match step {
-            Step::Wait(wait) => Some(wait.as_millis()),
-            Step::Begin | Step::Send(_) | Step::Break(_) => None,
-        });
-        std::iter::once(tempo.first().as_millis())
-            .chain(waits)
-            .collect()
+        let mut course = tempo.ill_fated(reel());
+        let mut waits = vec![tempo.first().as_millis()];
+        while let Some(step) = course.next(tempo).unwrap() {
+            if let Step::Wait(wait) = step {
+                waits.push(wait.as_millis());
+            }
+        }
+        waits
     }
 
     #[test]
@@ -263,8 +329,9 @@ mod tests {
             fault: None,
             letters: "abc",
         };
-        assert_eq!(tempo.stream(reel()).lasts(), Duration::from_millis(100));
+        let lasts = |tempo: Tempo<'_>| tempo.ill_fated(reel()).lasts(tempo).unwrap();
+        assert_eq!(lasts(tempo), Duration::from_millis(100));
         tempo.fault = Some(&slow.fault);
-        assert_eq!(tempo.stream(reel()).lasts(), Duration::from_millis(18_100));
+        assert_eq!(lasts(tempo), Duration::from_millis(18_100));
     }
 }

@@ -88,13 +88,14 @@ fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The frame that tells of the fault within a stream, if it does.
-pub(crate) fn frame(performance: &Performance, fault: &Fault) -> Option<Frame> {
+/// The frame that tells of the fault within a stream, if it does, behind so many others.
+pub(crate) fn frame(performance: &Performance, fault: &Fault, events: usize) -> Option<Frame> {
     let Fault::Error(told) = fault else {
         return None;
     };
-    let reply = Some(performance.reply());
-    Some(performance.dialect().stream_error(reply, complaint(told)))
+    let reply = Some(&**performance.reply());
+    let dialect = performance.dialect();
+    Some(dialect.stream_error(reply, complaint(told), events))
 }
 
 /// The same, where nothing is streamed.

@@ -3,7 +3,9 @@
 //! It knows whether it came to its end: if it is dropped before, the client went away.
 
 mod course;
+mod dress;
 mod failure;
+mod film;
 pub(crate) mod paced;
 mod playing;
 mod reel;
@@ -93,7 +95,7 @@ impl Performance {
         self.asked.dialect
     }
 
-    pub(crate) fn reply(&self) -> &Reply {
+    pub(crate) fn reply(&self) -> &Arc<Reply> {
         &self.reply
     }
 
@@ -251,7 +253,7 @@ fn journaled(n: u64, reply: &Reply) -> Map<String, Value> {
         ("n", Value::from(n)),
         ("lane", reply.lane.as_str().into()),
         ("turn", (*reply.turn).into()),
-        ("content", reply.content.clone().into()),
+        ("content", reply.content.as_deref().into()),
         ("tool_calls", calls.collect()),
         ("finish_reason", reply.finish_reason.as_str().into()),
     ];
@@ -279,7 +281,7 @@ fn prepare(fault: &Fault, reply: &mut Arc<Reply>) {
             reply.calls.clear();
             reply.finish_reason = FinishReason::Stop;
             let thought = reply.reasoning.take();
-            reply.reasoning = thought.or_else(|| Some(IDLE_THOUGHT.to_owned()));
+            reply.reasoning = thought.or_else(|| Some(IDLE_THOUGHT.into()));
         }
         // Nobody is inside arguments that come in one piece.
         Fault::Break(_, FaultMoment::Arguments) => {

@@ -1,6 +1,5 @@
 //! An answer as its client pulls it, step by step, down to the drops and the break.
 
-use std::convert::Infallible;
 use std::future::pending;
 
 use bytes::Bytes;
@@ -41,53 +40,54 @@ impl Playing {
     }
 
     /// Goes as far as nothing need be written.
-    pub(crate) async fn begin(&mut self) {
-        while let Some(Step::Begin | Step::Wait(_)) = self.course.steps.front() {
-            if let Some(step) = self.course.steps.pop_front() {
-                self.take(step).await;
+    pub(crate) async fn begin(&mut self) -> serde_json::Result<()> {
+        while let Some(Step::Begin | Step::Wait(_)) = self.course.peek(self.performance.tempo())? {
+            if let Some(step) = self.next_step()? {
+                self.take(step).await?;
             }
         }
+        Ok(())
     }
 
     /// What the client gets, if all of it comes at once.
     pub(crate) fn at_once(&mut self) -> Option<Bytes> {
-        if self.course.drops.is_some() || self.course.steps.len() != 1 {
-            return None;
-        }
-        let Some(Step::Send(frame)) = self.course.steps.pop_front() else {
-            return None;
-        };
+        let bytes = self.course.at_once()?;
         self.performance.end(Sent {
             frames: 0,
-            bytes: frame.bytes.len(),
+            bytes: bytes.len(),
         });
-        Some(frame.bytes)
+        Some(bytes)
     }
 
     /// The next bytes to write.
-    pub(crate) async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    pub(crate) async fn next(mut self) -> serde_json::Result<Option<(Bytes, Self)>> {
         while self.left.is_empty() {
-            let Some(step) = self.course.steps.pop_front() else {
+            let Some(step) = self.next_step()? else {
                 self.performance.end(self.sent);
-                return None;
+                return Ok(None);
             };
-            if !self.take(step).await {
-                return None;
+            if !self.take(step).await? {
+                return Ok(None);
             }
         }
         let bytes = self.drop().await;
         self.sent.bytes += bytes.len();
-        if self.left.is_empty() && self.course.steps.is_empty() {
+        if self.left.is_empty() && self.course.peek(self.performance.tempo())?.is_none() {
             self.performance.end(self.sent);
         }
-        Some((Ok(bytes), self))
+        Ok(Some((bytes, self)))
+    }
+
+    fn next_step(&mut self) -> serde_json::Result<Option<Step>> {
+        self.course.next(self.performance.tempo())
     }
 
     /// Does one step; says whether there is more.
-    async fn take(&mut self, step: Step) -> bool {
+    async fn take(&mut self, step: Step) -> serde_json::Result<bool> {
         match step {
             Step::Begin => {
-                self.pace = Some(self.performance.begin(self.course.lasts()).await);
+                let last = self.course.lasts(self.performance.tempo())?;
+                self.pace = Some(self.performance.begin(last).await);
                 if let Some(why) = self.course.missed.take() {
                     self.performance.miss(&why);
                 }
@@ -103,17 +103,17 @@ impl Playing {
             }
             Step::Break(how) => return self.break_off(how).await,
         }
-        true
+        Ok(true)
     }
 
     /// All that was sent before is written before the connection is cut.
-    async fn break_off(&mut self, how: Breaking) -> bool {
+    async fn break_off(&mut self, how: Breaking) -> serde_json::Result<bool> {
         match how {
             Breaking::Stall => {
-                let last = self.course.lasts();
+                let last = self.course.lasts(self.performance.tempo())?;
                 self.pace = self.performance.stall(self.sent, last).await;
                 if self.pace.is_some() {
-                    return true;
+                    return Ok(true);
                 }
                 self.scissors.cut(Cut::Close);
             }
@@ -121,7 +121,7 @@ impl Playing {
             Breaking::Close => self.cut(Cut::Close),
             Breaking::End => {
                 self.performance.fail(self.sent);
-                return false;
+                return Ok(false);
             }
         }
         pending().await

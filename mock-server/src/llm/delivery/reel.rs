@@ -1,12 +1,12 @@
-//! The frames of an answer as they will be on the wire: dressed as the turn wants its
-//! stream, and broken as its fault wants it.
+//! The frames of an answer that goes wrong, all of them: when and whether its fault can happen
+//! must be known before the first is sent.
 
 use bytes::Bytes;
 
+use crate::llm::delivery::dress::Dress;
 use crate::llm::dialect::{Frame, FrameKind};
 use crate::llm::script::fault::{Breaking, Emptiness, Fault};
 use crate::llm::script::moment::FaultMoment;
-use crate::llm::script::stream::{LineEnd, StreamShape};
 
 /// How many comments a stream of nothing else has.
 const COMMENTS: usize = 3;
@@ -22,69 +22,15 @@ pub(crate) struct Reel {
     pub(crate) missed: Option<String>,
 }
 
-/// What a stream is dressed with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Dress<'a> {
-    pub(crate) shape: &'a StreamShape,
-    /// A comment as the service writes it.
-    pub(crate) comment: &'static [u8],
-}
-
-impl Dress<'_> {
-    pub(crate) fn dress(self, frames: Vec<Frame>, prelude: usize) -> Reel {
-        let mut dressed = Vec::with_capacity(frames.len());
-        let mut place = 0;
-        for frame in frames {
-            if frame.kind == FrameKind::Done && !self.shape.done {
-                continue;
-            }
-            place += usize::from(frame.kind != FrameKind::Comment);
-            self.put(frame, place, &mut dressed);
-        }
-        Reel {
-            frames: dressed,
-            prelude,
-            breaks: None,
-            missed: None,
-        }
-    }
-
-    /// Puts a frame behind the others, with what comes beside it.
-    fn put(self, frame: Frame, place: usize, dressed: &mut Vec<Frame>) {
-        let frame = self.in_lines(frame);
-        if frame.kind == FrameKind::Comment {
-            dressed.push(frame);
-            return;
-        }
-        let twice = self.shape.duplicate.as_ref();
-        let twice = twice.is_some_and(|frames| frames.holds(place));
-        dressed.extend(twice.then(|| frame.clone()));
-        dressed.push(frame);
-        let comments = self.shape.comments;
-        if comments.is_some_and(|every| place.is_multiple_of(every.get())) {
-            dressed.push(self.comment());
-        }
-    }
-
-    pub(crate) fn comment(self) -> Frame {
-        self.in_lines(Frame {
-            kind: FrameKind::Comment,
-            bytes: Bytes::from_static(self.comment),
-        })
-    }
-
-    pub(crate) fn in_lines(self, frame: Frame) -> Frame {
-        match self.shape.line_end {
-            LineEnd::Lf => frame,
-            LineEnd::Crlf => Frame {
-                kind: frame.kind,
-                bytes: with_crlf(&frame.bytes),
-            },
-        }
-    }
-
-    /// Lets the fault happen. `error` is the frame that tells of one within the stream.
-    pub(crate) fn befall(self, fault: &Fault, reel: &mut Reel, error: Option<Frame>) {
+impl Dress {
+    /// Lets the fault happen. `error` makes the frame that tells of one within the stream,
+    /// behind so many others.
+    pub(crate) fn befall(
+        &self,
+        fault: &Fault,
+        reel: &mut Reel,
+        error: impl FnOnce(usize) -> Option<Frame>,
+    ) {
         match fault {
             Fault::Break(how, moment) => {
                 reel.breaks = reel.find(*moment).map(|place| (place, *how));
@@ -93,6 +39,7 @@ impl Dress<'_> {
             Fault::Error(told) => {
                 if let Some(place) = reel.find(FaultMoment::Frames(told.after)) {
                     reel.frames.truncate(place);
+                    let error = error(reel.events());
                     reel.frames.extend(error.map(|frame| self.in_lines(frame)));
                 }
             }
@@ -112,6 +59,23 @@ impl Dress<'_> {
 }
 
 impl Reel {
+    pub(crate) fn of(frames: Vec<Frame>, prelude: usize) -> Self {
+        Self {
+            frames,
+            prelude,
+            breaks: None,
+            missed: None,
+        }
+    }
+
+    /// How many it has that are no comments; one that comes twice is one.
+    fn events(&self) -> usize {
+        let mut last = None;
+        let said = self.frames.iter().filter(|frame| !is_comment(frame));
+        said.filter(|frame| last.replace(&frame.bytes) != Some(&frame.bytes))
+            .count()
+    }
+
     /// Before which frame the moment is; a moment within a frame makes two of it.
     fn find(&mut self, moment: FaultMoment) -> Option<usize> {
         let found = match moment {
@@ -193,14 +157,10 @@ fn halved(frame: &Bytes) -> Bytes {
     [&text[..text.len() / 2], ends].concat().into()
 }
 
-fn with_crlf(frame: &Bytes) -> Bytes {
-    let lines = frame.split(|byte| *byte == b'\n').collect::<Vec<_>>();
-    lines.join(&b"\r\n"[..]).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::script::stream::StreamShape;
     use crate::yaml;
 
     fn frames() -> Vec<Frame> {
@@ -221,13 +181,19 @@ mod tests {
     fn reel(shape: &str, fault: Option<&str>) -> Reel {
         let shape: StreamShape = yaml::read("script.yaml", shape).unwrap();
         let dress = Dress {
-            shape: &shape,
+            shape,
             comment: b": hm\n\n",
         };
-        let mut reel = dress.dress(frames(), 1);
+        let dressed = dress.clone().on(frames().into_iter().map(Ok));
+        let mut reel = Reel::of(dressed.collect::<Result<_, _>>().unwrap(), 1);
         if let Some(fault) = fault {
             let fault: crate::llm::ScriptedFault = yaml::read("script.yaml", fault).unwrap();
-            let error = frames().pop();
+            let error = |events: usize| {
+                Some(Frame {
+                    kind: FrameKind::Finish,
+                    bytes: format!("error {events}\n\n").into(),
+                })
+            };
             dress.befall(&fault.fault, &mut reel, error);
         }
         reel
@@ -317,9 +283,14 @@ mod tests {
         check(
             "{}",
             Some("{ error: { after: 1 } }"),
-            ": hm/data: one/data: [DONE]/",
+            ": hm/data: one/error 1/",
         );
-        check("{}", Some("{ error: {} }"), ": hm/data: [DONE]/");
+        check("{}", Some("{ error: {} }"), ": hm/error 0/");
+        check(
+            "{ duplicate: 1, comments: 1 }",
+            Some("{ error: { after: 3 } }"),
+            ": hm/data: one/data: one/: hm/data: {\"a/error 2/",
+        );
         check("{}", Some("{ empty: nothing }"), "");
         check("{}", Some("{ empty: done }"), "data: [DONE]/");
         check("{}", Some("{ empty: comments }"), ": hm/: hm/: hm/");

@@ -11,10 +11,12 @@ use futures_util::stream;
 
 use crate::line::{Cut, Scissors};
 use crate::llm::delivery::course::Course;
+use crate::llm::delivery::dress::Dress;
+use crate::llm::delivery::film::Film;
 use crate::llm::delivery::playing::Playing;
-use crate::llm::delivery::reel::Dress;
+use crate::llm::delivery::reel::Reel;
 use crate::llm::delivery::{Performance, Sent, failure};
-use crate::llm::dialect::{Dialect, Frame};
+use crate::llm::dialect::Dialect;
 use crate::llm::script::fault::{Breaking, Emptiness, Fault};
 use crate::llm::script::moment::FaultMoment;
 
@@ -80,7 +82,7 @@ async fn whole(performance: Performance, scissors: Scissors) -> serde_json::Resu
     let (body, frames) = (document(&performance)?, frames_of(&performance)?);
     let (course, promised) = performance.tempo().document(body, frames);
     let mut playing = Playing::new(performance, course, scissors);
-    playing.begin().await;
+    playing.begin().await?;
     let head = AppendHeaders([
         (
             header::CONTENT_TYPE,
@@ -90,7 +92,7 @@ async fn whole(performance: Performance, scissors: Scissors) -> serde_json::Resu
     ]);
     let body = match playing.at_once() {
         Some(body) => Body::from(body),
-        None => Body::from_stream(stream::unfold(playing, Playing::next)),
+        None => Body::from_stream(stream::try_unfold(playing, Playing::next)),
     };
     Ok((generation, head, body).into_response())
 }
@@ -120,10 +122,10 @@ fn frames_of(performance: &Performance) -> serde_json::Result<usize> {
     if !reply.stream.takes_time() {
         return Ok(0);
     }
-    let frames = performance
+    let mut frames = performance
         .dialect()
         .frames(reply, performance.wants_usage)?;
-    Ok(frames.len())
+    frames.try_fold(0, |count, frame| frame.map(|_| count + 1))
 }
 
 /// Headers and prelude go out at once, also while the answer is held at its gate.
@@ -135,25 +137,32 @@ fn streamed(performance: Performance, scissors: Scissors) -> serde_json::Result<
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    let body = Body::from_stream(stream::unfold(playing, Playing::next));
+    let body = Body::from_stream(stream::try_unfold(playing, Playing::next));
     Ok((generation, content_type, body).into_response())
 }
 
 fn course(performance: &Performance) -> serde_json::Result<Course> {
     let (dialect, reply) = (performance.dialect(), performance.reply());
-    let mut frames: Vec<Frame> = dialect.prelude().into_iter().collect();
-    let prelude = frames.len();
-    frames.extend(dialect.frames(reply, performance.wants_usage)?);
+    let frames = dialect.frames(reply, performance.wants_usage)?;
+    let prelude = dialect.prelude();
+    let begins = prelude.len();
     let dress = Dress {
-        shape: &reply.stream,
+        shape: reply.stream.clone(),
         comment: comment(dialect),
     };
-    let mut reel = dress.dress(frames, prelude);
-    if let Some(fault) = performance.fault() {
-        let error = failure::frame(performance, fault);
-        dress.befall(fault, &mut reel, error);
-    }
-    Ok(performance.tempo().stream(reel))
+    let dressed = dress.clone().on(frames.behind(prelude));
+    let fault = match performance.fault() {
+        None | Some(Fault::Slow(_)) => {
+            let film = Film::Unwinding(Box::new(dressed));
+            return Ok(performance.tempo().stream(film, begins));
+        }
+        Some(fault) => fault,
+    };
+    let mut reel = Reel::of(dressed.collect::<serde_json::Result<_>>()?, begins);
+    dress.befall(fault, &mut reel, |events| {
+        failure::frame(performance, fault, events)
+    });
+    Ok(performance.tempo().ill_fated(reel))
 }
 
 fn comment(dialect: Dialect) -> &'static [u8] {

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::pieces::Piece;
+use crate::llm::dialect::sheet::Sheet;
 use crate::llm::dialect::usage::UsageBody;
 use crate::llm::dialect::{Dialect, Frame, FrameKind};
 use crate::llm::score::lines::{Call, Reply};
@@ -16,7 +17,7 @@ use crate::llm::script::stream::UsagePlace;
 const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
 /// Keeps the connection of a client alive that waits for a whole document.
 const WAITING: &[u8] = b"\n         \n";
-const DONE: &[u8] = b"data: [DONE]\n\n";
+const DONE: &[u8] = b"[DONE]";
 
 /// What is sent before the model has said anything.
 pub(crate) fn prelude(dialect: Dialect) -> Vec<Frame> {
@@ -34,37 +35,51 @@ pub(crate) fn prelude(dialect: Dialect) -> Vec<Frame> {
     }
 }
 
-/// The stream, frame by frame.
-pub(crate) fn frames(
-    reply: &Reply,
+/// Writes the stream of one answer.
+#[derive(Clone, Debug)]
+pub(super) struct Scribe {
     dialect: Dialect,
     wants_usage: bool,
-) -> serde_json::Result<Vec<Frame>> {
-    let writer = Writer::new(reply, dialect, "chat.completion.chunk")?;
-    let mut sheet = Vec::new();
-    let mut ends = Vec::new();
-    for piece in pieces(reply).filter(|piece| writer.sends(piece, wants_usage)) {
-        sheet.extend_from_slice(b"data: ");
-        writer.write_piece(&piece, &mut sheet)?;
-        sheet.extend_from_slice(b"\n\n");
-        ends.push((piece.kind(), sheet.len()));
+    head: Bytes,
+}
+
+impl Scribe {
+    pub(super) fn of(
+        reply: &Reply,
+        dialect: Dialect,
+        wants_usage: bool,
+    ) -> serde_json::Result<Self> {
+        let writer = Writer::new(reply, dialect, "chat.completion.chunk")?;
+        Ok(Self {
+            dialect,
+            wants_usage,
+            head: writer.head,
+        })
     }
-    let mut sheet = Bytes::from(sheet);
-    let mut begin = 0;
-    let frames = ends.into_iter().map(|(kind, end)| {
-        let bytes = sheet.split_to(end - begin);
-        begin = end;
-        Frame { kind, bytes }
-    });
-    let done = Frame {
-        kind: FrameKind::Done,
-        bytes: Bytes::from_static(DONE),
-    };
-    Ok(frames
-        .collect::<Vec<_>>()
-        .into_iter()
-        .chain([done])
-        .collect())
+
+    /// The end mark comes behind the last piece, also if that is not sent.
+    pub(super) fn write(
+        &self,
+        reply: &Reply,
+        piece: &Piece<'_>,
+        sheet: &mut Sheet,
+    ) -> serde_json::Result<()> {
+        let writer = Writer {
+            reply,
+            dialect: self.dialect,
+            head: self.head.clone(),
+        };
+        if writer.sends(piece, self.wants_usage) {
+            sheet.line(piece.kind(), |bytes| writer.write_piece(piece, bytes))?;
+        }
+        if !matches!(piece, Piece::Usage) {
+            return Ok(());
+        }
+        sheet.line(FrameKind::Done, |bytes| {
+            bytes.extend_from_slice(DONE);
+            Ok(())
+        })
+    }
 }
 
 /// The whole answer as one document.
@@ -101,7 +116,7 @@ struct Writer<'a> {
     reply: &'a Reply,
     dialect: Dialect,
     /// The beginning, up to the choices: the longest part, and the same in each frame.
-    head: Vec<u8>,
+    head: Bytes,
 }
 
 impl<'a> Writer<'a> {
@@ -120,7 +135,7 @@ impl<'a> Writer<'a> {
         Ok(Self {
             reply,
             dialect,
-            head,
+            head: head.into(),
         })
     }
 

@@ -34,12 +34,18 @@ impl Dialect {
     }
 
     /// The frame of a stream that fails after it has begun. Nothing but the end mark, if that,
-    /// comes behind it. `reply` is what was being said, if anything.
-    pub(crate) fn stream_error(self, reply: Option<&Reply>, complaint: Complaint<'_>) -> Frame {
+    /// comes behind it. `reply` is what was being said, if anything, and `events` is how many
+    /// frames came before.
+    pub(crate) fn stream_error(
+        self,
+        reply: Option<&Reply>,
+        complaint: Complaint<'_>,
+        events: usize,
+    ) -> Frame {
         let (code, kind, message) = self.late(complaint);
         let body = match self {
             Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
-            Self::Responses => responses::error_event(kind, message),
+            Self::Responses => responses::error_event(kind, message, events),
             Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
                 self.error_body(code, kind, message)
             }
@@ -209,7 +215,7 @@ mod tests {
                 kind,
                 message: None,
             };
-            let sent = dialect.stream_error(None, complaint).bytes;
+            let sent = dialect.stream_error(None, complaint, 0).bytes;
             let text = str::from_utf8(&sent).unwrap();
             let data = text.strip_prefix("data: ").unwrap().trim_end();
             let sent: Value = serde_json::from_str(data).unwrap();

@@ -7,6 +7,7 @@ mod chat;
 pub(crate) mod embeddings;
 mod failure;
 mod frame;
+mod frames;
 mod mount;
 mod pieces;
 pub(crate) mod responses;
@@ -16,6 +17,7 @@ mod wording;
 
 pub(crate) use failure::Complaint;
 pub(crate) use frame::{Frame, FrameKind};
+pub(crate) use frames::Frames;
 pub(crate) use mount::Mount;
 pub(crate) use wording::AGENTS_ONLY;
 
@@ -131,17 +133,6 @@ impl Dialect {
     /// What a stream sends before the model has said anything.
     pub(crate) fn prelude(self) -> Vec<Frame> {
         chat::prelude(self)
-    }
-
-    /// The answer as a stream, frame by frame.
-    pub(crate) fn frames(self, reply: &Reply, wants_usage: bool) -> serde_json::Result<Vec<Frame>> {
-        match self {
-            Self::Anthropic => anthropic::frames(reply),
-            Self::Responses => responses::frames(reply),
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => {
-                chat::frames(reply, self, wants_usage)
-            }
-        }
     }
 
     /// The whole answer as one document.

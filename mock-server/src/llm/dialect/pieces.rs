@@ -7,7 +7,7 @@ use crate::llm::script::wording::NumberOr;
 
 /// What one frame carries. Calls are known by their place among the calls.
 #[derive(Debug)]
-pub(crate) enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Role,
     Reasoning(&'a str),
     Content(&'a str),
@@ -19,7 +19,7 @@ pub(crate) enum Piece<'a> {
 }
 
 impl Piece<'_> {
-    pub(crate) fn kind(&self) -> FrameKind {
+    pub(super) fn kind(&self) -> FrameKind {
         match self {
             Self::Role => FrameKind::Role,
             Self::Reasoning(_) => FrameKind::Reasoning,
@@ -32,64 +32,121 @@ impl Piece<'_> {
     }
 }
 
+/// How far an answer is cut. It does not hold the answer, so that it can stand beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    part: Part,
+    /// Where the next piece of the text begins.
+    at: usize,
+    /// The call whose turn it is.
+    turn: usize,
+    /// Where the next fragment of each call begins; none of one that has not begun.
+    calls: Vec<Option<usize>>,
+}
+
 /// In the order models were seen to send them.
-pub(crate) fn pieces(reply: &Reply) -> impl Iterator<Item = Piece<'_>> {
-    let chunk = reply.stream.chunk;
-    let reasoning = reply
-        .reasoning
-        .iter()
-        .flat_map(move |text| cut(text, chunk));
-    let content = reply.content.iter().flat_map(move |text| cut(text, chunk));
-    std::iter::once(Piece::Role)
-        .chain(reasoning.map(Piece::Reasoning))
-        .chain(content.map(Piece::Content))
-        .chain(called(reply))
-        .chain([Piece::Finish, Piece::Usage])
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Role,
+    Reasoning,
+    Content,
+    Calls,
+    Finish,
+    Usage,
+    Nothing,
 }
 
-/// One call after the other, or all of them in turns.
-fn called(reply: &Reply) -> Vec<Piece<'_>> {
-    let fragment = reply.stream.arguments.get();
-    let calls = reply.calls.iter().enumerate();
-    let mut pieces: Vec<_> = calls
-        .flat_map(|(place, call)| spelt(place, call, fragment).enumerate())
-        .collect();
-    if reply.stream.interleave {
-        // Stable: within a round the calls keep their order.
-        pieces.sort_by_key(|(round, _)| *round);
+impl Cursor {
+    pub(super) fn before(reply: &Reply) -> Self {
+        Self {
+            part: Part::Role,
+            at: 0,
+            turn: 0,
+            calls: vec![None; reply.calls.len()],
+        }
     }
-    pieces.into_iter().map(|(_, piece)| piece).collect()
+
+    /// The next piece of the answer that the cursor was made for.
+    pub(super) fn next<'a>(&mut self, reply: &'a Reply) -> Option<Piece<'a>> {
+        loop {
+            let (piece, then) = match self.part {
+                Part::Role => (Some(Piece::Role), Part::Reasoning),
+                Part::Reasoning => {
+                    let text = self.more(reply.reasoning.as_deref(), reply);
+                    (text.map(Piece::Reasoning), Part::Content)
+                }
+                Part::Content => {
+                    let text = self.more(reply.content.as_deref(), reply);
+                    (text.map(Piece::Content), Part::Calls)
+                }
+                Part::Calls => (self.call(reply), Part::Finish),
+                Part::Finish => (Some(Piece::Finish), Part::Usage),
+                Part::Usage => (Some(Piece::Usage), Part::Nothing),
+                Part::Nothing => return None,
+            };
+            let goes_on = matches!(self.part, Part::Reasoning | Part::Content | Part::Calls);
+            if piece.is_none() || !goes_on {
+                (self.part, self.at) = (then, 0);
+            }
+            if piece.is_some() {
+                return piece;
+            }
+        }
+    }
+
+    fn more<'a>(&mut self, text: Option<&'a str>, reply: &Reply) -> Option<&'a str> {
+        let piece = first(&text?[self.at..], reply.stream.chunk)?;
+        self.at += piece.len();
+        Some(piece)
+    }
+
+    /// One call after the other, or all of them in turns.
+    fn call<'a>(&mut self, reply: &'a Reply) -> Option<Piece<'a>> {
+        for _ended in 0..=reply.calls.len() {
+            let place = self.turn;
+            let piece = self.more_of_call(place, reply.calls.get(place)?, reply);
+            if piece.is_none() || reply.stream.interleave {
+                self.turn += 1;
+            }
+            if reply.stream.interleave {
+                self.turn %= reply.calls.len();
+            }
+            if piece.is_some() {
+                return piece;
+            }
+        }
+        None
+    }
+
+    fn more_of_call<'a>(
+        &mut self,
+        place: usize,
+        call: &'a Call,
+        reply: &Reply,
+    ) -> Option<Piece<'a>> {
+        let Some(at) = &mut self.calls[place] else {
+            self.calls[place] = Some(0);
+            return Some(Piece::Call(place, call));
+        };
+        let fragment = letters(&call.arguments[*at..], reply.stream.arguments.get())?;
+        *at += fragment.len();
+        Some(Piece::Arguments(place, fragment))
+    }
 }
 
-fn spelt(place: usize, call: &Call, fragment: usize) -> impl Iterator<Item = Piece<'_>> {
-    let fragments = every(&call.arguments, fragment);
-    let fragments = fragments
-        .into_iter()
-        .map(move |text| Piece::Arguments(place, text));
-    std::iter::once(Piece::Call(place, call)).chain(fragments)
-}
-
-fn cut(text: &str, chunk: NumberOr<Word>) -> Vec<&str> {
+/// The first piece of a text, if there is any.
+fn first(text: &str, chunk: NumberOr<Word>) -> Option<&str> {
     match chunk {
-        NumberOr::Word(Word::Word) => text.split_inclusive(char::is_whitespace).collect(),
-        NumberOr::Number(letters) => every(text, letters.get() as usize),
+        NumberOr::Word(Word::Word) => text.split_inclusive(char::is_whitespace).next(),
+        NumberOr::Number(number) => letters(text, number.get() as usize),
     }
 }
 
-/// Pieces of `letters` characters; the last may be shorter.
-fn every(text: &str, letters: usize) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest
-            .char_indices()
-            .nth(letters)
-            .map_or(rest.len(), |(end, _)| end);
-        let (piece, left) = rest.split_at(end);
-        pieces.push(piece);
-        rest = left;
-    }
-    pieces
+/// So many characters, or all if there are fewer.
+fn letters(text: &str, number: usize) -> Option<&str> {
+    let end = text.char_indices().nth(number);
+    let end = end.map_or(text.len(), |(end, _)| end);
+    (end > 0).then(|| &text[..end])
 }
 
 #[cfg(test)]
@@ -100,7 +157,12 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, chunk: NumberOr<Word>, pieces: &[&str]) {
-        assert_eq!(cut(text, chunk), pieces);
+        let mut rest = text;
+        for piece in pieces {
+            assert_eq!(first(rest, chunk), Some(*piece));
+            rest = &rest[piece.len()..];
+        }
+        assert_eq!(first(rest, chunk), None);
     }
 
     #[test]

@@ -95,10 +95,10 @@ impl<'a> Question<'a> {
     }
 
     /// In Moonshot's partial mode the answer goes on where the client has begun it.
-    pub(crate) fn without_lead(&self, answer: String) -> String {
+    pub(crate) fn without_lead(&self, answer: Arc<str>) -> Arc<str> {
         let lead = self.lead().filter(|said| said.message.is_partial());
         match lead.and_then(|lead| answer.strip_prefix(lead.text.text())) {
-            Some(rest) => rest.to_owned(),
+            Some(rest) => rest.into(),
             None => answer,
         }
     }

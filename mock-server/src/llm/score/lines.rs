@@ -30,8 +30,9 @@ pub(crate) struct Reply {
     /// Seconds since 1970.
     pub(crate) created: i64,
     pub(crate) model: String,
-    pub(crate) content: Option<String>,
-    pub(crate) reasoning: Option<String>,
+    /// As the turn has it: one text for all who are answered with it.
+    pub(crate) content: Option<Arc<str>>,
+    pub(crate) reasoning: Option<Arc<str>>,
     pub(crate) calls: Vec<Call>,
     pub(crate) finish_reason: FinishReason,
     pub(crate) usage: Usage,
@@ -90,7 +91,10 @@ impl Occasion<'_> {
 /// The prepared response of a turn.
 #[derive(Debug)]
 pub(crate) struct Lines {
+    /// Without its texts.
     response: Response,
+    content: Option<Arc<str>>,
+    reasoning: Option<Arc<str>>,
     /// For each call, its arguments if they have no holes.
     arguments: Vec<Option<String>>,
     has_holes: bool,
@@ -99,7 +103,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn prepare(
-        response: Response,
+        mut response: Response,
         compiled: &mut Compiled,
     ) -> Result<Self, InvalidTemplate> {
         for text in texts(&response) {
@@ -113,6 +117,8 @@ impl Lines {
         Ok(Self {
             has_holes: texts(&response).into_iter().any(has_holes),
             asks_for_results: texts(&response).into_iter().any(asks_for_results),
+            content: response.content.take().map(|text| text.as_str().into()),
+            reasoning: response.reasoning.take().map(|text| text.as_str().into()),
             response,
             arguments,
         })
@@ -139,9 +145,9 @@ impl Lines {
             compiled,
             filling: filling.as_ref(),
         };
-        let content = said.text(self.response.content.as_ref().map(|text| text.as_str()))?;
+        let content = said.text(self.content.as_ref())?;
         let content = content.map(|text| question.without_lead(text));
-        let reasoning = said.text(self.response.reasoning.as_ref().map(|text| text.as_str()))?;
+        let reasoning = said.text(self.reasoning.as_ref())?;
         let calls = self.calls(&said, question, occasion)?;
         let usage = self.usage(question, content.as_deref(), reasoning.as_deref(), &calls);
         Ok(Reply {
@@ -228,11 +234,14 @@ struct Saying<'a> {
 }
 
 impl Saying<'_> {
-    fn text(&self, text: Option<&str>) -> Result<Option<String>, UnfilledTemplate> {
+    fn text(&self, text: Option<&Arc<str>>) -> Result<Option<Arc<str>>, UnfilledTemplate> {
         match (text, self.filling) {
             (None, _) => Ok(None),
-            (Some(text), None) => Ok(Some(text.to_owned())),
-            (Some(text), Some(filling)) => self.compiled.fill(text, filling).map(Some),
+            (Some(text), None) => Ok(Some(Arc::clone(text))),
+            (Some(text), Some(filling)) => {
+                let filled = self.compiled.fill(text, filling)?;
+                Ok(Some(filled.into()))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ pub(crate) use answer::document;
 pub(crate) use error::{REQUEST_ID, WORDING, error, error_type, request_header, request_id};
 pub(crate) use request::{count, read};
 pub(crate) use rules::Unfit;
-pub(crate) use stream::frames;
+pub(super) use stream::Scribe;
 
 use serde_json::{Value, json};
 

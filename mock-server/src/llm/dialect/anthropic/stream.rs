@@ -5,26 +5,19 @@
 use serde::Serialize;
 use serde_json::json;
 
+use crate::llm::dialect::FrameKind;
 use crate::llm::dialect::anthropic::answer::{
     BROKEN, Block, Message, UsageBody, signature, stop_reason,
 };
 use crate::llm::dialect::anthropic::error;
-use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::pieces::Piece;
 use crate::llm::dialect::sheet::Sheet;
-use crate::llm::dialect::{Frame, FrameKind};
 use crate::llm::score::lines::{Call, Reply};
 use crate::llm::script::turn::FinishReason;
 
-/// The stream, frame by frame.
-pub(crate) fn frames(reply: &Reply) -> serde_json::Result<Vec<Frame>> {
-    let mut stream = Stream::of(reply);
-    pieces(reply).try_for_each(|piece| stream.write(&piece))?;
-    Ok(stream.sheet.into_frames())
-}
-
-struct Stream<'a> {
-    reply: &'a Reply,
-    sheet: Sheet,
+/// Writes the stream of one answer: which blocks are under way.
+#[derive(Clone, Debug, Default)]
+pub(in crate::llm::dialect) struct Scribe {
     /// How many blocks have begun.
     begun: usize,
     thinking: Option<Open>,
@@ -32,8 +25,30 @@ struct Stream<'a> {
     calls: Vec<Open>,
 }
 
+impl Scribe {
+    pub(in crate::llm::dialect) fn write(
+        &mut self,
+        reply: &Reply,
+        piece: &Piece<'_>,
+        sheet: &mut Sheet,
+    ) -> serde_json::Result<()> {
+        let mut stream = Stream {
+            reply,
+            scribe: self,
+            sheet,
+        };
+        stream.write(piece)
+    }
+}
+
+struct Stream<'a> {
+    reply: &'a Reply,
+    scribe: &'a mut Scribe,
+    sheet: &'a mut Sheet,
+}
+
 /// A block under way.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Open {
     index: usize,
     /// How many bytes are still to come.
@@ -98,19 +113,8 @@ impl Event<'_> {
     }
 }
 
-impl<'a> Stream<'a> {
-    fn of(reply: &'a Reply) -> Self {
-        Self {
-            reply,
-            sheet: Sheet::default(),
-            begun: 0,
-            thinking: None,
-            text: None,
-            calls: Vec::new(),
-        }
-    }
-
-    fn write(&mut self, piece: &Piece<'a>) -> serde_json::Result<()> {
+impl Stream<'_> {
+    fn write(&mut self, piece: &Piece<'_>) -> serde_json::Result<()> {
         match piece {
             Piece::Role => {
                 let message = Message::begun(self.reply);
@@ -126,16 +130,16 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn think(&mut self, thinking: &'a str) -> serde_json::Result<()> {
+    fn think(&mut self, thinking: &str) -> serde_json::Result<()> {
         let kind = FrameKind::Reasoning;
         let whole = self.reply.reasoning.as_deref().unwrap_or_default();
-        let open = match self.thinking {
+        let open = match self.scribe.thinking {
             Some(open) => open,
             None => self.begin(kind, whole.len(), Block::nothing_thought())?,
         };
         let delta = Delta::Thinking { thinking };
         let open = self.more(kind, open, delta, thinking.len())?;
-        self.thinking = Some(open);
+        self.scribe.thinking = Some(open);
         if open.left == 0 {
             let delta = Delta::Signature {
                 signature: signature(whole),
@@ -145,34 +149,34 @@ impl<'a> Stream<'a> {
         self.close(kind, open)
     }
 
-    fn say(&mut self, text: &'a str) -> serde_json::Result<()> {
+    fn say(&mut self, text: &str) -> serde_json::Result<()> {
         let kind = FrameKind::Content;
         let whole = self.reply.content.as_deref().map_or(0, str::len);
-        let open = match self.text {
+        let open = match self.scribe.text {
             Some(open) => open,
             None => self.begin(kind, whole, Block::Text { text: "" })?,
         };
         let open = self.more(kind, open, Delta::Text { text }, text.len())?;
-        self.text = Some(open);
+        self.scribe.text = Some(open);
         self.close(kind, open)
     }
 
-    fn call(&mut self, call: &'a Call) -> serde_json::Result<()> {
+    fn call(&mut self, call: &Call) -> serde_json::Result<()> {
         let block = Block::ToolUse {
             id: &call.id,
             name: &call.name,
             input: json!({}),
         };
         let open = self.begin(FrameKind::Call, call.arguments.len(), block)?;
-        self.calls.push(open);
+        self.scribe.calls.push(open);
         self.close(FrameKind::Call, open)
     }
 
-    fn go_on(&mut self, place: usize, partial_json: &'a str) -> serde_json::Result<()> {
+    fn go_on(&mut self, place: usize, partial_json: &str) -> serde_json::Result<()> {
         let kind = FrameKind::Arguments;
         let delta = Delta::InputJson { partial_json };
-        let open = self.more(kind, self.calls[place], delta, partial_json.len())?;
-        self.calls[place] = open;
+        let open = self.more(kind, self.scribe.calls[place], delta, partial_json.len())?;
+        self.scribe.calls[place] = open;
         // Not the arguments' own: a fault inside these does not wait for their end.
         self.close(FrameKind::Call, open)
     }
@@ -181,10 +185,10 @@ impl<'a> Stream<'a> {
         &mut self,
         kind: FrameKind,
         left: usize,
-        content_block: Block<'a>,
+        content_block: Block<'_>,
     ) -> serde_json::Result<Open> {
-        let index = self.begun;
-        self.begun += 1;
+        let index = self.scribe.begun;
+        self.scribe.begun += 1;
         let start = Event::ContentBlockStart {
             index,
             content_block,
@@ -200,7 +204,7 @@ impl<'a> Stream<'a> {
         &mut self,
         kind: FrameKind,
         open: Open,
-        delta: Delta<'a>,
+        delta: Delta<'_>,
         bytes: usize,
     ) -> serde_json::Result<Open> {
         let index = open.index;
@@ -222,7 +226,7 @@ impl<'a> Stream<'a> {
         if self.reply.finish_reason == FinishReason::Error {
             let (kind, message) = BROKEN;
             let error = error(kind, message);
-            return self.sheet.write(FrameKind::Finish, "error", &error);
+            return self.sheet.event(FrameKind::Finish, "error", &error);
         }
         let ending = Event::MessageDelta {
             delta: Ending {
@@ -236,7 +240,7 @@ impl<'a> Stream<'a> {
     }
 
     fn event(&mut self, kind: FrameKind, event: &Event<'_>) -> serde_json::Result<()> {
-        self.sheet.write(kind, event.name(), event)
+        self.sheet.event(kind, event.name(), event)
     }
 }
 

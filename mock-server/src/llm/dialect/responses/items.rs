@@ -111,11 +111,11 @@ impl Talk {
     /// The model goes on.
     pub(super) fn answer(&mut self, reply: &Reply) {
         if let Some(text) = &reply.reasoning {
-            let text = text.clone();
+            let text = text.to_string();
             self.think(&[Summary { text }]);
         }
         if let Some(text) = &reply.content {
-            append(self.model(), "content", parts(json!(text)));
+            append(self.model(), "content", parts(json!(**text)));
         }
         for call in &reply.calls {
             self.call(&call.id, &call.name, &call.arguments);

@@ -5,33 +5,48 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::llm::dialect::pieces::{Piece, pieces};
+use crate::llm::dialect::FrameKind;
+use crate::llm::dialect::pieces::Piece;
 use crate::llm::dialect::responses::answer::{End, Item, Part, Response, message_status};
 use crate::llm::dialect::sheet::Sheet;
-use crate::llm::dialect::{Frame, FrameKind};
 use crate::llm::score::lines::{Call, Reply};
 
-/// The stream, frame by frame.
-pub(crate) fn frames(reply: &Reply) -> serde_json::Result<Vec<Frame>> {
-    let mut stream = Stream::of(reply);
-    pieces(reply).try_for_each(|piece| stream.write(&piece))?;
-    Ok(stream.sheet.into_frames())
-}
-
-struct Stream<'a> {
-    reply: &'a Reply,
-    sheet: Sheet,
+/// Writes the stream of one answer: which items are under way.
+#[derive(Clone, Debug, Default)]
+pub(in crate::llm::dialect) struct Scribe {
     /// How many events were written.
     events: usize,
     /// How many items have begun.
     begun: usize,
     reasoning: Option<Open>,
     message: Option<Open>,
-    calls: Vec<(Open, &'a Call)>,
+    calls: Vec<Open>,
+}
+
+impl Scribe {
+    pub(in crate::llm::dialect) fn write(
+        &mut self,
+        reply: &Reply,
+        piece: &Piece<'_>,
+        sheet: &mut Sheet,
+    ) -> serde_json::Result<()> {
+        let mut stream = Stream {
+            reply,
+            scribe: self,
+            sheet,
+        };
+        stream.write(piece)
+    }
+}
+
+struct Stream<'a> {
+    reply: &'a Reply,
+    scribe: &'a mut Scribe,
+    sheet: &'a mut Sheet,
 }
 
 /// An item under way.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Open {
     id: String,
     index: usize,
@@ -109,20 +124,8 @@ impl Open {
     }
 }
 
-impl<'a> Stream<'a> {
-    fn of(reply: &'a Reply) -> Self {
-        Self {
-            reply,
-            sheet: Sheet::default(),
-            events: 0,
-            begun: 0,
-            reasoning: None,
-            message: None,
-            calls: Vec::new(),
-        }
-    }
-
-    fn write(&mut self, piece: &Piece<'a>) -> serde_json::Result<()> {
+impl Stream<'_> {
+    fn write(&mut self, piece: &Piece<'_>) -> serde_json::Result<()> {
         match piece {
             Piece::Role => self.begin(),
             Piece::Reasoning(text) => self.think(text),
@@ -143,10 +146,10 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    fn think(&mut self, delta: &'a str) -> serde_json::Result<()> {
+    fn think(&mut self, delta: &str) -> serde_json::Result<()> {
         let kind = FrameKind::Reasoning;
         let whole = self.reply.reasoning.as_deref().unwrap_or_default();
-        let mut open = match self.reasoning.take() {
+        let mut open = match self.scribe.reasoning.take() {
             Some(open) => open,
             None => {
                 let item = Item::reasoning(self.reply, Vec::new());
@@ -175,14 +178,14 @@ impl<'a> Stream<'a> {
             let item = Item::reasoning(self.reply, vec![part]);
             self.close(kind, &open, item)?;
         }
-        self.reasoning = Some(open);
+        self.scribe.reasoning = Some(open);
         Ok(())
     }
 
-    fn say(&mut self, delta: &'a str) -> serde_json::Result<()> {
+    fn say(&mut self, delta: &str) -> serde_json::Result<()> {
         let kind = FrameKind::Content;
         let whole = self.reply.content.as_deref().unwrap_or_default();
-        let mut open = match self.message.take() {
+        let mut open = match self.scribe.message.take() {
             Some(open) => open,
             None => {
                 let item = Item::message(self.reply, "in_progress", Vec::new());
@@ -213,33 +216,33 @@ impl<'a> Stream<'a> {
             let item = Item::message(self.reply, status, vec![part]);
             self.close(kind, &open, item)?;
         }
-        self.message = Some(open);
+        self.scribe.message = Some(open);
         Ok(())
     }
 
-    fn call(&mut self, place: usize, call: &'a Call) -> serde_json::Result<()> {
+    fn call(&mut self, place: usize, call: &Call) -> serde_json::Result<()> {
         let item = Item::call(self.reply, place, call, false);
         let open = self.open(FrameKind::Call, item, call.arguments.len())?;
-        self.calls.push((open, call));
+        self.scribe.calls.push(open);
         self.end_call(place)
     }
 
-    fn go_on(&mut self, place: usize, delta: &'a str) -> serde_json::Result<()> {
+    fn go_on(&mut self, place: usize, delta: &str) -> serde_json::Result<()> {
         let name = "response.function_call_arguments.delta";
-        let mut open = self.calls[place].0.clone();
+        let mut open = self.scribe.calls[place].clone();
         let said = Within {
             delta: Some(delta),
             ..open.within()
         };
         self.within(FrameKind::Arguments, name, said)?;
         open.left = open.left.saturating_sub(delta.len());
-        self.calls[place].0 = open;
+        self.scribe.calls[place] = open;
         self.end_call(place)
     }
 
     /// Ends the call if nothing more is to come of it.
     fn end_call(&mut self, place: usize) -> serde_json::Result<()> {
-        let (open, call) = self.calls[place].clone();
+        let (open, call) = (self.scribe.calls[place].clone(), &self.reply.calls[place]);
         if open.left > 0 {
             return Ok(());
         }
@@ -264,10 +267,10 @@ impl<'a> Stream<'a> {
     fn open(&mut self, kind: FrameKind, item: Item<'_>, left: usize) -> serde_json::Result<Open> {
         let open = Open {
             id: item.id().to_owned(),
-            index: self.begun,
+            index: self.scribe.begun,
             left,
         };
-        self.begun += 1;
+        self.scribe.begun += 1;
         let output_index = open.index;
         let added = Told::Item { output_index, item };
         self.event(kind, "response.output_item.added", added)?;
@@ -297,21 +300,21 @@ impl<'a> Stream<'a> {
     ) -> serde_json::Result<()> {
         let event = Event {
             r#type: name,
-            sequence_number: self.events,
+            sequence_number: self.scribe.events,
             told,
         };
-        self.events += 1;
-        self.sheet.write(kind, name, &event)
+        self.scribe.events += 1;
+        self.sheet.event(kind, name, &event)
     }
 }
 
-/// The event of an answer that broke. How many events came before it, nobody knows here.
-pub(crate) fn error_event(code: &str, message: &str) -> Value {
+/// The event of an answer that broke after so many.
+pub(crate) fn error_event(code: &str, message: &str, events: usize) -> Value {
     json!({
         "type": "error",
         "code": code,
         "message": message,
         "param": null,
-        "sequence_number": 0,
+        "sequence_number": events,
     })
 }

@@ -166,7 +166,7 @@ fn an_error_within_a_stream_is_an_event_of_its_own() {
         kind: Some("rate_limit_exceeded"),
         message: None,
     };
-    let frame = Dialect::Responses.stream_error(None, complaint);
+    let frame = Dialect::Responses.stream_error(None, complaint, 7);
     let text = str::from_utf8(&frame.bytes).unwrap();
     let expected = "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"Rate limit";
     assert!(text.starts_with(expected), "{text}");
