@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::llm::dialect::responses;
+use crate::llm::question::given::Called;
 use crate::llm::question::protocol::Violation;
 use crate::llm::services::routing::ProviderWish;
 
@@ -175,8 +176,21 @@ pub(crate) struct ToolResult<'a> {
     /// The id of the call that it answers.
     pub(crate) call: &'a str,
     pub(crate) name: &'a str,
+    /// With what it was called.
+    pub(crate) arguments: &'a str,
     pub(crate) text: Cow<'a, str>,
     pub(crate) ok: bool,
+}
+
+impl ToolResult<'_> {
+    /// The call that it answers.
+    pub(crate) fn called(&self) -> Called<'_> {
+        Called {
+            id: self.call,
+            tool: self.name,
+            arguments: self.arguments,
+        }
+    }
 }
 
 impl<'a> Message<'a> {

@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use crate::llm::dialect::Refused;
 use crate::llm::question::Question;
+use crate::llm::question::given::Called;
 use crate::llm::question::protocol::{self, BrokenArguments, Rules, Violation};
 use crate::llm::score::doom::Mishap;
 use crate::llm::score::gates::Gates;
@@ -178,7 +179,12 @@ impl Score {
         let part = stand.answer(asked, question, moment)?;
         for (place, call) in part.reply.calls.iter().enumerate() {
             self.broken_arguments.sent(&call.arguments);
-            question.given.note(&part.reply.turn, place, &call.id);
+            let called = Called {
+                id: &call.id,
+                tool: &call.name,
+                arguments: &call.arguments,
+            };
+            question.given.note(&part.reply.turn, place, called);
         }
         Ok(part)
     }
