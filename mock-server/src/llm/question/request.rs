@@ -35,7 +35,7 @@ pub(crate) struct ChatBody {
     thinking: Option<Thinking>,
     response_format: Option<ResponseFormat>,
     /// OpenRouter: what may answer instead of `model`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(crate) models: Vec<String>,
     /// OpenRouter: whose machine it may run on.
     pub(crate) provider: Option<ProviderWish>,
@@ -63,9 +63,10 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
+/// One that the service runs itself is no function, and not called by turns.
 #[derive(Debug, Deserialize)]
 struct OfferedTool {
-    function: OfferedFunction,
+    function: Option<OfferedFunction>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,11 +117,16 @@ impl ChatBody {
 
     /// The names of the tools that the model may call.
     pub(crate) fn tools(&self) -> impl Iterator<Item = &str> {
-        self.tools
-            .iter()
-            .flatten()
-            .map(|tool| tool.function.name.as_str())
+        let tools = self.tools.iter().flatten();
+        let functions = tools.filter_map(|tool| tool.function.as_ref());
+        functions.map(|function| function.name.as_str())
     }
+}
+
+/// A list for which some clients send `null` if it is empty.
+pub(crate) fn list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let list = Option::<Vec<String>>::deserialize(input)?;
+    Ok(list.unwrap_or_default())
 }
 
 /// One message of the conversation, borrowed from the body.
