@@ -299,7 +299,13 @@ fn prepare(fault: &Fault, reply: &mut Arc<Reply>) {
                 });
             }
         }
-        Fault::Empty(Emptiness::Nothing | Emptiness::Done | Emptiness::Comments)
+        // Some end with all that was said.
+        Fault::Empty(Emptiness::Done) => {
+            let reply = Arc::make_mut(reply);
+            (reply.content, reply.reasoning) = (None, None);
+            reply.calls.clear();
+        }
+        Fault::Empty(Emptiness::Nothing | Emptiness::Comments)
         | Fault::Break(..)
         | Fault::Status(_)
         | Fault::Html(_)
