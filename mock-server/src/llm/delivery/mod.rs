@@ -201,7 +201,7 @@ impl Performance {
 
     fn finish(&mut self, is_said: bool) {
         if is_said && !self.is_over {
-            self.llm.delivered(&self.reply);
+            self.llm.delivered(&self.reply, self.arrives_whole());
         }
         self.is_over = true;
     }

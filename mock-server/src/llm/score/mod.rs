@@ -73,6 +73,14 @@ pub(crate) struct Part {
     pub(crate) mishap: Option<Mishap>,
 }
 
+impl Part {
+    /// Whether all of it arrives, though something may go wrong.
+    pub(crate) fn arrives_whole(&self) -> bool {
+        let lets_through = |mishap: &Mishap| mishap.fault.lets_all_through(self.gate.is_some());
+        self.mishap.as_ref().is_none_or(lets_through)
+    }
+}
+
 /// Why a turn is still owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
