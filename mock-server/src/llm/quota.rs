@@ -155,10 +155,14 @@ impl Window {
         ];
         for ([limit, remaining, resets], most, used) in kinds {
             let Some(most) = most else { continue };
-            headers.insert(limit, HeaderValue::from(most));
-            headers.insert(remaining, HeaderValue::from(most.saturating_sub(used)));
+            let left = most.saturating_sub(used);
+            let mut told = vec![(limit, most.into()), (remaining, left.into())];
             if let Ok(reset) = HeaderValue::try_from(format!("{reset}s")) {
-                headers.insert(resets, reset);
+                told.push((resets, reset));
+            }
+            // What a script says of them is said.
+            for (name, value) in told {
+                headers.entry(name).or_insert(value);
             }
         }
     }

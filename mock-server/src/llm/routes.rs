@@ -20,6 +20,7 @@ use crate::llm::dialect::{self, Dialect, Mount};
 use crate::llm::oauth;
 use crate::llm::quota;
 use crate::llm::score::{Asked, Refusal};
+use crate::llm::script::fault::Fault;
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit, side_routes};
 
@@ -95,6 +96,10 @@ async fn ask(
     let mut response = match quotas.enter(now) {
         Err(spent) => quota::refuse(llm, dialect, spent),
         Ok(()) => match llm.answer(asked) {
+            // A proxy knows of no quotas.
+            Ok(performance) if matches!(performance.fault(), Some(Fault::Html(_))) => {
+                return respond(performance, scissors).await;
+            }
             Ok(performance) => {
                 let trace = dialect.is_moonshots().then(|| performance.response_id());
                 traced(trace, respond(performance, scissors).await)

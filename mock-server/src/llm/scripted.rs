@@ -202,7 +202,7 @@ impl ScriptedLlm {
         let wishes = Wishes::of(&body);
         let (lane, decided) = self.decide_among(n, &asked, &mut body);
         if let Ok(part) = &decided
-            && part.mishap.is_none()
+            && part.arrives_whole()
         {
             self.inner.conversations.keep(&body, &part.reply);
         }
@@ -220,9 +220,11 @@ impl ScriptedLlm {
             let turn = &*part.reply.turn;
             self.note("llm.retry", json!({ "n": n, "of": of, "turn": turn }));
         }
-        let usage = part.reply.usage;
-        let tokens = usage.prompt.saturating_add(usage.completion);
-        self.inner.quotas.spend(tokens);
+        if part.arrives_whole() {
+            let usage = part.reply.usage;
+            let tokens = usage.prompt.saturating_add(usage.completion);
+            self.inner.quotas.spend(tokens);
+        }
         Ok(Performance::new(self.clone(), n, asked, part, wishes))
     }
 
@@ -282,10 +284,12 @@ impl ScriptedLlm {
         self.inner.score.gates().leave(gate);
     }
 
-    /// The last byte of an answer was handed over.
-    pub(crate) fn delivered(&self, reply: &Reply) {
+    /// The last byte of an answer was handed over; it is paid for if it `is_whole`.
+    pub(crate) fn delivered(&self, reply: &Reply, is_whole: bool) {
         reply.receipt.tally.deliver();
-        self.inner.services.delivered(reply);
+        if is_whole {
+            self.inner.services.delivered(reply);
+        }
     }
 
     /// The client went away: if it asks the same again, it is to get the same again. Not

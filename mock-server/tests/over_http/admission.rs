@@ -82,3 +82,31 @@ async fn anthropic_takes_its_own_header() {
     assert_eq!(refusal["error"]["type"], "authentication_error");
     assert_eq!(ask("sk-1").await.0, 200);
 }
+
+#[tokio::test]
+async fn the_keys_that_pass_are_never_written_down() {
+    let stage =
+        Stage::with("{ services: { keys: [sk-only] }, turns: [{ response: { content: hi } }] }")
+            .await;
+    let mut body = asking("I have sk-only here");
+    body["model"] = "kimi-k2.6".into();
+    let request = stranger().post(format!("{}/v1/chat/completions", stage.server.url()));
+    let (status, _) = stage.json(request.bearer_auth("sk-only").json(&body)).await;
+    assert_eq!(status, 200);
+    let entries = stage.server.journal().entries();
+    let shown = serde_json::to_string(&*entries[0]).unwrap();
+    assert!(shown.contains("I have [secret] here"), "{shown}");
+    assert!(!shown.contains("sk-only"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_key_is_the_same_to_a_door_and_to_a_lane() {
+    let stage = Stage::with(
+        "{ lanes: { side: { key: sk-side } }, turns: [{ lane: side, response: { content: hi } }] }",
+    )
+    .await;
+    let request = stranger().post(format!("{}/v1/chat/completions", stage.server.url()));
+    let request = request.header("authorization", "bearer sk-side");
+    let (status, answer) = stage.json(request.json(&asking("hi"))).await;
+    assert_eq!(status, 200, "{answer}");
+}

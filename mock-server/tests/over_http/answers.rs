@@ -189,3 +189,19 @@ async fn answers_are_made_at_the_virtual_time() {
     let (_, answer) = stage.ask(&asking("hi")).await;
     assert_eq!(answer["created"], 1_772_323_200);
 }
+
+#[tokio::test]
+async fn tools_without_a_function_and_empty_wishes_are_taken() {
+    let stage = Stage::with("[{ response: { content: hi } }]").await;
+    let mut body = asking("hi");
+    body["tools"] = serde_json::json!([
+        {"type": "custom", "custom": {"name": "patch"}},
+        {"type": "web_search"},
+        {"type": "function", "function": {"name": "bash"}},
+    ]);
+    body["models"] = Value::Null;
+    body["provider"] = serde_json::json!({"order": null, "only": null, "ignore": null});
+    let request = stage.post("/api/v1/chat/completions").json(&body);
+    let (status, answer) = stage.json(request).await;
+    assert_eq!(status, 200, "{answer}");
+}

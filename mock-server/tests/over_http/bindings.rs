@@ -123,3 +123,46 @@ async fn a_pointer_to_nothing_is_told_with_what_is_there() {
     );
     assert_eq!(stage.hear(&request(r#"{"id": 12}"#)).await, "12");
 }
+
+const TWO: &str = r#"
+- id: draft
+  match: draft it
+  response: { tool_calls: [{ name: bash, arguments: { command: draft } }] }
+- id: upload
+  match: upload it
+  response: { tool_calls: [{ name: bash, arguments: { command: upload } }] }
+- match: { tool_result: { call: draft } }
+  response: { content: "drafted: {{ result('draft') }}" }
+- match: { tool_result: { call: upload } }
+  response: { content: "uploaded: {{ result('upload') }}" }
+"#;
+
+#[tokio::test]
+async fn a_turn_is_not_taken_for_that_of_another_conversation_with_the_same_ids() {
+    let stage = Stage::with(TWO).await;
+    let ask = async |messages: &Value| {
+        let request = stage.post("/coding/v1/chat/completions");
+        let (status, answer) = stage.json(request.json(&following(messages))).await;
+        assert_eq!(status, 200, "{answer:#}");
+        answer["choices"][0]["message"].clone()
+    };
+    let mut conversations = Vec::new();
+    for text in ["draft it", "upload it"] {
+        let user = json!({"role": "user", "content": text});
+        let called = ask(&json!([user])).await;
+        conversations.push((user, called));
+    }
+    let ids = conversations
+        .iter()
+        .map(|(_, called)| &called["tool_calls"][0]["id"]);
+    assert_eq!(ids.collect::<Vec<_>>(), ["bash:0", "bash:0"]);
+    for (conversation, heard) in conversations
+        .iter()
+        .rev()
+        .zip(["uploaded: ok", "drafted: ok"])
+    {
+        let (user, called) = conversation;
+        let result = json!({"role": "tool", "tool_call_id": "bash:0", "content": "ok"});
+        assert_eq!(ask(&json!([user, called, result])).await["content"], heard);
+    }
+}

@@ -73,3 +73,30 @@ async fn turns_for_texts_of_their_own_are_each_said_once() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rounds_begin_under_a_crowd_and_nobody_misses_one() {
+    let rounds = 800;
+    let stage = Stage::with(&format!(
+        "{{ lanes: {{ main: {{ repeat: {rounds} }} }}, turns: [{{ response: {{ content: a }} }}] }}"
+    ))
+    .await;
+    let url = format!("{}/v1/chat/completions", stage.server.url());
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (http, url) = (stage.client.clone(), url.clone());
+        clients.spawn(async move {
+            let mut statuses = BTreeSet::new();
+            for _ in 0..rounds / CLIENTS {
+                let answer = http.post(&url).json(&asking("hi")).send().await.unwrap();
+                statuses.insert(answer.status().as_u16());
+            }
+            statuses
+        });
+    }
+    for statuses in clients.join_all().await {
+        assert_eq!(statuses, BTreeSet::from([200]));
+    }
+    assert!(stage.server.llm().unsaid().is_empty());
+    stage.refused(422, &asking("hi")).await;
+}

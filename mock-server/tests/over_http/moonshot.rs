@@ -152,3 +152,33 @@ async fn an_upload_says_what_it_is_for() {
     let (status, _) = stage.json(stage.post("/v1/files").body("no form")).await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_in_the_service_s_words_and_told() {
+    let stage = Stage::with("[]").await;
+    let json = |path: &str| stage.post(path).header(CONTENT_TYPE, "application/json");
+    let form = |body: &'static str| stage.post("/v1/files").header(CONTENT_TYPE, body);
+    let requests = [
+        (json("/coding/v1/search").body("{}"), "/coding/v1/search: "),
+        (json("/coding/v1/fetch").body("{"), "/coding/v1/fetch: "),
+        (
+            json("/v1/tokenizers/estimate-token-count").body("[]"),
+            "/v1/tokenizers/estimate-token-count: ",
+        ),
+        (form("text/plain").body("x"), "/v1/files: "),
+        (
+            stage.get("/api/v1/generation?id=1&id=2"),
+            "/api/v1/generation: ",
+        ),
+        (stage.get("/api/v1/generation"), "/api/v1/generation: "),
+    ];
+    for (place, (request, told)) in requests.into_iter().enumerate() {
+        let (status, answer) = stage.json(request).await;
+        assert!((400..500).contains(&status), "{told}{status}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("Invalid request: "), "{told}{message}");
+        let reports = stage.server.unexpected();
+        assert_eq!(reports.len(), place + 1, "{told}");
+        assert!(reports[place].report.starts_with(told), "{reports:?}");
+    }
+}

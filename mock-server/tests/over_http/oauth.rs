@@ -164,6 +164,15 @@ async fn a_question_that_is_none_is_refused() {
         token(&stage, &[("client_id", "x")]).await.1["error"],
         "invalid_request"
     );
+    let (status, refusal) = stage
+        .json(stage.post("/api/oauth/token").body("no form"))
+        .await;
+    assert_eq!(
+        (status, &refusal["error"]),
+        (415, &json!("invalid_request"))
+    );
+    let reports = stage.server.unexpected();
+    assert_eq!(reports.len(), 3, "{reports:?}");
     let act = stage.post("/_mock/oauth").body("aprove");
     let (status, mistake) = stage.json(act).await;
     assert_eq!(status, 400);

@@ -161,3 +161,59 @@ async fn scripted_models_are_listed() {
     let (_, models) = stage.json(stage.get("/api/v1/models")).await;
     insta::assert_json_snapshot!(models);
 }
+
+#[tokio::test]
+async fn what_does_not_arrive_is_not_paid_for() {
+    async fn check(fault: &str, is_paid: bool) {
+        let turn = format!("{{ fault: {fault}, response: {{ content: hi }} }}");
+        let stage = Stage::with(&format!("[{turn}]")).await;
+        let mut body = asking("hi");
+        body["model"] = "moonshotai/kimi-k2.6".into();
+        let request = stage.post("/api/v1/chat/completions").json(&body);
+        request.send().await.unwrap().bytes().await.unwrap();
+        let (_, key) = stage.json(stage.get("/api/v1/key")).await;
+        let paid = key["data"]["usage"].as_f64().unwrap();
+        assert_eq!(paid > 0.0, is_paid, "{fault}: {paid}");
+    }
+    check("{ times: any, status: 429 }", false).await;
+    check("{ times: any, html: 502 }", false).await;
+    check("{ times: any, end: 1 }", false).await;
+    check("{ slow: { every: 1ms, bytes: 100 } }", true).await;
+}
+
+#[tokio::test]
+async fn what_does_not_arrive_spends_no_quota() {
+    let stage = Stage::with(
+        "{ services: { limits: { tokens_per_minute: 1 } }, turns: [{ fault: { status: 500 }, response: { content: hi } }] }",
+    )
+    .await;
+    for status in [500, 200, 429] {
+        assert_eq!(answer(&stage, &asking("hi")).await.0, status);
+    }
+}
+
+#[tokio::test]
+async fn what_a_fault_says_of_quotas_is_told_and_a_proxy_knows_none() {
+    let stage = Stage::with(
+        "
+services: { limits: { requests_per_minute: 9 } }
+turns:
+  - fault: { status: 429, headers: { x-ratelimit-remaining-requests: 0 } }
+  - fault: { html: 502 }
+",
+    )
+    .await;
+    let ask = async || {
+        let request = stage.post("/api/v1/chat/completions");
+        request.json(&asking("hi")).send().await.unwrap()
+    };
+    let refused = ask().await;
+    assert_eq!(refused.headers()["x-ratelimit-remaining-requests"], "0");
+    assert_eq!(refused.headers()["x-ratelimit-limit-requests"], "9");
+    let page = ask().await;
+    let names = page.headers().keys().map(|name| name.as_str());
+    let told: Vec<_> = names
+        .filter(|name| name.starts_with("x-ratelimit"))
+        .collect();
+    assert_eq!(told, Vec::<&str>::new());
+}

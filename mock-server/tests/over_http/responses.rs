@@ -238,3 +238,31 @@ async fn nobody_scripted_this_is_said_in_the_error() {
     assert_eq!(request.fields["path"], "/v1/responses");
     assert_eq!(request.fields["system"], "You are Kai.");
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_late_is_gone_on_from_too() {
+    let stage = Stage::with(
+        "[{ fault: { slow: { every: 1ms, bytes: 500 } }, response: { content: one } }, { match: { turn: 2 }, response: { content: two } }]",
+    )
+    .await;
+    let first = hear(&stage, &asking(&json!("hi"))).await;
+    let second = hear(&stage, &following(&first, &json!("and then?"))).await;
+    assert_eq!(text(&second), "two");
+}
+
+#[tokio::test]
+async fn an_end_alone_says_nothing() {
+    let turn = "{ fault: { empty: done }, response: { reasoning: a thought, content: some words, tool_calls: [{ name: bash }] } }";
+    let stage = Stage::with(&format!("[{turn}]")).await;
+    let mut body = asking(&json!("hi"));
+    body["stream"] = true.into();
+    let request = stage.post("/v1/responses").bearer_auth("sk-1").json(&body);
+    let stream = request.send().await.unwrap().text().await.unwrap();
+    assert!(
+        stream.starts_with("event: response.completed\n"),
+        "{stream}"
+    );
+    for said in ["a thought", "some words", "bash\",\"arguments"] {
+        assert!(!stream.contains(said), "{stream}");
+    }
+}

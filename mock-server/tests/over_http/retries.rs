@@ -99,3 +99,54 @@ async fn a_stream_that_is_gone_on_with_is_the_same_answer() {
     let of = stage.server.journal().entries();
     assert!(of.iter().any(|entry| entry.event == "llm.retry"));
 }
+
+#[tokio::test]
+async fn the_same_bytes_for_another_lane_are_another_question() {
+    let stage = Stage::with(
+        "
+lanes: { side: { header: { x-title: side } } }
+turns:
+  - { hold: door, response: { content: first } }
+  - { lane: side, response: { content: aside } }
+",
+    )
+    .await;
+    ask_and_hang_up(&stage, &asking("hi")).await;
+    stage.server.llm().release("door").unwrap();
+    let request = stage.post("/v1/chat/completions").json(&asking("hi"));
+    let (_, answer) = stage.json(request.header("x-title", "side")).await;
+    assert_eq!(answer["choices"][0]["message"]["content"], "aside");
+    assert_eq!(stage.hear(&asking("hi")).await, "first");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_twice_is_still_the_same_answer() {
+    let stage = Stage::with(SCRIPT).await;
+    let with_lead = |lead: &str| {
+        let mut body = asking("hi");
+        let lead = serde_json::json!({"role": "assistant", "content": lead});
+        body["messages"].as_array_mut().unwrap().push(lead);
+        body
+    };
+    ask_and_hang_up(&stage, &asking("hi")).await;
+    let again = stage
+        .post("/v1/chat/completions")
+        .json(&with_lead("fi"))
+        .send();
+    tokio::select! {
+        answered = again => panic!("answered: {answered:?}"),
+        () = second(&stage, "llm.held") => {}
+    }
+    second(&stage, "llm.aborted").await;
+    stage.server.llm().release("door").unwrap();
+    assert_eq!(stage.hear(&with_lead("firs")).await, "first");
+}
+
+/// Waits for that entry of the second request.
+async fn second(stage: &Stage, event: &str) {
+    let journal = stage.server.journal();
+    let found = journal.wait_for(event, super::stage::PATIENCE, |entry| {
+        (entry.event == event && entry.fields["n"] == 2).then_some(())
+    });
+    found.await.unwrap();
+}

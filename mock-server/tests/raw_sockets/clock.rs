@@ -136,3 +136,31 @@ async fn hundreds_of_streams_come_to_their_end_with_one_move_of_the_clock() {
     }
     assert!(server.llm().unsaid().is_empty());
 }
+
+#[tokio::test]
+async fn a_stream_that_stalls_on_the_clock_of_the_scenario_is_still_under_way() {
+    let server = frozen("[{ fault: { stall: 2 }, response: { content: one two three } }]").await;
+    let _socket = begin(&server, streamed(KIMI)).await;
+    wait_for(&server, "llm.fault").await;
+    assert_eq!(server.llm().paced(), 1);
+}
+
+#[tokio::test]
+async fn a_stall_that_was_released_takes_its_time_for_the_rest() {
+    let server = frozen(
+        "[{ hold: door, fault: { stall: 1 }, response: { content: one two }, stream: { per_token: 20ms } }, { response: { content: hi } }]",
+    )
+    .await;
+    let socket = begin(&server, streamed(KIMI)).await;
+    wait_for(&server, "llm.held").await;
+    assert_eq!(server.llm().paced(), 1, "it stands at its gate");
+    server.llm().release("door").unwrap();
+    // Whoever was let on before this question has gone on before its answer.
+    ask(&server, streamed(KIMI)).await;
+    assert_eq!(server.llm().paced(), 1, "it goes on");
+    advance(&server, 60_000);
+    assert_eq!(server.llm().paced(), 0);
+    let (bytes, end) = rest(socket).await;
+    assert!(bytes.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
+    assert_eq!(end, End::Closed);
+}

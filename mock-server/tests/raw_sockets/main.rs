@@ -13,4 +13,6 @@ mod refusals;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
+mod short;
+#[cfg(test)]
 mod wire;

@@ -86,15 +86,20 @@ impl Tempo<'_> {
         let whole = body.len();
         let mut missed = None;
         let breaks = match self.fault {
-            Some(Fault::Break(how, moment)) => {
-                let place = within(*moment, whole);
-                if place.is_none() {
+            Some(Fault::Break(how, moment)) => match (within(*moment, whole), how) {
+                // Nobody asks for what would come behind the length that is promised.
+                (Some(place), Breaking::End) => {
+                    body.truncate(place);
+                    None
+                }
+                (Some(place), how) => Some((place, *how)),
+                (None, _) => {
                     missed = Some(format!(
                         "its fault comes {moment}, and the answer has {whole} bytes"
                     ));
+                    None
                 }
-                place.map(|place| (place, *how))
-            }
+            },
             Some(Fault::Invalid(_)) => {
                 body.truncate(whole / 2);
                 None
@@ -108,10 +113,7 @@ impl Tempo<'_> {
             )
             | None => None,
         };
-        let promised = match breaks {
-            Some((place, Breaking::End)) => place,
-            Some((_, Breaking::Reset | Breaking::Close | Breaking::Stall)) | None => body.len(),
-        };
+        let promised = body.len();
         let mut ready = VecDeque::from([Step::Begin]);
         let lasts: Duration = (1..frames).filter_map(|said| self.before(said)).sum();
         ready.extend((!lasts.is_zero()).then_some(Step::Wait(lasts)));
@@ -173,12 +175,18 @@ impl Course {
 
     /// What a document has left to be sent, if that is one step.
     pub(crate) fn at_once(&mut self) -> Option<Bytes> {
-        if self.drops.is_some() || self.ready.len() != 1 {
+        if self.ready.len() != 1 {
             return None;
         }
         match self.ready.pop_front() {
-            Some(Step::Send(frame)) => Some(frame.bytes),
-            Some(Step::Begin | Step::Wait(_) | Step::Break(_)) | None => None,
+            // Nothing makes no drops.
+            Some(Step::Send(frame)) if self.drops.is_none() || frame.bytes.is_empty() => {
+                Some(frame.bytes)
+            }
+            other => {
+                self.ready.extend(other);
+                None
+            }
         }
     }
 
@@ -252,12 +260,12 @@ fn send(bytes: Bytes) -> Step {
 }
 
 /// Where the moment is in a document of so many bytes; what is counted in frames is in
-/// its middle.
+/// its middle. Behind its last byte there is no moment: nobody waits for one.
 fn within(moment: FaultMoment, bytes: usize) -> Option<usize> {
     match moment {
         FaultMoment::Request | FaultMoment::Headers => Some(0),
         FaultMoment::Frames(_) | FaultMoment::Arguments => Some(bytes / 2),
-        FaultMoment::Bytes(place) => Some(place).filter(|place| *place <= bytes),
+        FaultMoment::Bytes(place) => Some(place).filter(|place| *place < bytes),
     }
 }
 

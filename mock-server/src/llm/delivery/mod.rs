@@ -138,16 +138,24 @@ impl Performance {
     /// Time begins now, and the answer ends when it has lasted so long.
     fn pace(&mut self, last: Duration) -> Pace {
         let pace = Pace::from_now(self.llm.journal());
-        self.takes_time = pace
-            .due_after(last)
-            .map(|due| self.llm.takes_time(self.n, Until::Due(due)));
+        match pace.due_after(last) {
+            Some(due) => self.takes_time_until(Until::Due(due)),
+            None => self.takes_time = None,
+        }
         pace
+    }
+
+    fn takes_time_until(&mut self, until: Until) {
+        match &self.takes_time {
+            Some(takes_time) => takes_time.until(until),
+            None => self.takes_time = Some(self.llm.takes_time(self.n, until)),
+        }
     }
 
     /// Nothing more comes until the gate of the turn is released; then it goes on, and will
     /// `last` so long. Without a gate this is all that comes, until the server ends.
     pub(crate) async fn stall(&mut self, sent: Sent, last: Duration) -> Option<Pace> {
-        self.takes_time = Some(self.llm.takes_time(self.n, Until::Doomsday));
+        self.takes_time_until(Until::Doomsday);
         if self.gate.is_none() {
             self.fail(sent);
             self.llm.curtain().await;
@@ -195,7 +203,7 @@ impl Performance {
 
     fn finish(&mut self, is_said: bool) {
         if is_said && !self.is_over {
-            self.llm.delivered(&self.reply);
+            self.llm.delivered(&self.reply, self.arrives_whole());
         }
         self.is_over = true;
     }
@@ -293,7 +301,13 @@ fn prepare(fault: &Fault, reply: &mut Arc<Reply>) {
                 });
             }
         }
-        Fault::Empty(Emptiness::Nothing | Emptiness::Done | Emptiness::Comments)
+        // Some end with all that was said.
+        Fault::Empty(Emptiness::Done) => {
+            let reply = Arc::make_mut(reply);
+            (reply.content, reply.reasoning) = (None, None);
+            reply.calls.clear();
+        }
+        Fault::Empty(Emptiness::Nothing | Emptiness::Comments)
         | Fault::Break(..)
         | Fault::Status(_)
         | Fault::Html(_)

@@ -51,6 +51,13 @@ impl Paced {
     }
 }
 
+impl TakesTime {
+    /// From now on it waits for something else.
+    pub(crate) fn until(&self, until: Until) {
+        self.paced.answers().insert(self.n, until);
+    }
+}
+
 impl Drop for TakesTime {
     fn drop(&mut self) {
         self.paced.answers().remove(&self.n);

@@ -46,6 +46,7 @@ impl Dress {
             Fault::Empty(Emptiness::Nothing) => reel.frames.clear(),
             Fault::Empty(Emptiness::Done) => {
                 reel.frames.retain(|frame| frame.kind == FrameKind::Done);
+                reel.prelude = 0;
             }
             Fault::Empty(Emptiness::Comments) => reel.frames = vec![self.comment(); COMMENTS],
             // These happen to what is said, to the whole answer, or to its bytes.
@@ -294,6 +295,8 @@ mod tests {
         check("{}", Some("{ empty: nothing }"), "");
         check("{}", Some("{ empty: done }"), "data: [DONE]/");
         check("{}", Some("{ empty: comments }"), ": hm/: hm/: hm/");
+        // Nothing comes before the model has begun.
+        assert_eq!(reel("{}", Some("{ empty: done }")).prelude, 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The login's HTTP: `/api/oauth/…` for clients, `/_mock/oauth` for who plays the user.
 
 use axum::extract::State;
+use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -47,7 +48,14 @@ struct TokenQuestion {
     device_code: Option<String>,
 }
 
-async fn token(State(llm): State<ScriptedLlm>, Form(asked): Form<TokenQuestion>) -> Response {
+async fn token(
+    State(llm): State<ScriptedLlm>,
+    asked: Result<Form<TokenQuestion>, FormRejection>,
+) -> Response {
+    let asked = match asked {
+        Ok(Form(asked)) => asked,
+        Err(fault) => return misread(&llm, fault.status(), &fault.body_text()),
+    };
     let issued = match asked.grant_type.as_deref() {
         Some("refresh_token") => refreshed(&llm, asked.refresh_token.as_deref()),
         Some(DEVICE_GRANT) => polled(&llm, asked.device_code.as_deref()),
@@ -63,8 +71,26 @@ async fn token(State(llm): State<ScriptedLlm>, Form(asked): Form<TokenQuestion>)
             "token_type": "Bearer",
         }))
         .into_response(),
+        Err(refusal @ (NoToken::UnsupportedGrant | NoToken::Missing(_))) => {
+            let body = refusal.body();
+            tell(&llm, body["error_description"].as_str().unwrap_or_default());
+            (refusal.status(), Json(body)).into_response()
+        }
         Err(refusal) => (refusal.status(), Json(refusal.body())).into_response(),
     }
+}
+
+/// A question that is no form.
+fn misread(llm: &ScriptedLlm, status: StatusCode, why: &str) -> Response {
+    tell(llm, why);
+    let body = json!({ "error": "invalid_request", "error_description": why });
+    (status, Json(body)).into_response()
+}
+
+/// No client of Kimi's asks so.
+fn tell(llm: &ScriptedLlm, why: &str) {
+    let report = format!("/api/oauth/token: {why}");
+    llm.note("llm.unexpected", json!({ "report": report }));
 }
 
 fn refreshed(llm: &ScriptedLlm, token: Option<&str>) -> Result<Issued, NoToken> {

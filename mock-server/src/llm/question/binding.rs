@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::value::Serde;
 use minijinja::{Error, ErrorKind, Value};
 
-use crate::llm::question::given::GivenIds;
+use crate::llm::question::given::{Called, GivenIds};
 use crate::llm::question::result_json::json_in;
 use crate::text::shorten;
 
@@ -17,6 +17,7 @@ const SHOWN: usize = 80;
 pub(crate) struct AnsweredCall {
     pub(crate) id: String,
     pub(crate) tool: String,
+    pub(crate) arguments: String,
     pub(crate) text: String,
 }
 
@@ -38,7 +39,12 @@ fn find<'a>(
     name: &str,
 ) -> Result<&'a AnsweredCall, Error> {
     let fitting = answered.iter().filter_map(|call| {
-        let fit = given.fit(name, &call.id, &call.tool)?;
+        let called = Called {
+            id: &call.id,
+            tool: &call.tool,
+            arguments: &call.arguments,
+        };
+        let fit = given.fit(name, called)?;
         Some((fit, call))
     });
     let best = fitting.max_by_key(|(fit, _)| *fit);

@@ -99,7 +99,7 @@ impl ToolResultClause {
             return Some(format!("tool_result is of `{}`, not `{name}`", result.name));
         }
         if let Some(call) = &self.call
-            && given.fit(call, result.call, result.name).is_none()
+            && given.fit(call, result.called()).is_none()
         {
             return Some(format!(
                 "tool_result is of the call `{}`, not `{call}`",
@@ -140,7 +140,7 @@ impl ToolResultClause {
 fn no_such_result(wanted: &ToolResultClause, question: &Question<'_>) -> String {
     let results = &question.tool_results;
     let same_tool = |result: &&ToolResult<'_>| match &wanted.call {
-        Some(call) => question.given.fit(call, result.call, result.name).is_some(),
+        Some(call) => question.given.fit(call, result.called()).is_some(),
         None => Some(result.name) == wanted.name.as_deref(),
     };
     let nearest = results.iter().find(same_tool).or_else(|| results.last());

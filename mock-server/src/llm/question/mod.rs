@@ -150,6 +150,7 @@ impl<'a> Question<'a> {
         let answered = self.answered().map(|(call, said)| AnsweredCall {
             id: call.id.to_owned(),
             tool: call.function.name.to_owned(),
+            arguments: call.function.arguments.to_owned(),
             text: said.text.text().to_owned(),
         });
         result_function(answered.collect(), Arc::clone(&self.given))
@@ -221,6 +222,7 @@ fn tool_results<'a>(messages: &[Said<'a>]) -> Vec<ToolResult<'a>> {
         Some(ToolResult {
             call: call.id,
             name: call.function.name,
+            arguments: call.function.arguments,
             ok: message.went_well(),
             text: message.text(),
         })

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::llm::dialect::responses;
+use crate::llm::question::given::Called;
 use crate::llm::question::protocol::Violation;
 use crate::llm::services::routing::ProviderWish;
 
@@ -34,7 +35,7 @@ pub(crate) struct ChatBody {
     thinking: Option<Thinking>,
     response_format: Option<ResponseFormat>,
     /// OpenRouter: what may answer instead of `model`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(crate) models: Vec<String>,
     /// OpenRouter: whose machine it may run on.
     pub(crate) provider: Option<ProviderWish>,
@@ -62,9 +63,10 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
+/// One that the service runs itself is no function, and not called by turns.
 #[derive(Debug, Deserialize)]
 struct OfferedTool {
-    function: OfferedFunction,
+    function: Option<OfferedFunction>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,11 +117,16 @@ impl ChatBody {
 
     /// The names of the tools that the model may call.
     pub(crate) fn tools(&self) -> impl Iterator<Item = &str> {
-        self.tools
-            .iter()
-            .flatten()
-            .map(|tool| tool.function.name.as_str())
+        let tools = self.tools.iter().flatten();
+        let functions = tools.filter_map(|tool| tool.function.as_ref());
+        functions.map(|function| function.name.as_str())
     }
+}
+
+/// A list for which some clients send `null` if it is empty.
+pub(crate) fn list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let list = Option::<Vec<String>>::deserialize(input)?;
+    Ok(list.unwrap_or_default())
 }
 
 /// One message of the conversation, borrowed from the body.
@@ -175,8 +182,21 @@ pub(crate) struct ToolResult<'a> {
     /// The id of the call that it answers.
     pub(crate) call: &'a str,
     pub(crate) name: &'a str,
+    /// With what it was called.
+    pub(crate) arguments: &'a str,
     pub(crate) text: Cow<'a, str>,
     pub(crate) ok: bool,
+}
+
+impl ToolResult<'_> {
+    /// The call that it answers.
+    pub(crate) fn called(&self) -> Called<'_> {
+        Called {
+            id: self.call,
+            tool: self.name,
+            arguments: self.arguments,
+        }
+    }
 }
 
 impl<'a> Message<'a> {

@@ -122,13 +122,18 @@ impl Lane {
 
     /// The turn that answers.
     pub(crate) fn choose(&self, question: &Question<'_>, tallies: &Tallies) -> Option<Receipt> {
-        let over = tallies.rounds_over();
-        let slot = self.first(question, tallies).or_else(|| {
-            self.goes_on(tallies, over).then(|| {
+        let slot = loop {
+            let over = tallies.rounds_over();
+            if let Some(slot) = self.first(question, tallies) {
+                break Some(slot);
+            }
+            if self.goes_on(tallies, over) {
                 tallies.begin_round(over);
-                self.first(question, tallies)
-            })?
-        });
+            } else if tallies.rounds_over() == over {
+                break None;
+            }
+            // Another round has begun, be it by another request: there is more to look at.
+        };
         let receipt = |slot: usize| Receipt {
             turn: Arc::clone(&self.turns[slot]),
             tally: Arc::clone(tallies.of(slot)),

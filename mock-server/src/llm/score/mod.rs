@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use crate::llm::dialect::Refused;
 use crate::llm::question::Question;
+use crate::llm::question::given::Called;
 use crate::llm::question::protocol::{self, BrokenArguments, Rules, Violation};
 use crate::llm::score::doom::Mishap;
 use crate::llm::score::gates::Gates;
@@ -70,6 +71,14 @@ pub(crate) struct Part {
     pub(crate) retry_of: Option<u64>,
     /// What goes wrong.
     pub(crate) mishap: Option<Mishap>,
+}
+
+impl Part {
+    /// Whether all of it arrives, though something may go wrong.
+    pub(crate) fn arrives_whole(&self) -> bool {
+        let lets_through = |mishap: &Mishap| mishap.fault.lets_all_through(self.gate.is_some());
+        self.mishap.as_ref().is_none_or(lets_through)
+    }
 }
 
 /// Why a turn is still owed.
@@ -178,7 +187,12 @@ impl Score {
         let part = stand.answer(asked, question, moment)?;
         for (place, call) in part.reply.calls.iter().enumerate() {
             self.broken_arguments.sent(&call.arguments);
-            question.given.note(&part.reply.turn, place, &call.id);
+            let called = Called {
+                id: &call.id,
+                tool: &call.name,
+                arguments: &call.arguments,
+            };
+            question.given.note(&part.reply.turn, place, called);
         }
         Ok(part)
     }

@@ -39,7 +39,10 @@ impl Unfinished {
         }
         let mut answers = self.answers();
         let place = answers.iter().position(|answer| {
-            answer.asked.is_same(asked) || answer.is_gone_on_with(asked, question)
+            let is_again =
+                || answer.asked.is_same(asked) || answer.is_gone_on_with(asked, question);
+            // What puts a request in its lane may stand in any header.
+            answer.reply.lane == question.lane && is_again()
         })?;
         let answer = answers.remove(place);
         self.count.store(answers.len(), Ordering::Release);
@@ -78,9 +81,19 @@ impl Asked {
         let (Some(before), Some(after)) = (messages(&mut ours), messages(&mut theirs)) else {
             return false;
         };
+        // It may have broken off before, with less of it heard.
+        if before.last().is_some_and(is_lead) {
+            before.pop();
+        }
         // What stands beside the messages, e.g. how much may be said, may have changed.
         self.is_from_where(other) && after.pop().is_some() && before == after
     }
+}
+
+/// Whether a message at the end is the beginning of the answer that is asked for.
+fn is_lead(message: &Value) -> bool {
+    let calls = message.get("tool_calls").and_then(Value::as_array);
+    message["role"] == "assistant" && calls.is_none_or(Vec::is_empty)
 }
 
 fn json(body: &[u8]) -> Option<Value> {

@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -176,6 +177,10 @@ enum UnclearFault {
     Status(u16),
     #[error("`{name}: {value}` is no header")]
     Header { name: String, value: String },
+    #[error(
+        "`{0}` says where the body ends, which is for the server to say; `end` and `close` cut it"
+    )]
+    Framing(String),
     #[error("the body cannot end before there is one; `end: headers` is an empty body")]
     EndOfNothing,
 }
@@ -295,11 +300,16 @@ fn check(fault: &Fault) -> Result<(), UnclearFault> {
 }
 
 fn check_header((name, value): (&String, &HeaderText)) -> Result<(), UnclearFault> {
-    let is_one = HeaderName::try_from(name).is_ok() && HeaderValue::try_from(&value.0).is_ok();
-    is_one.then_some(()).ok_or_else(|| UnclearFault::Header {
-        name: name.clone(),
-        value: value.0.clone(),
-    })
+    let (Ok(header), Ok(_)) = (HeaderName::try_from(name), HeaderValue::try_from(&value.0)) else {
+        return Err(UnclearFault::Header {
+            name: name.clone(),
+            value: value.0.clone(),
+        });
+    };
+    if [CONTENT_LENGTH, TRANSFER_ENCODING].contains(&header) {
+        return Err(UnclearFault::Framing(name.clone()));
+    }
+    Ok(())
 }
 
 impl From<ScriptedFault> for FaultWords {
@@ -384,6 +394,12 @@ mod tests {
             "{ status: 429, headers: { 're try': 1 } }",
             "`re try: 1` is no header",
         );
+        for framing in ["content-length", "Transfer-Encoding"] {
+            check(
+                &format!("{{ status: 429, headers: {{ {framing}: 1 }} }}"),
+                "says where the body ends",
+            );
+        }
         check("{ end: request }", "`end: headers` is an empty body");
         check("{ reset: soon }", "a moment");
         check("{ reset: 0 }", "a moment");

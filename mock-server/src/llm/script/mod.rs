@@ -32,7 +32,7 @@ pub use wording::NumberOr;
 use indexmap::IndexMap;
 
 use crate::llm::score::repertoire::Repertoire;
-use crate::llm::services::ScriptedServices;
+use crate::llm::services::{Keys, ScriptedServices};
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
@@ -124,7 +124,8 @@ impl Script {
     /// The API keys that are written here in clear.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let keys = self.lanes.values().filter_map(|lane| lane.key.as_ref());
-        keys.filter_map(KeyPattern::in_clear)
+        let passing = self.services.keys.iter().flat_map(Keys::in_clear);
+        keys.filter_map(KeyPattern::in_clear).chain(passing)
     }
 
     #[must_use]

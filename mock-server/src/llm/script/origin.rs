@@ -132,11 +132,15 @@ pub(crate) fn session_in(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION).and_then(readable)
 }
 
-/// The key that a request is made with.
+/// The key that a request is made with: a bearer's, or the one in Anthropic's header.
 pub(crate) fn key_in(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get("authorization").and_then(readable);
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    bearer.or_else(|| headers.get("x-api-key").and_then(readable))
+    let bearer = bearer.and_then(|credentials| {
+        let (scheme, key) = credentials.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    let key = bearer.or_else(|| headers.get("x-api-key").and_then(readable));
+    key.filter(|key| !key.is_empty())
 }
 
 /// A value in other letters than ASCII's is none that a script can name.

@@ -86,6 +86,15 @@ impl TurnedAway {
 }
 
 impl Keys {
+    /// Those that are named.
+    pub(crate) fn in_clear(&self) -> impl Iterator<Item = &str> {
+        let named: &[String] = match self {
+            Self::Only(keys) => keys,
+            Self::Any | Self::None => &[],
+        };
+        named.iter().map(String::as_str)
+    }
+
     pub(crate) fn admit(&self, key: Option<&str>) -> Result<(), TurnedAway> {
         match (self, key) {
             (Self::None, _) | (Self::Any, Some(_)) => Ok(()),
@@ -106,16 +115,6 @@ impl Agents {
         };
         is_known.then_some(()).ok_or(TurnedAway::NotAnAgent)
     }
-}
-
-/// The key that came with a request: as a bearer's, or in Anthropic's header.
-pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = text(headers, header::AUTHORIZATION.as_str()).and_then(|credentials| {
-        let (scheme, key) = credentials.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    let key = bearer.or_else(|| text(headers, "x-api-key"));
-    key.filter(|key| !key.is_empty())
 }
 
 /// A header that is text; another is as good as none.
@@ -214,6 +213,7 @@ impl<'de> Visitor<'de> for WordOrList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::script::origin::key_in;
 
     #[track_caller]
     fn check(keys: &str, headers: &[(&'static str, &str)], expected: Result<(), TurnedAway>) {
@@ -225,7 +225,7 @@ mod tests {
                 (name, value.parse().unwrap())
             })
             .collect();
-        assert_eq!(keys.admit(key(&headers)), expected);
+        assert_eq!(keys.admit(key_in(&headers)), expected);
     }
 
     #[test]

@@ -31,11 +31,11 @@ pub(crate) struct Upload {
 /// Why an upload is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadUpload {
-    #[error("Invalid request: file is required")]
+    #[error("file is required")]
     NoFile,
-    #[error("Invalid request: purpose is required")]
+    #[error("purpose is required")]
     NoPurpose,
-    #[error("Invalid request: purpose {0} is not supported")]
+    #[error("purpose {0} is not supported")]
     Purpose(String),
 }
 

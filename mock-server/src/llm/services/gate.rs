@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Map, Value, json};
 
 use crate::llm::dialect::{Complaint, Dialect, Mount};
+use crate::llm::script::origin::key_in;
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::Services;
-use crate::llm::services::admission::{Keys, TurnedAway, key};
+use crate::llm::services::admission::{Keys, TurnedAway};
 
 /// How much of a request that is turned away is read, to know whose it was.
 const LOOK: usize = 4 << 20;
@@ -135,7 +136,7 @@ impl Services {
         is_question: bool,
     ) -> Result<(), TurnedAway> {
         let doors = self.doors();
-        let key = key(headers);
+        let key = key_in(headers);
         if !whose.is_kimis() {
             let any = Keys::Any;
             return doors.keys.as_ref().unwrap_or(&any).admit(key);

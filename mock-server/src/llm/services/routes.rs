@@ -3,6 +3,7 @@
 //! Each request is journaled as `llm.<what>`.
 
 use axum::Router;
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::llm::dialect::{Complaint, Dialect};
 use crate::llm::question::Question;
+use crate::llm::question::protocol::Violation;
 use crate::llm::routes::{Desk, listed_for_anthropic};
 use crate::llm::services::catalogue::listing;
 use crate::llm::services::upload;
@@ -70,6 +72,13 @@ impl Desk {
         (status, headers, Json(body)).into_response()
     }
 
+    /// A request that the service cannot read.
+    pub(super) fn misread(&self, path: &str, status: StatusCode, why: &str) -> Response {
+        let report = format!("{}{path}: {why}", self.mount.path);
+        self.llm.note("llm.unexpected", json!({ "report": report }));
+        self.fail(status, &format!("Invalid request: {why}"))
+    }
+
     /// Something was asked for that nobody has scripted.
     fn unscripted(&self, report: &str) -> Response {
         self.llm.note("llm.unexpected", json!({ "report": report }));
@@ -115,10 +124,17 @@ struct Wanted {
     id: Option<String>,
 }
 
-async fn generation(State(desk): State<Desk>, Query(wanted): Query<Wanted>) -> Response {
+async fn generation(
+    State(desk): State<Desk>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Query(wanted)) => wanted,
+        Err(fault) => return desk.misread("/generation", fault.status(), &fault.body_text()),
+    };
     desk.llm.note("llm.generation", json!({ "id": wanted.id }));
     let Some(id) = wanted.id else {
-        return desk.fail(StatusCode::BAD_REQUEST, "id is required");
+        return desk.misread("/generation", StatusCode::BAD_REQUEST, "id is required");
     };
     let found = desk.llm.services().state().generations.find(&id);
     match found {
@@ -137,20 +153,20 @@ async fn usages(State(desk): State<Desk>) -> Json<Value> {
     Json(desk.llm.services().state().account.usages())
 }
 
-async fn estimate(State(desk): State<Desk>, body: Bytes) -> Response {
+async fn estimate(State(desk): State<Desk>, body: Result<Bytes, BytesRejection>) -> Response {
+    let path = "/tokenizers/estimate-token-count";
+    let body = match body {
+        Ok(body) => body,
+        Err(fault) => return desk.misread(path, fault.status(), &fault.body_text()),
+    };
+    let misread = |why: &Violation| desk.misread(path, StatusCode::BAD_REQUEST, &why.to_string());
     let body = match Dialect::Moonshot.read(&body, desk.llm.conversations()) {
         Ok(body) => body,
-        Err(fault) => {
-            let message = format!("Invalid request: {fault}");
-            return desk.fail(StatusCode::BAD_REQUEST, &message);
-        }
+        Err(violation) => return misread(&violation),
     };
     let total = match Question::read(&body) {
         Ok(question) => tokens::asked(&question),
-        Err(violation) => {
-            let message = format!("Invalid request: {violation}");
-            return desk.fail(StatusCode::BAD_REQUEST, &message);
-        }
+        Err(violation) => return misread(&violation),
     };
     let fields = json!({ "model": body.model, "total_tokens": total });
     desk.llm.note("llm.tokens", fields);
@@ -164,7 +180,11 @@ struct Search {
     limit: Option<usize>,
 }
 
-async fn search(State(desk): State<Desk>, Json(wanted): Json<Search>) -> Response {
+async fn search(State(desk): State<Desk>, wanted: Result<Json<Search>, JsonRejection>) -> Response {
+    let wanted = match wanted {
+        Ok(Json(wanted)) => wanted,
+        Err(fault) => return desk.misread("/search", fault.status(), &fault.body_text()),
+    };
     let query = wanted.text_query;
     desk.llm.note("llm.search", json!({ "query": query }));
     let (found, there_are) = {
@@ -184,8 +204,11 @@ struct Fetch {
     url: String,
 }
 
-async fn fetch(State(desk): State<Desk>, Json(wanted): Json<Fetch>) -> Response {
-    let url = wanted.url;
+async fn fetch(State(desk): State<Desk>, wanted: Result<Json<Fetch>, JsonRejection>) -> Response {
+    let url = match wanted {
+        Ok(Json(wanted)) => wanted.url,
+        Err(fault) => return desk.misread("/fetch", fault.status(), &fault.body_text()),
+    };
     desk.llm.note("llm.fetch", json!({ "url": url }));
     let (page, there_are) = {
         let web = &desk.llm.services().state().web;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::llm::dialect::Dialect;
+use crate::llm::question::request::list;
 use crate::llm::score::lines::Usage;
 use crate::llm::services::catalogue::{Catalogue, Cost, ListedModel, Price};
 
@@ -14,8 +15,11 @@ const NOBODY: &str = "mock-server";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ProviderWish {
+    #[serde(deserialize_with = "list")]
     order: Vec<String>,
+    #[serde(deserialize_with = "list")]
     only: Vec<String>,
+    #[serde(deserialize_with = "list")]
     ignore: Vec<String>,
     allow_fallbacks: Option<bool>,
 }
