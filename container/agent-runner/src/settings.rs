@@ -131,6 +131,13 @@ impl Environment {
         }
     }
 
+    /// A variable that must be there; it may be empty.
+    pub(crate) fn given(&self, name: &'static str) -> Result<&str, SettingsError> {
+        let value = self.variables.get(&OsString::from(name));
+        let value = value.ok_or(SettingsError::Missing(name))?;
+        value.to_str().ok_or(SettingsError::NotText(name))
+    }
+
     fn folder(&self, name: &'static str, default: &str) -> PathBuf {
         match self.variables.get(&OsString::from(name)) {
             Some(value) if !value.is_empty() => PathBuf::from(value),
