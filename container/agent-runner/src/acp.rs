@@ -4,6 +4,7 @@
 //! program alone: `kimi_home` makes its home ready, `kimi_log` reads what it keeps from us.
 //! Everything else is the protocol's. Nothing of the program outlives the turn.
 
+use std::ffi::OsStr;
 use std::io::Write;
 
 use agent_client_protocol_schema::v1::{
@@ -24,7 +25,10 @@ mod dialogue;
 mod kimi_home;
 mod kimi_log;
 mod lines;
+mod measure;
+mod notes;
 mod process;
+mod secrets;
 mod telling;
 mod trouble;
 mod wire;
@@ -32,7 +36,9 @@ mod wire;
 use dialogue::{Busy, Dialogue};
 use kimi_home::KimiHome;
 use kimi_log::TurnRecord;
+use notes::Notes;
 use process::AgentProcess;
+use secrets::Secrets;
 use telling::Telling;
 use trouble::Trouble;
 
@@ -49,20 +55,31 @@ pub(crate) async fn delegate(
     agent: &AcpAgent,
     events: &mut EventLines<impl Write>,
 ) -> Result<(), Failure> {
+    let mut secrets = Secrets::of(settings, &agent.access);
+    let played = play_with(&secrets, (input, settings, agent), events).await;
+    played.map_err(|failure| secrets.mask_failure(failure))
+}
+
+async fn play_with(
+    secrets: &Secrets,
+    (input, settings, agent): (&AgentInput, &Settings, &AcpAgent),
+    events: &mut EventLines<impl Write>,
+) -> Result<(), Failure> {
     let system_prompt = system_prompt::assemble(input, &settings.folders)?;
     let system_prompt = format!("{system_prompt}\n\n{ABOUT_TOOLS}\n");
     let home = KimiHome::prepare(settings, &agent.access)?;
-    let secret = home.secret(&agent.access);
-    let process = AgentProcess::start(settings, agent, home.environment(settings, agent))?;
-    let mut dialogue = Dialogue::new(process, settings.patience.stall)?;
+    let environment = home.environment(settings, agent);
+    let notes = || Notes::new(secrets.clone());
+    let process = AgentProcess::start(settings, agent, environment, notes())?;
+    let mut dialogue = Dialogue::new(process, notes(), settings.patience)?;
     let mut turn = Turn {
-        telling: Telling::new(secret.cloned()),
+        telling: Telling::new(secrets.clone()),
         home,
         system_prompt,
     };
     let played = turn.play(&mut dialogue, input, settings, events).await;
     let end = dialogue.close().await;
-    let (session, stop) = played.map_err(|trouble| trouble.into_failure(&end, secret))?;
+    let (session, stop) = played.map_err(|trouble| trouble.into_failure(&end))?;
     let record = turn.home.log(&session.id).read_from(session.log_began_at);
     turn.conclude(stop, record, events)?;
     turn.home.remember(&session.id, &turn.system_prompt)?;
@@ -96,7 +113,7 @@ impl Turn {
         // Read when a session begins, so it must be there before.
         self.home.write_instructions(&self.system_prompt)?;
         let can_load = dialogue.initialize().await?;
-        let tools = vec![our_tools(input, settings)];
+        let tools = vec![our_tools(input, settings)?];
         let folder = &settings.folders.group;
         let (id, prompt) = match &input.session_id {
             None => (dialogue.new_session(folder, tools).await?, question(input)),
@@ -175,13 +192,42 @@ fn ended_well(stop: StopReason) -> Result<(), Failure> {
 }
 
 /// Ourselves again, as the server of the tools that the agent lacks.
-fn our_tools(input: &AgentInput, settings: &Settings) -> McpServer {
+fn our_tools(input: &AgentInput, settings: &Settings) -> Result<McpServer, Failure> {
     let caller = Caller::from(input);
-    let environment = mcp::environment_for(&caller, settings.folders.ipc.clone())
-        .map(|(name, value)| EnvVariable::new(name, value.to_string_lossy()));
-    McpServer::Stdio(
-        McpServerStdio::new(mcp::SERVER, &settings.own_binary)
+    let mut environment = Vec::new();
+    for (name, value) in mcp::environment_for(&caller, settings.folders.ipc.clone()) {
+        environment.push(EnvVariable::new(name, tellable(&value)?));
+    }
+    let binary = tellable(settings.own_binary.as_os_str())?;
+    Ok(McpServer::Stdio(
+        McpServerStdio::new(mcp::SERVER, binary)
             .args(vec![mcp::MCP.to_owned()])
-            .env(environment.to_vec()),
-    )
+            .env(environment),
+    ))
+}
+
+/// The protocol is JSON, which knows no other text.
+fn tellable(value: &OsStr) -> Result<&str, Failure> {
+    value.to_str().ok_or_else(|| Failure {
+        kind: AgentErrorKind::Config,
+        message: format!(
+            "`{}` is not valid UTF-8, and cannot be told to the agent: choose another folder",
+            value.display()
+        ),
+        retryable: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_path_that_cannot_be_told_is_refused() {
+        let failure = tellable(OsStr::from_bytes(b"/ipc\xff")).unwrap_err();
+        assert_eq!(failure.kind, AgentErrorKind::Config);
+        assert!(failure.message.contains("not valid UTF-8"), "{failure}");
+        assert_eq!(tellable(OsStr::new("/ipc")).unwrap(), "/ipc");
+    }
 }

@@ -63,13 +63,20 @@ async fn serve(environment: &Environment) -> Result<(), McpErrorKind> {
 }
 
 fn caller(environment: &Environment) -> Result<Caller, SettingsError> {
-    let text = |name| -> Result<String, SettingsError> {
-        Ok(environment.text(name)?.unwrap_or_default().to_owned())
-    };
     Ok(Caller {
-        chat: text(CHAT)?,
-        group: text(GROUP)?,
-        is_main: environment.text(IS_MAIN)? == Some("true"),
+        chat: environment.given(CHAT)?.to_owned(),
+        group: environment.given(GROUP)?.to_owned(),
+        is_main: match environment.given(IS_MAIN)? {
+            "true" => true,
+            "false" => false,
+            other => {
+                return Err(SettingsError::Wrong {
+                    name: IS_MAIN,
+                    value: other.to_owned(),
+                    expected: "`true` or `false`",
+                });
+            }
+        },
     })
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct Patience {
     pub retry_base: Duration,
     /// `NANOKIMI_LLM_STALL_TIMEOUT`, `120s`: how long the model may say nothing useful.
     pub stall: Duration,
+    /// `NANOKIMI_TURN_TIMEOUT`, `30m`: how long a turn of the engine `acp` may take in all, in
+    /// real time, whatever it is at.
+    pub turn: Duration,
 }
 
 /// A setting that is missing or wrong.
@@ -129,6 +132,13 @@ impl Environment {
             }
             Some(_) | None => Ok(None),
         }
+    }
+
+    /// A variable that must be there; it may be empty.
+    pub(crate) fn given(&self, name: &'static str) -> Result<&str, SettingsError> {
+        let value = self.variables.get(&OsString::from(name));
+        let value = value.ok_or(SettingsError::Missing(name))?;
+        value.to_str().ok_or(SettingsError::NotText(name))
     }
 
     fn folder(&self, name: &'static str, default: &str) -> PathBuf {
@@ -190,6 +200,7 @@ impl Settings {
                     environment.number("NANOKIMI_LLM_RETRY_BASE_MS", 500)?,
                 ),
                 stall: environment.span("NANOKIMI_LLM_STALL_TIMEOUT", Duration::from_secs(120))?,
+                turn: environment.span("NANOKIMI_TURN_TIMEOUT", Duration::from_secs(30 * 60))?,
             },
             max_steps: environment.number("NANOKIMI_MAX_STEPS", 100)?,
             tool_environment: tool_environment(environment),

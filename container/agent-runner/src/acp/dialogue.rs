@@ -10,7 +10,8 @@ use agent_client_protocol_schema::v1::{
     Implementation, InitializeRequest, InitializeResponse, LoadSessionRequest, LoadSessionResponse,
     McpServer, NewSessionRequest, NewSessionResponse, PermissionOption, PermissionOptionKind,
     PromptRequest, PromptResponse, RequestPermissionOutcome, RequestPermissionRequest,
-    RequestPermissionResponse, SelectedPermissionOutcome, SessionNotification, SessionUpdate,
+    RequestPermissionResponse, SelectedPermissionOutcome, SessionId, SessionNotification,
+    SessionUpdate,
 };
 use agent_protocol::AgentErrorKind;
 use serde::Serialize;
@@ -21,11 +22,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::lines::Line;
+use super::notes::Notes;
 use super::process::{AgentProcess, End};
 use super::trouble::{Phase, Trouble};
 use super::wire::{self, Said};
-use crate::events::note;
 use crate::failure::Failure;
+use crate::settings::Patience;
 
 /// A tool of the agent's own may be silent for as long as one of ours.
 const LONGEST_TOOL: Duration = Duration::from_secs(30 * 60);
@@ -42,23 +44,49 @@ pub(super) enum Busy {
     InTool,
 }
 
+/// How long is waited for something of use, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    busy: Busy,
+    patience: Duration,
+    deadline: Instant,
+}
+
+/// Whom a question concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    NotOurs,
+}
+
 /// The conversation with the agent.
 #[derive(Debug)]
 pub(super) struct Dialogue {
     process: AgentProcess,
+    notes: Notes,
     told_to_stop: Signal,
-    stall: Duration,
+    patience: Patience,
+    turn_ends: Instant,
+    /// Whose updates are ours.
+    session: Option<String>,
     asked: u64,
 }
 
 impl Dialogue {
-    pub(super) fn new(process: AgentProcess, stall: Duration) -> Result<Self, Failure> {
+    pub(super) fn new(
+        process: AgentProcess,
+        notes: Notes,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
         let told_to_stop = signal(SignalKind::terminate())
             .map_err(|error| Failure::lasting(AgentErrorKind::Io, &error))?;
         Ok(Self {
             process,
+            notes,
             told_to_stop,
-            stall,
+            patience,
+            turn_ends: Instant::now() + patience.turn,
+            session: None,
             asked: 0,
         })
     }
@@ -83,7 +111,9 @@ impl Dialogue {
     ) -> Result<String, Trouble> {
         let request = NewSessionRequest::new(folder).mcp_servers(tools);
         let answer: NewSessionResponse = self.ask(Phase::NewSession, request, nothing).await?;
-        Ok(answer.session_id.to_string())
+        let id = answer.session_id.to_string();
+        self.session = Some(id.clone());
+        Ok(id)
     }
 
     /// What the agent tells of the session's past is not told again.
@@ -97,6 +127,7 @@ impl Dialogue {
         if !can_load {
             return Err(Trouble::CannotLoad);
         }
+        self.session = Some(id.to_owned());
         let request = LoadSessionRequest::new(id.to_owned(), folder).mcp_servers(tools);
         // Some answer null.
         let _answer: Option<LoadSessionResponse> =
@@ -113,7 +144,7 @@ impl Dialogue {
     ) -> Result<PromptResponse, Trouble> {
         let request = PromptRequest::new(session.to_owned(), prompt);
         let answer = self.ask(Phase::Prompt, request, hear).await;
-        if matches!(answer, Err(Trouble::Stopped | Trouble::Stalled { .. })) {
+        if answer.as_ref().is_err_and(Trouble::leaves_it_at_work) {
             self.cancel(session).await;
         }
         answer
@@ -134,9 +165,9 @@ impl Dialogue {
         let number = self.asked;
         self.say(phase, wire::asking(Some(number), phase.method(), request)?)
             .await?;
-        let mut busy = Busy::Thinking;
+        let mut wait = self.wait(Busy::Thinking);
         loop {
-            match self.listen(phase, busy).await? {
+            match self.listen(phase, wait).await? {
                 Said::Answer(to, Ok(answer)) if to == number => {
                     return serde_json::from_value(answer)
                         .map_err(|source| Trouble::NotUnderstood { phase, source });
@@ -144,47 +175,73 @@ impl Dialogue {
                 Said::Answer(to, Err(error)) if to == number => {
                     return Err(Trouble::Refused { phase, error });
                 }
-                Said::Answer(..) => note("the agent answers a question that we have not asked"),
+                Said::Answer(..) => self.notes.keep("[an answer to no question of ours]"),
                 Said::Question { id, method, params } => {
-                    self.reply(phase, &id, &method, params).await?;
+                    if self.reply(phase, &id, &method, params).await? == Whose::Ours {
+                        wait = self.wait(wait.busy);
+                    }
                 }
                 Said::News { method, params } => {
-                    if let Some(update) = update(&method, params) {
-                        busy = hear(update)?;
+                    if let Some(update) = self.update(&method, params) {
+                        wait = self.wait(hear(update)?);
                     }
                 }
             }
         }
     }
 
-    /// The next message, if it comes in time; noise does not count.
-    async fn listen(&mut self, phase: Phase, busy: Busy) -> Result<Said, Trouble> {
+    /// A wait that begins now.
+    fn wait(&self, busy: Busy) -> Wait {
         let patience = match busy {
-            Busy::Thinking => self.stall,
-            Busy::InTool => self.stall.max(LONGEST_TOOL),
+            Busy::Thinking => self.patience.stall,
+            Busy::InTool => self.patience.stall.max(LONGEST_TOOL),
         };
-        let deadline = Instant::now() + patience;
+        Wait {
+            busy,
+            patience,
+            deadline: Instant::now() + patience,
+        }
+    }
+
+    /// The next message, if it comes in time. A wait goes on from one message to the next until
+    /// one of use has come; nothing moves the end of the turn.
+    async fn listen(&mut self, phase: Phase, wait: Wait) -> Result<Said, Trouble> {
+        let deadline = wait.deadline.min(self.turn_ends);
         loop {
+            // A line that lies ready comes before the deadline, so it is looked at here.
+            let now = Instant::now();
+            if now >= self.turn_ends {
+                return Err(Trouble::TooLong(self.patience.turn));
+            }
+            if now >= wait.deadline {
+                let patience = wait.patience;
+                return Err(Trouble::Stalled { phase, patience });
+            }
             let line = tokio::select! {
                 line = timeout_at(deadline, self.process.lines.next()) => line,
                 _ = self.told_to_stop.recv() => return Err(Trouble::Stopped),
             };
             let Ok(line) = line else {
-                return Err(Trouble::Stalled { phase, patience });
+                continue;
             };
             match line.map_err(Trouble::Pipe)? {
                 None => return Err(Trouble::Ended(phase)),
-                Some(Line::TooLong) => note("a line of the agent is too long and was dropped"),
+                Some(Line::TooLong) => self
+                    .notes
+                    .keep("[a line of the agent is too long and was dropped]"),
                 Some(Line::Whole(line)) => match wire::read(&line) {
                     Ok(said) => return Ok(said),
-                    Err(noise) => note(&format!("agent: {noise}: {}", beginning(&line))),
+                    Err(noise) => self.notes.keep(&format!(
+                        "[{noise}] {}",
+                        beginning(&String::from_utf8_lossy(&line))
+                    )),
                 },
             }
         }
     }
 
     async fn say(&mut self, phase: Phase, message: Vec<u8>) -> Result<(), Trouble> {
-        let patience = self.stall;
+        let patience = self.patience.stall;
         let Some(stdin) = &mut self.process.stdin else {
             return Err(Trouble::Ended(phase));
         };
@@ -209,16 +266,47 @@ impl Dialogue {
         id: &Value,
         method: &str,
         params: Value,
-    ) -> Result<(), Trouble> {
-        let answer = if method == CLIENT_METHOD_NAMES.session_request_permission {
-            wire::answering(id, permission(params))
+    ) -> Result<Whose, Trouble> {
+        let (answer, whose) = if method == CLIENT_METHOD_NAMES.session_request_permission {
+            let (answer, whose) = self.permission(params);
+            (wire::answering(id, answer), whose)
         } else {
-            note(&format!(
-                "the agent asks for `{method}`, which we do not offer"
-            ));
-            wire::answering(id, Err::<Value, _>(Error::method_not_found()))
+            let method = beginning(method);
+            self.notes
+                .keep(&format!("[asks for `{method}`, which we do not offer]"));
+            let refusal = Err::<Value, _>(Error::method_not_found());
+            (wire::answering(id, refusal), Whose::NotOurs)
         };
-        self.say(phase, answer?).await
+        self.say(phase, answer?).await?;
+        Ok(whose)
+    }
+
+    /// The news, if it is of our session and of a kind that we know; others may come.
+    fn update(&self, method: &str, params: Value) -> Option<SessionUpdate> {
+        if method != CLIENT_METHOD_NAMES.session_update {
+            return None;
+        }
+        match serde_json::from_value::<SessionNotification>(params) {
+            Ok(news) if self.is_ours(&news.session_id) => Some(news.update),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    fn permission(&self, params: Value) -> (Result<RequestPermissionResponse, Error>, Whose) {
+        match serde_json::from_value::<RequestPermissionRequest>(params) {
+            Ok(request) if self.is_ours(&request.session_id) => {
+                (Ok(permission(&request)), Whose::Ours)
+            }
+            Ok(_) => {
+                let outcome = RequestPermissionOutcome::Cancelled;
+                (Ok(RequestPermissionResponse::new(outcome)), Whose::NotOurs)
+            }
+            Err(_of_another_shape) => (Err(Error::invalid_params()), Whose::NotOurs),
+        }
+    }
+
+    fn is_ours(&self, session: &SessionId) -> bool {
+        self.session.as_deref() == Some(&*session.0)
     }
 
     /// Tells the agent to give up, and waits a moment until it has.
@@ -227,10 +315,10 @@ impl Dialogue {
         let given_up = async {
             let message = wire::asking(None, AGENT_METHOD_NAMES.session_cancel, cancel)?;
             self.say(Phase::Prompt, message).await?;
-            while !matches!(
-                self.listen(Phase::Prompt, Busy::Thinking).await?,
-                Said::Answer(..)
-            ) {}
+            // The turn may have come to its end; the agent still has its moment.
+            self.turn_ends = Instant::now() + TO_CANCEL;
+            let wait = self.wait(Busy::Thinking);
+            while !matches!(self.listen(Phase::Prompt, wait).await?, Said::Answer(..)) {}
             Ok::<(), Trouble>(())
         };
         // The turn has failed already; the agent is ended in any case.
@@ -243,24 +331,10 @@ fn nothing(_update: SessionUpdate) -> Result<Busy, Failure> {
     Ok(Busy::Thinking)
 }
 
-/// The news, if it is of the session and of a kind that we know; others may come.
-fn update(method: &str, params: Value) -> Option<SessionUpdate> {
-    if method != CLIENT_METHOD_NAMES.session_update {
-        return None;
-    }
-    match serde_json::from_value::<SessionNotification>(params) {
-        Ok(notification) => Some(notification.update),
-        Err(_of_another_kind) => None,
-    }
-}
-
 /// The box is what protects us, not a question that nobody is there to answer: everything is
 /// allowed, each time anew. A choice between several is a question of another kind (the Kimi CLI
 /// puts those of `AskUserQuestion` so): it is passed over, since an answer would be made up.
-fn permission(params: Value) -> Result<RequestPermissionResponse, Error> {
-    let Ok(request) = serde_json::from_value::<RequestPermissionRequest>(params) else {
-        return Err(Error::invalid_params());
-    };
+fn permission(request: &RequestPermissionRequest) -> RequestPermissionResponse {
     let find = |kind: PermissionOptionKind| {
         let of_kind = move |option: &&PermissionOption| option.kind == kind;
         request.options.iter().filter(of_kind)
@@ -274,9 +348,9 @@ fn permission(params: Value) -> Result<RequestPermissionResponse, Error> {
     let outcome = option.map_or(RequestPermissionOutcome::Cancelled, |option| {
         RequestPermissionOutcome::Selected(SelectedPermissionOutcome::new(option.option_id.clone()))
     });
-    Ok(RequestPermissionResponse::new(outcome))
+    RequestPermissionResponse::new(outcome)
 }
 
-fn beginning(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).chars().take(200).collect()
+fn beginning(text: &str) -> String {
+    text.chars().take(200).collect()
 }

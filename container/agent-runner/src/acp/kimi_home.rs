@@ -17,13 +17,16 @@ use super::kimi_log::KimiLog;
 use crate::failure::Failure;
 use crate::replace_file::{Lasting, replace_file};
 use crate::session::SessionId;
-use crate::settings::{Access, AcpAgent, Dialect, Model, Secret, Settings};
+use crate::settings::{Access, AcpAgent, Dialect, Model, Settings};
 use crate::turn::question;
 
 /// What `kimi login` leaves behind. The tokens are renewed in place, by renaming within their
 /// folder, and under a lock in the other; so whole folders are shared.
 const LOGIN_FOLDERS: [&str; 2] = ["credentials", "oauth"];
+/// The settings are copied for each turn: what an agent does to them must not reach other groups.
 const LOGIN_FILE: &str = "config.toml";
+/// Lies in a home whose settings are such a copy.
+const IS_COPY: &str = "nanokimi-login";
 
 /// `$HOME/.kimi-code`.
 #[derive(Debug)]
@@ -56,8 +59,9 @@ impl KimiHome {
     pub(super) fn prepare(settings: &Settings, access: &Access) -> Result<Self, HomeError> {
         let folder = settings.home.join(".kimi-code");
         fs::create_dir_all(&folder)?;
-        if let Access::Login(login) = access {
-            share_login(&folder, login)?;
+        match access {
+            Access::Login(login) => share_login(&folder, login)?,
+            Access::Key(_) | Access::Own => forget_login(&folder)?,
         }
         Ok(Self { folder })
     }
@@ -84,14 +88,6 @@ impl KimiHome {
             set("KIMI_MODEL_PROVIDER_TYPE", provider(model).into());
         }
         environment
-    }
-
-    /// What must not be told, though the CLI knows it.
-    pub(super) fn secret<'a>(&self, access: &'a Access) -> Option<&'a Secret> {
-        match access {
-            Access::Key(model) => Some(&model.key),
-            Access::Login(_) | Access::Own => None,
-        }
     }
 
     pub(super) fn log(&self, session: &str) -> KimiLog {
@@ -174,16 +170,43 @@ fn share_login(home: &Path, login: &Path) -> Result<(), HomeError> {
         clear(&place)?;
         symlink(shared, place)?;
     }
-    // The CLI writes its settings anew by renaming, which takes the place of a link.
-    let place = home.join(LOGIN_FILE);
-    if !is_link_to(&place, &login.join(LOGIN_FILE)) {
-        match fs::remove_file(&place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(()) | Err(_) => {}
-        }
-        symlink(login.join(LOGIN_FILE), place)?;
+    // Before the copy, so that a kill leaves none that is not known as one.
+    replace_file(&home.join(IS_COPY), b"", Lasting::Visible)?;
+    let copy = home.join(".nanokimi-login.part");
+    remove_if_there(&copy)?;
+    // With its permissions: there may be keys in it.
+    fs::copy(login.join(LOGIN_FILE), &copy)?;
+    fs::rename(copy, home.join(LOGIN_FILE))?;
+    Ok(())
+}
+
+/// Removes what [`share_login`] has left; what the CLI has made by itself is no link.
+fn forget_login(home: &Path) -> Result<(), HomeError> {
+    for name in LOGIN_FOLDERS {
+        remove_link(&home.join(name))?;
+    }
+    let settings = home.join(LOGIN_FILE);
+    remove_link(&settings)?;
+    let mark = home.join(IS_COPY);
+    if mark.exists() {
+        remove_if_there(&settings)?;
+        remove_if_there(&mark)?;
     }
     Ok(())
+}
+
+fn remove_link(place: &Path) -> io::Result<()> {
+    if place.is_symlink() {
+        remove_if_there(place)?;
+    }
+    Ok(())
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn is_link_to(place: &Path, target: &Path) -> bool {

@@ -16,6 +16,9 @@ use serde::Deserialize;
 use crate::events::note;
 use crate::failure::Failure;
 
+/// Of one turn, in bytes. The end of the turn stands at the end.
+const MOST: u64 = 64 * 1024 * 1024;
+
 /// A session's log; none when there is no such file.
 #[derive(Debug)]
 pub(super) struct KimiLog {
@@ -137,9 +140,14 @@ impl KimiLog {
 
 fn read(path: &Path, skip: u64) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
-    file.seek(SeekFrom::Start(skip))?;
+    let length = file.metadata()?.len();
+    if length.saturating_sub(skip) > MOST {
+        note("the agent's log is too long: what comes before its last part is not counted");
+    }
+    let begin = skip.max(length.saturating_sub(MOST));
+    file.seek(SeekFrom::Start(begin))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(MOST).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -235,6 +243,7 @@ impl LoggedError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[track_caller]
     fn check(error: &str, expected: (AgentErrorKind, bool)) {
@@ -263,6 +272,23 @@ mod tests {
             r#"{"code":"internal","message":"m","name":"OAuthUnauthorizedError"}"#,
             (Auth, false),
         );
+    }
+
+    #[test]
+    fn of_an_endless_log_the_end_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wire.jsonl");
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(MOST * 2).unwrap();
+        drop(file);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(
+            b"\n{\"type\":\"turn.ended\",\"error\":{\"code\":\"c\",\"message\":\"m\"}}\n",
+        )
+        .unwrap();
+        let text = read(&path, 7).unwrap();
+        assert_eq!(text.len() as u64, MOST);
+        assert!(record(&text).failure.is_some());
     }
 
     #[test]

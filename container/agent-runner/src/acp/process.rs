@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::lines::{LONGEST, Line, Lines};
+use super::notes::Notes;
 use crate::events::note;
 use crate::failure::{Failure, chain};
 use crate::settings::{AcpAgent, Settings};
@@ -19,9 +20,8 @@ use crate::tools::AGENT_LEASH;
 
 /// The leash gives the agent three seconds to say goodbye.
 const TO_END: Duration = Duration::from_secs(5);
-/// Bytes: the longest line of its stderr that is kept, and how much is kept in all.
+/// Bytes: the longest line of its stderr that is kept.
 const LONGEST_NOTE: usize = 8 * 1024;
-const MOST_NOTES: usize = 256 * 1024;
 
 /// A running agent.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ impl AgentProcess {
         settings: &Settings,
         agent: &AcpAgent,
         environment: Vec<(OsString, OsString)>,
+        notes: Notes,
     ) -> Result<Self, StartError> {
         let mut leash = Command::new(&settings.own_binary)
             .arg(AGENT_LEASH)
@@ -77,9 +78,9 @@ impl AgentProcess {
             .map_err(StartError::Spawn)?;
         let stdin = leash.stdin.take().ok_or(StartError::NoPipe)?;
         let stdout = leash.stdout.take().ok_or(StartError::NoPipe)?;
-        let notes = leash.stderr.take().ok_or(StartError::NoPipe)?;
+        let words = leash.stderr.take().ok_or(StartError::NoPipe)?;
         let mut stderr = JoinSet::new();
-        stderr.spawn(pass_on(notes));
+        stderr.spawn(pass_on(words, notes));
         Ok(Self {
             leash,
             stdin: Some(stdin),
@@ -138,10 +139,9 @@ impl fmt::Display for End {
 }
 
 /// Passes the agent's stderr on to ours, so that it stands in the run log; returns the last line.
-async fn pass_on(stderr: ChildStderr) -> String {
+async fn pass_on(stderr: ChildStderr, mut notes: Notes) -> String {
     let mut lines = Lines::new(stderr, LONGEST_NOTE);
     let mut last = String::new();
-    let mut left = MOST_NOTES;
     // A stderr that cannot be read is one that says no more.
     while let Ok(Some(line)) = lines.next().await {
         let text = match &line {
@@ -152,13 +152,7 @@ async fn pass_on(stderr: ChildStderr) -> String {
             continue;
         }
         last = text.trim().to_owned();
-        if left > 0 {
-            note(&format!("agent: {last}"));
-            left = left.saturating_sub(last.len());
-            if left == 0 {
-                note("agent: [more is left out]");
-            }
-        }
+        notes.keep(&last);
     }
     last
 }

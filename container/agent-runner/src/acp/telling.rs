@@ -13,20 +13,22 @@ use agent_protocol::{AgentErrorKind, AgentEvent, Usage};
 use serde_json::Value;
 
 use super::dialogue::Busy;
+use super::measure::Measure;
+use super::secrets::Secrets;
 use crate::events::EventLines;
 use crate::failure::Failure;
-use crate::settings::Secret;
 use crate::tools::Excerpt;
 use crate::turn::CUT_OFF;
 
 /// The turn as far as it has been told.
 #[derive(Debug)]
 pub(super) struct Telling {
-    secret: Option<Secret>,
+    secrets: Secrets,
     text: String,
     /// Of which message `text` is, where the agent says so.
     message: Option<MessageId>,
     calls: Vec<Call>,
+    measure: Measure,
     /// Tokens in the conversation, as the agent last said.
     context: Option<u64>,
 }
@@ -40,16 +42,19 @@ struct Call {
     /// Once they are complete.
     arguments: Option<Value>,
     told: bool,
+    /// It runs, as far as we know: it has been told of since the model last spoke.
+    runs: bool,
     ended: bool,
 }
 
 impl Telling {
-    pub(super) fn new(secret: Option<Secret>) -> Self {
+    pub(super) fn new(secrets: Secrets) -> Self {
         Self {
-            secret,
+            secrets,
             text: String::new(),
             message: None,
             calls: Vec::new(),
+            measure: Measure::default(),
             context: None,
         }
     }
@@ -65,7 +70,14 @@ impl Telling {
         events: &mut EventLines<impl Write>,
     ) -> Result<(), Failure> {
         match update {
-            SessionUpdate::AgentMessageChunk(chunk) => self.hear_text(chunk, events),
+            SessionUpdate::AgentMessageChunk(chunk) => {
+                self.nothing_runs();
+                self.hear_text(chunk, events)
+            }
+            SessionUpdate::AgentThoughtChunk(_) => {
+                self.nothing_runs();
+                Ok(())
+            }
             SessionUpdate::ToolCall(call) => self.hear_call(call, events),
             SessionUpdate::ToolCallUpdate(update) => self.hear_progress(update, events),
             SessionUpdate::UsageUpdate(usage) => {
@@ -76,13 +88,19 @@ impl Telling {
         }
     }
 
-    /// A tool counts as running from when its arguments are complete.
+    /// A tool counts as running from when its arguments are complete until it ends or the model
+    /// speaks: an end may have been kept from us.
     pub(super) fn busy(&self) -> Busy {
-        let runs = |call: &Call| call.arguments.is_some() && !call.ended;
-        if self.calls.iter().any(runs) {
+        if self.calls.iter().any(|call| call.runs) {
             Busy::InTool
         } else {
             Busy::Thinking
+        }
+    }
+
+    fn nothing_runs(&mut self) {
+        for call in &mut self.calls {
+            call.runs = false;
         }
     }
 
@@ -96,6 +114,7 @@ impl Telling {
             self.message = chunk.message_id;
         }
         if let ContentBlock::Text(text) = chunk.content {
+            self.measure.add_text(text.text.len())?;
             self.text.push_str(&text.text);
         }
         Ok(())
@@ -138,6 +157,7 @@ impl Telling {
         let known = self.calls.iter().position(|call| call.id == id);
         let at = known.unwrap_or(self.calls.len());
         if known.is_none() {
+            self.measure.add_call()?;
             self.calls.push(Call::new(id, name));
         }
         let call = &mut self.calls[at];
@@ -149,28 +169,33 @@ impl Telling {
             Some(ToolCallStatus::Failed) => Some(false),
             Some(_) | None => None,
         };
-        if fields.raw_input.is_some() {
-            call.arguments = fields.raw_input;
+        if let Some(arguments) = fields.raw_input {
+            self.measure.add_arguments(arguments.to_string().len())?;
+            call.arguments = Some(arguments);
         }
         if call.arguments.is_some() || ok.is_some() {
-            call.tell(events)?;
+            call.tell(&mut self.secrets, events)?;
         }
         if let Some(content) = fields.content {
-            call.shown = shown(&content);
+            let shown = shown(&content);
+            // It grows, and is shown anew each time.
+            let more = shown.len().saturating_sub(call.shown.len());
+            self.measure.add_arguments(more)?;
+            call.shown = shown;
         }
+        call.runs = call.told;
         let Some(ok) = ok else {
             return Ok(());
         };
         call.ended = true;
-        let output = Excerpt::of(&output(fields.raw_output, &call.shown));
+        call.runs = false;
+        // Masked first, since half a secret is not found again.
+        let output = self.secrets.mask(output(fields.raw_output, &call.shown));
         events.say(&AgentEvent::ToolResult {
             id: call.id.to_string(),
             name: call.name.clone(),
             ok,
-            output: match &self.secret {
-                Some(secret) => secret.mask(output),
-                None => output,
-            },
+            output: Excerpt::of(&output),
         })
     }
 
@@ -180,7 +205,7 @@ impl Telling {
             return Ok(());
         }
         events.say(&AgentEvent::Text {
-            text,
+            text: self.secrets.mask(text),
             interim: true,
         })
     }
@@ -227,16 +252,17 @@ impl Telling {
         let text = std::mem::take(&mut self.text);
         if !text.trim().is_empty() {
             return events.say(&AgentEvent::Text {
-                text,
+                text: self.secrets.mask(text),
                 interim: false,
             });
         }
-        if self.calls.is_empty() {
+        if !self.calls.iter().any(|call| call.ended) {
             return Err(Failure {
                 kind: AgentErrorKind::Upstream,
-                message: "the agent ended its turn without a word and without a tool call; its \
+                message:
+                    "the agent ended its turn without a word and without a whole tool call; its \
                           own log may say why"
-                    .to_owned(),
+                        .to_owned(),
                 retryable: true,
             });
         }
@@ -252,22 +278,29 @@ impl Call {
             shown: String::new(),
             arguments: None,
             told: false,
+            runs: false,
             ended: false,
         }
     }
 
-    fn tell(&mut self, events: &mut EventLines<impl Write>) -> Result<(), Failure> {
+    fn tell(
+        &mut self,
+        secrets: &mut Secrets,
+        events: &mut EventLines<impl Write>,
+    ) -> Result<(), Failure> {
         if self.told {
             return Ok(());
         }
         self.told = true;
+        self.name = secrets.mask(std::mem::take(&mut self.name));
+        let arguments = match &self.arguments {
+            Some(arguments) => arguments.clone(),
+            None => self.arguments_shown(),
+        };
         events.say(&AgentEvent::ToolCall {
             id: self.id.to_string(),
             name: self.name.clone(),
-            arguments: match &self.arguments {
-                Some(arguments) => arguments.clone(),
-                None => self.arguments_shown(),
-            },
+            arguments: secrets.mask_value(arguments),
         })
     }
 

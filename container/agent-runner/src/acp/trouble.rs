@@ -10,7 +10,6 @@ use agent_protocol::AgentErrorKind;
 
 use super::process::End;
 use crate::failure::Failure;
-use crate::settings::Secret;
 
 const WAY_TO_A_MODEL: &str = "put OPENROUTER_API_KEY or MOONSHOT_API_KEY into the orchestrator's \
      `.env`, or leave the login of the Kimi CLI in `data/credentials`";
@@ -30,6 +29,11 @@ pub(super) enum Trouble {
     Ended(Phase),
     #[error("the agent said nothing of use for {patience:?} while we waited for `{phase}`")]
     Stalled { phase: Phase, patience: Duration },
+    #[error(
+        "the turn took longer than {0:?}: ask for less at once, or set NANOKIMI_TURN_TIMEOUT to a \
+         longer span"
+    )]
+    TooLong(Duration),
     #[error("the agent refused `{phase}`: {}", told(error))]
     Refused { phase: Phase, error: Error },
     #[error("the agent's answer to `{phase}` is not one of the Agent Client Protocol")]
@@ -70,9 +74,17 @@ impl fmt::Display for Phase {
 }
 
 impl Trouble {
+    /// It has been asked, and does not know yet that nobody waits for the answer.
+    pub(super) fn leaves_it_at_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped | Self::Stalled { .. } | Self::TooLong(_) | Self::Failure(_)
+        )
+    }
+
     /// What is told of it, once the agent has ended.
-    pub(super) fn into_failure(self, end: &End, secret: Option<&Secret>) -> Failure {
-        let failure = match &self {
+    pub(super) fn into_failure(self, end: &End) -> Failure {
+        match &self {
             Self::Failure(failure) => Failure {
                 kind: failure.kind,
                 message: failure.message.clone(),
@@ -80,6 +92,15 @@ impl Trouble {
             },
             Self::Ended(phase) => ended(*phase, end),
             Self::Refused { phase, error } => refused(&self, *phase, error),
+            Self::TooLong(_) => Failure::lasting(AgentErrorKind::TooManySteps, &self),
+            Self::Stalled {
+                phase: Phase::LoadSession,
+                ..
+            }
+            | Self::NotUnderstood {
+                phase: Phase::LoadSession,
+                ..
+            } => Failure::passing(AgentErrorKind::SessionNotFound, &self),
             Self::Stalled { .. } => Failure::passing(AgentErrorKind::Stalled, &self),
             Self::CannotLoad => Failure::passing(AgentErrorKind::SessionNotFound, &self),
             Self::NotUnderstood { .. } | Self::Version(_) => {
@@ -87,13 +108,6 @@ impl Trouble {
             }
             Self::Pipe(_) | Self::Stopped => Failure::passing(AgentErrorKind::Io, &self),
             Self::Unwritten(_) => Failure::lasting(AgentErrorKind::Io, &self),
-        };
-        Failure {
-            message: match secret {
-                Some(secret) => secret.mask(failure.message),
-                None => failure.message,
-            },
-            ..failure
         }
     }
 }
@@ -101,11 +115,11 @@ impl Trouble {
 fn ended(phase: Phase, end: &End) -> Failure {
     let command = &end.command;
     match (end.code, phase) {
-        (Some(126 | 127), _) => Failure {
+        (Some(126 | 127), Phase::Initialize) => Failure {
             kind: AgentErrorKind::Config,
             message: format!(
                 "the agent `{command}` cannot be started ({end}): install it, or set acp_command \
-                 to the command that starts it"
+                 to the one simple command that starts it"
             ),
             retryable: false,
         },
@@ -118,7 +132,11 @@ fn ended(phase: Phase, end: &End) -> Failure {
             retryable: false,
         },
         (_, Phase::NewSession | Phase::LoadSession | Phase::Prompt) => Failure {
-            kind: AgentErrorKind::Upstream,
+            kind: match phase {
+                // A session that ends the agent each time it is loaded would never get well.
+                Phase::LoadSession => AgentErrorKind::SessionNotFound,
+                Phase::Initialize | Phase::NewSession | Phase::Prompt => AgentErrorKind::Upstream,
+            },
             message: format!("{} ({end})", Trouble::Ended(phase)),
             retryable: true,
         },
@@ -138,9 +156,8 @@ fn refused(trouble: &Trouble, phase: Phase, error: &Error) -> Failure {
     }
     match (error.code, phase) {
         (ErrorCode::AuthRequired, _) => Failure::lasting(AgentErrorKind::Auth, trouble),
-        (ErrorCode::InvalidParams | ErrorCode::ResourceNotFound, Phase::LoadSession) => {
-            Failure::passing(AgentErrorKind::SessionNotFound, trouble)
-        }
+        // Whatever the reason is, a new session has none of it.
+        (_, Phase::LoadSession) => Failure::passing(AgentErrorKind::SessionNotFound, trouble),
         (ErrorCode::InternalError, _) => Failure::passing(AgentErrorKind::Upstream, trouble),
         _ => Failure::lasting(AgentErrorKind::Request, trouble),
     }
@@ -170,7 +187,7 @@ mod tests {
     #[track_caller]
     fn check(phase: Phase, code: i32, message: &str, expected: (AgentErrorKind, bool)) {
         let error = Error::new(code, message);
-        let failure = Trouble::Refused { phase, error }.into_failure(&End::default(), None);
+        let failure = Trouble::Refused { phase, error }.into_failure(&End::default());
         assert_eq!((failure.kind, failure.retryable), expected, "{failure}");
     }
 
@@ -186,6 +203,14 @@ mod tests {
         let unknown = "Invalid params: Unknown sessionId: s1";
         check(Phase::LoadSession, -32602, unknown, (SessionNotFound, true));
         check(Phase::LoadSession, -32002, unknown, (SessionNotFound, true));
+        let internal = "Internal error";
+        check(
+            Phase::LoadSession,
+            -32603,
+            internal,
+            (SessionNotFound, true),
+        );
+        check(Phase::NewSession, -32603, internal, (Upstream, true));
         check(Phase::Prompt, -32602, "no such thing", (Request, false));
         check(Phase::Prompt, -32603, "Internal error", (Upstream, true));
     }
@@ -197,7 +222,7 @@ mod tests {
             code: Some(0),
             ..End::default()
         };
-        let failure = Trouble::Ended(Phase::Initialize).into_failure(&end, None);
+        let failure = Trouble::Ended(Phase::Initialize).into_failure(&end);
         assert_eq!(failure.kind, AgentErrorKind::Protocol);
         assert!(failure.message.contains("`kimi acp` ended without a word"));
         assert!(failure.message.contains("exit code 0"), "{failure}");

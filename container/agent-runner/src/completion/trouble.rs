@@ -90,6 +90,7 @@ mod tests {
             attempts: 4,
             retry_base: Duration::from_millis(500),
             stall: Duration::from_secs(120),
+            turn: Duration::ZERO,
         };
         let trouble = Trouble {
             kind: AgentErrorKind::Upstream,

@@ -17,7 +17,8 @@ pub(crate) enum Engine {
 /// The program, and what it needs.
 #[derive(Clone, Debug)]
 pub(crate) struct AcpAgent {
-    /// `NANOKIMI_ACP_COMMAND`, `kimi acp`: a command line for bash.
+    /// `NANOKIMI_ACP_COMMAND`, `kimi acp`: one simple command for bash, with variables before it
+    /// if need be (`FOO=1 kimi acp`).
     pub command: String,
     pub access: Access,
 }
@@ -28,7 +29,8 @@ pub(crate) enum Access {
     /// With the key that our own agent would use.
     Key(Model),
     /// `NANOKIMI_KIMI_LOGIN`, `/workspace/kimi-login`: a folder with the `config.toml` and the
-    /// `credentials` that `kimi login` has left. It is used in place, since tokens rotate.
+    /// `credentials` that `kimi login` has left. Its tokens are used in place, since they rotate;
+    /// its settings are copied.
     Login(PathBuf),
     /// Whatever it finds in its home.
     Own,

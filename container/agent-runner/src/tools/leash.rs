@@ -153,8 +153,9 @@ fn start(command: &OsStr) -> io::Result<Pid> {
 }
 
 fn start_agent(command: &OsStr) -> io::Result<Pid> {
-    // With `exec`, the agent itself is who gets the signals and whose end is seen.
-    let mut line = OsStr::new("exec ").to_owned();
+    // With `exec`, the agent itself is who gets the signals and whose end is seen. `env` takes
+    // assignments before the program's name, which `exec` alone does not.
+    let mut line = OsStr::new("exec env ").to_owned();
     line.push(command);
     let agent = Command::new("bash")
         .arg("-c")

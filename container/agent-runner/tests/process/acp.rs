@@ -168,6 +168,20 @@ async fn what_is_no_message_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_command_may_set_variables_for_the_agent() {
+    let agent = Double::asked()
+        .runs("echo \"$FOO\" >environment")
+        .writes("Hi.")
+        .ends("end_turn");
+    let stage = Stage::for_agent(&agent);
+    let command = format!("FOO='a b' bash {}", stage.path("agent.sh").display());
+    let stage = stage.with("NANOKIMI_ACP_COMMAND", &command);
+    let told = stage.ask("hi").await;
+    assert_eq!(told.answers(), ["Hi."], "{told:#?}");
+    assert_eq!(stage.read("environment"), "a b\n");
+}
+
+#[tokio::test]
 async fn the_agent_gets_the_key_and_nothing_else_of_ours() {
     let agent = Double::asked()
         .runs("env >environment")

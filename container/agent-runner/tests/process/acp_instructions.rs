@@ -68,7 +68,7 @@ async fn a_scheduled_task_is_told_to_be_one() {
 
 /// The session cannot be gone on with, but a new one could begin.
 async fn check_unknown(agent: Double, message: &str) {
-    let stage = Stage::for_agent(&agent);
+    let stage = Stage::for_agent(&agent).with("NANOKIMI_LLM_STALL_TIMEOUT", "1s");
     let told = stage.turn(&ask("hi", Some("s9"))).await;
     let error = told.error();
     assert_eq!(error["kind"], "session_not_found", "{told:#?}");
@@ -85,7 +85,16 @@ async fn an_unknown_session_is_said_to_be_unknown() {
     let load = Double::greeted().hears("session/load");
     let unknown = "Invalid params: Unknown sessionId: s9";
     check_unknown(load.clone().refuses(2, -32602, unknown), unknown).await;
-    check_unknown(load.refuses(2, -32002, "Resource not found"), "not found").await;
+    check_unknown(
+        load.clone().refuses(2, -32002, "Resource not found"),
+        "not found",
+    )
+    .await;
+    let broken = load.clone().refuses(2, -32603, "Internal error");
+    check_unknown(broken, "Internal error").await;
+    let dead = load.clone().runs("echo bad line 7 >&2; exit 1");
+    check_unknown(dead, "(exit code 1; its last words: bad line 7)").await;
+    check_unknown(load.runs("cat >>heard"), "nothing of use for 1s").await;
     let forgetful = Double::silent()
         .hears("initialize")
         .answers(1, &json!({"protocolVersion": 1}));

@@ -8,6 +8,8 @@
 mod acp;
 mod acp_ends;
 mod acp_instructions;
+mod acp_limits;
+mod acp_secrets;
 mod commands;
 mod conversation;
 mod double;

@@ -80,6 +80,42 @@ impl Server {
     }
 }
 
+async fn check_refused(name: &str, value: Option<&str>, complaint: &str) {
+    let mut server = Command::new(AGENT);
+    server
+        .arg("mcp")
+        .env_clear()
+        .env("NANOKIMI_CHAT_JID", "1@g.us")
+        .env("NANOKIMI_GROUP_FOLDER", "family")
+        .env("NANOKIMI_IS_MAIN", "false")
+        .stdin(Stdio::null());
+    match value {
+        Some(value) => server.env(name, value),
+        None => server.env_remove(name),
+    };
+    let ended = timeout(PATIENCE, server.output()).await.unwrap().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains(complaint), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_told_whom_it_serves_does_not_start() {
+    for name in [
+        "NANOKIMI_CHAT_JID",
+        "NANOKIMI_GROUP_FOLDER",
+        "NANOKIMI_IS_MAIN",
+    ] {
+        check_refused(name, None, &format!("`{name}` is not set")).await;
+    }
+    check_refused(
+        "NANOKIMI_IS_MAIN",
+        Some("yes"),
+        "expected `true` or `false`",
+    )
+    .await;
+}
+
 /// A stage whose model is never asked.
 async fn stage() -> Stage {
     Stage::for_model(&Model::start([]).await)
