@@ -3,13 +3,18 @@
 //! Only whole answers are read. A recording with an empty or broken answer in it would be
 //! replayed for years before anybody wonders.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::llm::{FinishReason, ScriptedUsage};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
-use crate::record::secrets;
+use crate::record::secrets::Secrets;
 use crate::record::sse::{self, Frame};
+
+/// No model makes so many calls at once.
+const TOO_MANY_CALLS: usize = 128;
 
 /// An answer of a model, in no dialect.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +62,8 @@ pub enum Unfit {
     Dialect,
     #[error("the request is none that a mock would take: {0}")]
     Request(String),
+    #[error("the request was cut off, or is too large: {0}")]
+    RequestCut(String),
 }
 
 /// A document, or one chunk of a stream.
@@ -127,20 +134,17 @@ impl Answer {
             )));
         }
         let mut heard = Heard::default();
-        heard.take(body);
-        if !heard.has_spoken {
-            return Err(Unfit::Empty);
-        }
+        heard.take(body)?;
         heard.answer(None)
     }
 
-    /// Without what looks like a key.
-    pub(crate) fn masked(self) -> Self {
-        let masked = |text: String| secrets::masked(&text);
+    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
+        let masked = |text: String| secrets.masked(&text);
+        let calls = self.calls.into_iter();
         Self {
             content: self.content.map(masked),
             reasoning: self.reasoning.map(masked),
-            calls: self.calls.into_iter().map(Called::masked).collect(),
+            calls: calls.map(|call| call.masked(secrets)).collect(),
             ..self
         }
     }
@@ -162,10 +166,29 @@ impl Answer {
 }
 
 impl Called {
-    fn masked(self) -> Self {
+    fn masked(self, secrets: &Secrets) -> Self {
         Self {
-            arguments: secrets::masked_document(&self.arguments),
+            arguments: secrets.masked_document(&self.arguments),
             name: self.name,
+        }
+    }
+}
+
+impl Unfit {
+    /// What services and libraries say may quote a key.
+    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
+        let masked = |text: String| secrets.masked(&text);
+        match self {
+            Self::Unreachable(text) => Self::Unreachable(masked(text)),
+            Self::ErrorBody(text) => Self::ErrorBody(masked(text)),
+            Self::ErrorInStream(text) => Self::ErrorInStream(masked(text)),
+            Self::Cut(text) => Self::Cut(masked(text)),
+            Self::Encoded(text) => Self::Encoded(masked(text)),
+            Self::Unreadable(text) => Self::Unreadable(masked(text)),
+            Self::FinishReason(text) => Self::FinishReason(masked(text)),
+            Self::Request(text) => Self::Request(masked(text)),
+            Self::RequestCut(text) => Self::RequestCut(masked(text)),
+            Self::Status(_) | Self::Empty | Self::Truncated | Self::Dialect => self,
         }
     }
 }
@@ -201,7 +224,7 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
                 120,
             )));
         }
-        if heard.take(body) {
+        if heard.take(body)? {
             spoken.push(frame.end);
         }
     }
@@ -218,7 +241,8 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
 #[derive(Default)]
 struct Heard {
     said: Said,
-    calls: Vec<Called>,
+    /// By their index: some services count from 1.
+    calls: BTreeMap<usize, Called>,
     finish_reason: Option<String>,
     usage: Option<Usage>,
     /// Whether there was any choice at all.
@@ -227,19 +251,21 @@ struct Heard {
 
 impl Heard {
     /// Returns whether the body says something. Of several choices only the first counts.
-    fn take(&mut self, body: Body) -> bool {
+    fn take(&mut self, body: Body) -> Result<bool, Unfit> {
         self.usage = body.usage.or(self.usage);
         let mut says = false;
         for choice in body.choices.into_iter().filter(|choice| choice.index == 0) {
             self.has_spoken = true;
             self.usage = choice.usage.or(self.usage);
             self.finish_reason = choice.finish_reason.or(self.finish_reason.take());
-            says |= choice.message.is_some_and(|message| self.hear(message));
+            if let Some(message) = choice.message {
+                says |= self.hear(message)?;
+            }
         }
-        says
+        Ok(says)
     }
 
-    fn hear(&mut self, said: Said) -> bool {
+    fn hear(&mut self, said: Said) -> Result<bool, Unfit> {
         let calls = said.tool_calls.unwrap_or_default();
         let mut says = !calls.is_empty();
         says |= append(&mut self.said.content, said.content);
@@ -247,33 +273,38 @@ impl Heard {
         says |= append(&mut self.said.reasoning, thought);
         for (place, call) in calls.into_iter().enumerate() {
             let place = call.index.unwrap_or(place);
-            if self.calls.len() <= place {
-                self.calls.resize_with(place + 1, Called::default);
+            if place >= TOO_MANY_CALLS {
+                let fault = format!("a call has the index {place}");
+                return Err(Unfit::Unreadable(fault));
             }
-            let called = &mut self.calls[place];
+            let called = self.calls.entry(place).or_default();
             // Some services repeat the name in each fragment.
             if called.name.is_empty() {
                 called.name = call.function.name.unwrap_or_else(String::new);
             }
             called.arguments.extend(call.function.arguments);
         }
-        says
+        Ok(says)
     }
 
     fn answer(self, pace: Option<Pace>) -> Result<Answer, Unfit> {
-        let spoken = |text: Option<String>| text.filter(|text| !text.is_empty());
-        Ok(Answer {
-            content: spoken(self.said.content),
-            reasoning: spoken(self.said.reasoning),
-            calls: self.calls,
-            finish_reason: self
-                .finish_reason
-                .as_deref()
-                .map(finish_reason)
-                .transpose()?,
+        let reason = self.finish_reason.as_deref();
+        let answer = Answer {
+            content: self.said.content,
+            reasoning: self.said.reasoning,
+            calls: self.calls.into_values().collect(),
+            finish_reason: reason.map(finish_reason).transpose()?,
             usage: self.usage.and_then(Usage::scripted),
             pace,
-        })
+        };
+        if answer.calls.iter().any(|call| call.name.is_empty()) {
+            return Err(Unfit::Unreadable("a call has no name".to_owned()));
+        }
+        let says = answer.content.is_some() || answer.reasoning.is_some();
+        // Who was filtered says nothing, and means it.
+        let is_filtered = answer.finish_reason == Some(FinishReason::ContentFilter);
+        let is_whole = says || !answer.calls.is_empty() || is_filtered;
+        is_whole.then_some(answer).ok_or(Unfit::Empty)
     }
 }
 

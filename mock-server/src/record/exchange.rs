@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::MASK;
-use crate::record::secrets;
+use crate::record::secrets::{Secrets, authenticates};
 
 /// A request and what came back; one line of a file of exchanges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,17 +49,24 @@ pub(crate) enum Kind {
 }
 
 impl Exchange {
-    pub(crate) fn masked(mut self) -> Self {
-        mask_headers(&mut self.request.headers);
-        mask_headers(&mut self.response.headers);
-        self.request.path = secrets::masked(&self.request.path);
-        self.request.body = secrets::masked_document(&self.request.body);
-        let masked = if self.response.is_stream() {
-            secrets::masked_stream
+    /// What tells who somebody is.
+    pub(crate) fn learn(&self, secrets: &mut Secrets) {
+        let headers = self.request.headers.iter();
+        for (name, value) in headers.chain(&self.response.headers) {
+            secrets.learn(name, value);
+        }
+    }
+
+    pub(crate) fn masked(mut self, secrets: &Secrets) -> Self {
+        mask_headers(&mut self.request.headers, secrets);
+        mask_headers(&mut self.response.headers, secrets);
+        self.request.path = secrets.masked(&self.request.path);
+        self.request.body = secrets.masked_document(&self.request.body);
+        self.response.body = if self.response.is_stream() {
+            secrets.masked_stream(&self.response.body)
         } else {
-            secrets::masked_document
+            secrets.masked_document(&self.response.body)
         };
-        self.response.body = masked(&self.response.body);
         self
     }
 }
@@ -96,12 +103,12 @@ impl Received {
     }
 }
 
-fn mask_headers(headers: &mut Headers) {
+fn mask_headers(headers: &mut Headers, secrets: &Secrets) {
     for (name, value) in headers {
-        *value = if secrets::authenticates(name) {
+        *value = if authenticates(name) {
             MASK.to_owned()
         } else {
-            secrets::masked(value)
+            secrets.masked(value)
         };
     }
 }

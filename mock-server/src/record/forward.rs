@@ -62,22 +62,23 @@ pub(crate) async fn pass_on(State(desk): State<Desk>, request: Request) -> Respo
         );
     };
     let (parts, body) = request.into_parts();
+    let url = desk.upstream.below(&parts.uri);
+    let mut listener = Listener::new(permit, asked(&parts, &url));
     let body = match to_bytes(body, LARGEST_BODY).await {
         Ok(body) => body,
-        Err(fault) => return failed(StatusCode::BAD_REQUEST, &fault.to_string()),
+        Err(fault) => {
+            let fault = chain(&fault);
+            listener.end(Err(Unfit::RequestCut(fault.clone()))).await;
+            return failed(StatusCode::BAD_REQUEST, &fault);
+        }
     };
-    let url = desk.upstream.below(&parts.uri);
-    let exchange = Exchange {
-        request: sent(&parts, &url, &body),
-        response: Received::default(),
-    };
-    let mut listener = Listener::new(permit, exchange);
+    listener.asks(&body);
     let headers = sent_on(&parts.headers);
     let request = desk.client.request(parts.method, url).headers(headers);
     match request.body(body).send().await {
         Ok(response) => passed_back(response, listener),
         Err(fault) => {
-            let fault = chain(&fault);
+            let fault = chain(&fault.without_url());
             listener.end(Err(Unfit::Unreachable(fault.clone()))).await;
             failed(StatusCode::BAD_GATEWAY, &fault)
         }
@@ -117,6 +118,7 @@ impl Passing {
                 None
             }
             Err(fault) => {
+                let fault = fault.without_url();
                 self.listener.end(Err(Unfit::Cut(chain(&fault)))).await;
                 Some((Err(fault), self))
             }
@@ -142,6 +144,13 @@ impl Listener {
             open: Some(Open { permit, exchange }),
             heard: Vec::new(),
             asked: Instant::now(),
+        }
+    }
+
+    fn asks(&mut self, body: &[u8]) {
+        self.asked = Instant::now();
+        if let Some(open) = &mut self.open {
+            open.exchange.request.body = String::from_utf8_lossy(body).into_owned();
         }
     }
 
@@ -197,13 +206,18 @@ impl Drop for Listener {
     }
 }
 
-fn sent(parts: &Parts, url: &reqwest::Url, body: &[u8]) -> Sent {
+/// Without a body: that is still on its way.
+fn asked(parts: &Parts, url: &reqwest::Url) -> Exchange {
     let query = url.query().map(|query| format!("?{query}"));
-    Sent {
+    let request = Sent {
         method: parts.method.to_string(),
         path: [url.path(), query.as_deref().unwrap_or("")].concat(),
         headers: readable(&sent_on(&parts.headers)),
-        body: String::from_utf8_lossy(body).into_owned(),
+        body: String::new(),
+    };
+    Exchange {
+        request,
+        response: Received::default(),
     }
 }
 

@@ -18,6 +18,7 @@ mod upstream;
 mod wording;
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
@@ -35,6 +36,7 @@ use crate::listening::{ListenError, Listening};
 use crate::server::speak_http;
 use forward::{Desk, pass_on};
 use recording::Recording;
+use secrets::Secrets;
 use tape::Tape;
 
 /// How many exchanges may be open or unwritten at once. One more waits until an earlier one
@@ -106,6 +108,7 @@ impl Recorder {
             script: options.out,
             recording: Recording::default(),
             recorded: Recorded::default(),
+            secrets: Secrets::default(),
         };
         tape.check()?;
         let (takes, heard) = mpsc::channel(OPEN);
@@ -158,6 +161,8 @@ impl Recorder {
         };
         match ended {
             Some(Ok(recorded)) => Ok(recorded?),
+            // A panic of the tape is ours.
+            Some(Err(fault)) if fault.is_panic() => resume_unwind(fault.into_panic()),
             Some(Err(_)) | None => Err(RecordError::Ended),
         }
     }

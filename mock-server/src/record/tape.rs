@@ -14,7 +14,7 @@ use crate::record::answer::{Answer, Unfit};
 use crate::record::exchange::{Exchange, Kind};
 use crate::record::forward::Take;
 use crate::record::recording::{Recording, UnwritableTurn};
-use crate::record::secrets;
+use crate::record::secrets::Secrets;
 
 /// An exchange that was passed on and is not in the recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,8 @@ pub(crate) struct Tape {
     pub(crate) exchanges: Option<PathBuf>,
     pub(crate) recording: Recording,
     pub(crate) recorded: Recorded,
+    /// Those of all exchanges so far.
+    pub(crate) secrets: Secrets,
 }
 
 impl Tape {
@@ -78,8 +80,10 @@ impl Tape {
         tell: impl Fn(&Refused),
     ) -> Result<Recorded, TapeError> {
         while let Some(take) = takes.blocking_recv() {
-            let request = secrets::masked(&take.exchange.request.line());
+            take.exchange.learn(&mut self.secrets);
+            let request = self.secrets.masked(&take.exchange.request.line());
             if let Err(why) = self.take(take.exchange, take.end)? {
+                let why = why.masked(&self.secrets);
                 let refused = Refused { request, why };
                 tell(&refused);
                 self.recorded.refused.push(refused);
@@ -99,9 +103,10 @@ impl Tape {
             Ok(answer) => answer,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let exchange = exchange.masked();
+        let exchange = exchange.masked(&self.secrets);
         if let Some(answer) = answer {
-            if let Err(unfit) = self.recording.add(&exchange.request.body, answer.masked()) {
+            let answer = answer.masked(&self.secrets);
+            if let Err(unfit) = self.recording.add(&exchange.request.body, answer) {
                 return Ok(Err(unfit));
             }
             self.write_script()?;

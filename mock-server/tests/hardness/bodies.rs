@@ -17,6 +17,20 @@ fn json(path: &'static str, body: &Value) -> Sound {
     }
 }
 
+/// A file in parts, with `edge` between them.
+fn upload(path: &'static str) -> Sound {
+    let part = |head: &str, said: &str| {
+        format!("--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n{said}\r\n")
+    };
+    let purpose = part("name=\"purpose\"", "file-extract");
+    let file = part("name=\"file\"; filename=\"a.txt\"", "a file of\ntwo lines");
+    Sound {
+        path,
+        content_type: "multipart/form-data; boundary=edge",
+        body: format!("{purpose}{file}--edge--\r\n"),
+    }
+}
+
 fn form(path: &'static str, body: &str) -> Sound {
     Sound {
         path,
@@ -47,6 +61,8 @@ pub(crate) fn all() -> Vec<Sound> {
         json("/_mock/scripts", &json!([{"match": "/^x+$/", "times": "any", "response": {"content": "{{ user }}", "tool_calls": [{"name": "bash", "arguments": {"command": "ls"}}]}, "stream": {"chunk": 3, "arguments": 4}}])),
         form("/api/oauth/token", "client_id=c&grant_type=refresh_token&refresh_token=rt-OLD"),
         form("/api/oauth/device_authorization", "client_id=c"),
+        upload("/v1/files"),
+        upload("/coding/v1/files"),
     ]);
     all
 }

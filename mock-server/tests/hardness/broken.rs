@@ -64,9 +64,13 @@ async fn broken_bodies_get_a_documented_answer() {
             told[usize::from(status)] += 1;
         }
     }
-    // Otherwise nothing was broken, or nothing was left whole enough to be looked into.
-    assert!(told[200] > cases / 50, "{} answers", told[200]);
-    assert!(told[400] > cases / 20, "{} refusals", told[400]);
+    assert_eq!(told.iter().sum::<u64>(), cases);
+    // Otherwise nothing was broken, or nothing was left whole enough to be looked into. A few
+    // bodies have no shares.
+    if cases >= CASES {
+        assert!(told[200] > cases / 50, "{} answers", told[200]);
+        assert!(told[400] > cases / 20, "{} refusals", told[400]);
+    }
 
     is_well(server).await;
 }

@@ -31,7 +31,7 @@ impl Connection {
     /// meanwhile, as when an answer came before the body was read; a new one may not.
     pub(crate) async fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<Answer> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: mock\r\nauthorization: Bearer sk-any\r\nx-api-key: sk-any\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: mock\r\nuser-agent: KimiCLI/1.51.0\r\nauthorization: Bearer sk-any\r\nx-api-key: sk-any\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let request = [head.as_bytes(), body].concat();

@@ -47,6 +47,8 @@ mod admission;
 mod stage;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod topics;
 #[cfg(feature = "whatsapp")]
 #[cfg(test)]
 mod whatsapp;

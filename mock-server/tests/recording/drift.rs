@@ -3,7 +3,9 @@
 use mock_server::{check_drift, read_scripts};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, mock, post, request, script};
+use tokio::time::timeout;
+
+use super::stage::{PATIENCE, Stage, mock, post, request, script};
 
 const SERVICE: &str = r#"
 - match: list
@@ -145,4 +147,13 @@ async fn a_file_that_is_none_of_exchanges_is_refused() {
             .contains("recorded.yaml:1: this is no exchange"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn nobody_waits_at_a_gate() {
+    let (stage, _) = recorded().await;
+    let held = script("[{ hold: door, times: any, response: { content: Hello. } }]");
+    let exchanges = stage.exchanges();
+    let checked = timeout(PATIENCE, check_drift(&exchanges, vec![held]));
+    checked.await.unwrap().unwrap();
 }

@@ -1,8 +1,19 @@
 //! What is broken, empty or an error is passed on, told, and not recorded.
 
-use super::canned::Canned;
-use super::stage::{CHAT, Stage, asking};
+use std::future::pending;
 
+use mock_server::{RecordOptions, Recorder, Refused};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::canned::Canned;
+use super::stage::{CHAT, PATIENCE, Stage, asking, client, post};
+
+const ROLE: &str =
+    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const WORD: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
 
 fn stream(frames: &str) -> String {
@@ -18,7 +29,8 @@ fn document(status: &str, body: &str) -> String {
     )
 }
 
-async fn refused(answer: &str) -> String {
+/// How many turns were recorded, and what was refused.
+async fn refusals(answer: &str) -> (usize, String) {
     let service = Canned::saying(answer).await;
     let stage = Stage::before(&service.url).await;
     let request = stage
@@ -29,16 +41,18 @@ async fn refused(answer: &str) -> String {
     if let Ok(response) = request.send().await {
         drop(response.bytes().await);
     }
-    assert!(!stage.path().exists() && !stage.exchanges().exists());
+    let is_written = stage.path().exists() || stage.exchanges().exists();
     let told = stage.told.lock().unwrap().clone();
     let (recorded, _folder) = stage.stop().await;
     let refused: Vec<String> = recorded.refused.iter().map(ToString::to_string).collect();
-    assert_eq!((recorded.turns, &refused), (0, &told));
-    refused.join("\n")
+    assert_eq!(refused, told);
+    assert_eq!(is_written, recorded.turns > 0);
+    (recorded.turns, refused.join("\n"))
 }
 
 async fn check(answer: &str, complaint: &str) {
-    let refused = refused(answer).await;
+    let (turns, refused) = refusals(answer).await;
+    assert_eq!(turns, 0);
     let expected = format!("POST /v1/chat/completions is not recorded: {complaint}");
     assert!(refused.starts_with(&expected), "{refused}");
 }
@@ -52,6 +66,76 @@ async fn a_stream_that_says_nothing() {
     )
     .await;
     check(&stream("data: [DONE]\n\n"), "the answer is empty").await;
+    check(&stream(&format!("{ROLE}{STOP}")), "the answer is empty").await;
+}
+
+#[tokio::test]
+async fn a_document_that_says_nothing() {
+    let silent =
+        r#"{"choices":[{"message":{"role":"assistant","content":""},"finish_reason":"stop"}]}"#;
+    check(&document("200 OK", silent), "the answer is empty").await;
+    let filtered = silent.replace("stop", "content_filter");
+    assert_eq!(refusals(&document("200 OK", &filtered)).await.0, 1);
+}
+
+#[tokio::test]
+async fn calls_that_no_model_makes() {
+    let call = |index: &str, function: &str| {
+        let call = format!(r#"{{"index":{index},"function":{function}}}"#);
+        let delta =
+            format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n");
+        stream(&format!("{delta}{STOP}"))
+    };
+    let bash = r#"{"name":"bash","arguments":"{}"}"#;
+    for index in ["18446744073709551615", "128"] {
+        let complaint = format!("the answer cannot be read: a call has the index {index}");
+        check(&call(index, bash), &complaint).await;
+    }
+    check(
+        &call("0", r#"{"arguments":"{}"}"#),
+        "the answer cannot be read: a call has no name",
+    )
+    .await;
+    assert_eq!(refusals(&call("1", bash)).await.0, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_come_to_its_end() {
+    let stage = Stage::before("http://127.0.0.1:1").await;
+    let address = stage.url.trim_start_matches("http://").to_owned();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{{");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let read = timeout(PATIENCE, socket.read_to_string(&mut answer));
+    read.await.unwrap().unwrap();
+    let (recorded, _folder) = stage.stop().await;
+    let refused: Vec<String> = recorded.refused.iter().map(ToString::to_string).collect();
+    let expected = "POST /v1/chat/completions is not recorded: the request was cut off";
+    assert!(refused.join("\n").starts_with(expected), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_panic_of_who_writes_is_the_panic_of_the_recorder() {
+    let service = Canned::saying(&stream("")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = RecordOptions {
+        address: ([127, 0, 0, 1], 0).into(),
+        upstream: service.url.parse().unwrap(),
+        out: folder.path().join("recorded.yaml"),
+        timings: false,
+        exchanges: false,
+    };
+    let tell = |_: &Refused| panic!("the pen broke");
+    let recorder = Recorder::start(options, tell).await.unwrap();
+    let url = format!("{}{CHAT}", recorder.url());
+    let mut recording = JoinSet::new();
+    recording.spawn(recorder.until(pending::<()>()));
+    post(&client(), &url, &asking("hi")).await;
+    let ended = timeout(PATIENCE, recording.join_next()).await.unwrap();
+    let panic = ended.unwrap().unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref(), Some(&"the pen broke"));
 }
 
 #[tokio::test]

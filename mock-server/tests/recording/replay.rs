@@ -19,7 +19,7 @@ const SERVICE: &str = r##"
 - { match: my cat is Tom, response: { content: Noted } }
 - { match: hello, times: 3, response: { content: "null", finish_reason: length } }
 - { match: hello, response: { content: "Hello again: 日本語 😀" } }
-- { match: nothing, response: {} }
+- { match: nothing, response: { finish_reason: content_filter } }
 "##;
 
 fn questions(stream: bool) -> Vec<Value> {
@@ -95,7 +95,13 @@ fn heard(body: &str) -> Value {
             }
         }
     }
-    json!({ "texts": texts, "calls": calls, "finish": finish, "usage": usage })
+    // What it costs and when it was is not recorded.
+    let told = [
+        &usage["prompt_tokens"],
+        &usage["completion_tokens"],
+        &usage["prompt_tokens_details"]["cached_tokens"],
+    ];
+    json!({ "texts": texts, "calls": calls, "finish": finish, "usage": told })
 }
 
 async fn answers(url: &str, questions: &[Value]) -> Vec<Value> {

@@ -31,7 +31,8 @@ pub(crate) fn client() -> reqwest::Client {
     // The first of several tests in one process has done it.
     let (Ok(()) | Err(_)) = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().tls_certs_only([]);
-    client.build().unwrap()
+    // One that Kimi's coding service lets in.
+    client.user_agent("KimiCLI/1.51.0").build().unwrap()
 }
 
 pub(crate) async fn mock(scripts: Vec<Script>) -> MockServer {

@@ -17,8 +17,12 @@ struct Message {
     #[serde(default)]
     content: Content,
     reasoning_content: Option<String>,
+    /// What OpenRouter calls it; some clients send both.
+    reasoning: Option<String>,
     tool_calls: Option<Vec<Call>>,
     tool_call_id: Option<String>,
+    /// Of Anthropic's results.
+    is_error: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,7 +52,7 @@ struct Function {
     arguments: String,
 }
 
-/// Reads the messages of a lane, and remembers how calls are named in it.
+/// Reads the messages of a conversation, and remembers how calls are named in it.
 #[derive(Default)]
 pub(super) struct Reader {
     /// By the id of the call: `bash#1`.
@@ -68,10 +72,14 @@ impl Reader {
         let calls = calls.iter().map(|call| self.call(call, aliases));
         let calls: Vec<String> = calls.collect();
         let text = aliases.stable(&message.content.text());
-        let thought = message.reasoning_content.unwrap_or_else(String::new);
-        let thought = aliases.stable(&thought);
+        let thought = message.reasoning_content.or(message.reasoning);
+        let thought = aliases.stable(&thought.unwrap_or_else(String::new));
         let speaker = match message.role.as_str() {
-            "tool" => self.tool(message.tool_call_id.as_deref(), &text),
+            "tool" => {
+                let said = went_well(&text);
+                let ok = message.is_error.map_or(said, |failed| !failed);
+                self.tool(message.tool_call_id.as_deref(), ok)
+            }
             role => role.to_owned(),
         };
         Shown {
@@ -93,8 +101,8 @@ impl Reader {
         format!("calls {name} {}", elide::line(&aliases.stable(&arguments)))
     }
 
-    fn tool(&mut self, id: Option<&str>, text: &str) -> String {
-        let outcome = if went_well(text) { "ok" } else { "failed" };
+    fn tool(&mut self, id: Option<&str>, ok: bool) -> String {
+        let outcome = if ok { "ok" } else { "failed" };
         let name = id.map_or_else(|| "of no call".to_owned(), |id| self.name(id, "unknown"));
         format!("tool {name} {outcome}")
     }

@@ -41,10 +41,9 @@ pub fn render_requests(entries: &[Arc<Entry>]) -> String {
     paragraphs.collect::<Vec<_>>().join("\n")
 }
 
-/// The requests of a lane, and how its calls are named.
+/// The requests of a lane.
 #[derive(Default)]
 struct Lane {
-    reader: Reader,
     /// Number and messages of each request so far.
     requests: Vec<(u64, Vec<String>)>,
 }
@@ -52,8 +51,11 @@ struct Lane {
 impl Lane {
     fn render(&mut self, entry: &Entry, aliases: &mut Aliases) -> String {
         let n = entry.fields.get("n").and_then(Value::as_u64).unwrap_or(0);
+        // Each request holds its whole conversation, so calls have the same names in the next,
+        // whatever other conversations of the lane do meanwhile.
+        let mut reader = Reader::default();
         let messages: Vec<String> = items(entry, "messages")
-            .map(|message| self.reader.read(message, aliases))
+            .map(|message| reader.read(message, aliases))
             .collect();
         let mut lines = vec![head(n, entry)];
         let known = self.known(&messages);
@@ -302,6 +304,29 @@ mod tests {
                thinks A cat?
             02 assistant says nothing
             03 unreadable: {"content":7}
+            "#);
+    }
+
+    #[test]
+    fn calls_are_counted_in_each_conversation_and_failures_and_thoughts_are_told() {
+        let first = |user: &str, id: &str| json!([said("user", user), calls(id, "{}")]);
+        let failed =
+            json!({ "role": "tool", "tool_call_id": "c2", "content": "no", "is_error": true });
+        let thought = json!({ "role": "assistant", "content": "Hm.", "reasoning": "A dog?" });
+        insta::assert_snapshot!(rendered(&[
+            ("main", first("my cat", "c1")),
+            ("main", json!([said("user", "my dog"), calls("c2", "{}"), failed, thought])),
+        ]), @r#"
+            request 1 · lane main · model kimi-k2 · tools: bash, read_file
+            00 user: my cat
+            01 assistant calls bash#1 {}
+
+            request 2 · lane main · model kimi-k2 · tools: bash, read_file
+            00 user: my dog
+            01 assistant calls bash#1 {}
+            02 tool bash#1 failed: no
+            03 assistant: Hm.
+               thinks A dog?
             "#);
     }
 }
