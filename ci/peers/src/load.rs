@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::case::Case;
 
 const CONNECTIONS: usize = 16;
+/// The longest time for one answer; who needs more is not measured, but stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One request, as bytes.
 #[derive(Clone)]
@@ -40,9 +43,12 @@ impl Load {
 
     /// The whole answer to one request.
     pub(crate) async fn once(&self, address: SocketAddr) -> io::Result<String> {
-        let mut client = Client::connected(address).await?;
-        client.ask(&self.request).await?;
-        Ok(String::from_utf8_lossy(&client.answer).into_owned())
+        within(PATIENCE, async {
+            let mut client = Client::connected(address).await?;
+            client.ask(&self.request).await?;
+            Ok(String::from_utf8_lossy(&client.answer).into_owned())
+        })
+        .await
     }
 
     /// Asks until there were so many requests, or so much time is over.
@@ -56,7 +62,8 @@ impl Load {
         let mut clients = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let load = self.clone();
-            clients.spawn(async move {
+            // One timer for all of them: one for each request would be measured too.
+            clients.spawn(within(longest + PATIENCE, async move {
                 let mut client = Client::connected(address).await?;
                 let mut each = Vec::with_capacity(requests / CONNECTIONS);
                 while each.len() < requests / CONNECTIONS && started.elapsed() < longest {
@@ -64,8 +71,8 @@ impl Load {
                     client.ask(&load.request).await?;
                     each.push(asked.elapsed());
                 }
-                io::Result::Ok(each)
-            });
+                Ok(each)
+            }));
         }
         let mut each = Vec::with_capacity(requests);
         while let Some(client) = clients.join_next().await {
@@ -126,6 +133,14 @@ impl Client {
             Some(End { at: None, .. }) => self.answer.ends_with(b"\r\n0\r\n\r\n"),
         })
     }
+}
+
+async fn within<T>(
+    patience: Duration,
+    asking: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let late = |_| io::Error::other(format!("no answer within {patience:?}"));
+    timeout(patience, asking).await.map_err(late)?
 }
 
 async fn connected(address: SocketAddr) -> io::Result<TcpStream> {

@@ -1,12 +1,14 @@
 //! A server as a process of its own: started, asked, and looked at through `/proc`.
 
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::ChildStdout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::case::Case;
 use crate::load::Load;
@@ -83,7 +85,7 @@ impl Running {
             _folder: folder,
         };
         if let Some(out) = running.child.stdout.take() {
-            running.address = told(&mut BufReader::new(out))?;
+            running.address = told(ChildStdout::from_std(out)?, PATIENCE).await?;
         }
         let answer = running.first_answer(load, start).await?;
         running.cold = start.elapsed();
@@ -144,10 +146,16 @@ impl Drop for Running {
     }
 }
 
-/// The address at the end of the first line that has one.
-fn told(out: &mut impl BufRead) -> io::Result<SocketAddr> {
-    let mut line = String::new();
-    out.read_line(&mut line)?;
+/// The address at the end of the first line.
+async fn told(out: ChildStdout, patience: Duration) -> io::Result<SocketAddr> {
+    let mut lines = BufReader::new(out).lines();
+    let late = |_| {
+        io::Error::other(format!(
+            "it does not say where it listens within {patience:?}"
+        ))
+    };
+    let line = timeout(patience, lines.next_line()).await.map_err(late)??;
+    let line = line.unwrap_or_else(String::new);
     let (_, address) = line
         .trim_end()
         .rsplit_once("//")

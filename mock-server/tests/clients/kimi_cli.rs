@@ -8,15 +8,15 @@ use fs_err as fs;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::cases::{Case, case};
 use super::guest::KEY;
-use super::installing::not_tried;
+use super::installing::{self, finish, not_tried};
 use super::stage::Stage;
 
 const INSTALLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/kimi-cli");
-/// Real time, for one turn of the CLI or its installation.
+/// Real time, for one turn of the CLI.
 const PATIENCE: Duration = Duration::from_secs(170);
 /// The installer's exit code where the CLI cannot be had.
 const NOT_HERE: i32 = 3;
@@ -83,8 +83,10 @@ struct Run {
 impl Kimi {
     /// None where it cannot be had, which has been said.
     async fn installed() -> Option<Self> {
-        let output = Command::new(INSTALLER).kill_on_drop(true).output();
-        let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+        let deadline = Instant::now() + installing::PATIENCE;
+        let output = finish(Command::new(INSTALLER), deadline).await;
+        let output = output.expect("the installation comes to its end in time");
+        let output = output.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         if output.status.code() == Some(NOT_HERE) {
             not_tried(stderr.lines().next_back().unwrap());

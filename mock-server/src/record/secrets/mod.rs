@@ -71,12 +71,10 @@ impl Secrets {
             Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
             Value::Object(members) => {
                 for (name, member) in members {
-                    match member {
-                        Value::String(text) if !text.is_empty() && names::is_secret(name) => {
-                            MASK.clone_into(text);
-                        }
-                        member => self.mask(member),
+                    if names::is_secret(name) {
+                        hide(member);
                     }
+                    self.mask(member);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -90,6 +88,15 @@ pub(crate) fn authenticates(header: &str) -> bool {
     ["authorization", "cookie", "key", "token", "secret"]
         .iter()
         .any(|ending| header.ends_with(ending))
+}
+
+/// A text, or several; what a schema says of a key is none.
+fn hide(value: &mut Value) {
+    match value {
+        Value::String(text) if !text.is_empty() => MASK.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::String(_) | Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What stands in such a header: the values of cookies, or what follows a scheme.
