@@ -14,6 +14,8 @@ pub(crate) struct EngineSettings {
     pub acp_command: String,
     /// How long the model may say nothing useful.
     pub stall_timeout: Duration,
+    /// How long a turn of [`Engine::Acp`] may take in all, in real time.
+    pub turn_timeout: Duration,
 }
 
 /// Who plays an agent's turn.
@@ -31,20 +33,25 @@ impl EngineSettings {
         let engine = sources.read("engine", "`builtin` or `acp`", engine);
         let command = sources.read("acp_command", "a command such as `kimi acp`", command);
         let stall_timeout = sources.read("llm_stall_timeout", DURATION, duration);
+        let turn_timeout = sources.read("turn_timeout", DURATION, duration);
         Some(Self {
             engine: engine?,
             acp_command: command?,
             stall_timeout: stall_timeout?,
+            turn_timeout: turn_timeout?,
         })
     }
 
     /// How an agent is told.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 3] {
-        let stall = format!("{}ms", self.stall_timeout.as_millis());
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 4] {
+        let milliseconds = |span: Duration| format!("{}ms", span.as_millis());
+        let stall = milliseconds(self.stall_timeout);
+        let turn = milliseconds(self.turn_timeout);
         [
             ("NANOKIMI_ENGINE", self.engine.word().into()),
             ("NANOKIMI_ACP_COMMAND", self.acp_command.clone().into()),
             ("NANOKIMI_LLM_STALL_TIMEOUT", stall.into()),
+            ("NANOKIMI_TURN_TIMEOUT", turn.into()),
         ]
     }
 }

@@ -158,6 +158,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "2m",
     ),
     setting(
+        "turn_timeout",
+        "how long a turn of the engine acp may take in all, in real time",
+        &[],
+        "30m",
+    ),
+    setting(
         "whatsapp",
         "when_linked, required, or off; `nanokimi auth` links a device",
         &[],

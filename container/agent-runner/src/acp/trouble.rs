@@ -30,8 +30,8 @@ pub(super) enum Trouble {
     #[error("the agent said nothing of use for {patience:?} while we waited for `{phase}`")]
     Stalled { phase: Phase, patience: Duration },
     #[error(
-        "the turn took longer than {0:?}: ask for less at once, or set NANOKIMI_TURN_TIMEOUT to a \
-         longer span"
+        "the turn took longer than {0:?}: ask for less at once, or set turn_timeout (NANOKIMI_TURN_TIMEOUT) \
+         to a longer span"
     )]
     TooLong(Duration),
     #[error("the agent refused `{phase}`: {}", told(error))]
