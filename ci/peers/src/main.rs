@@ -77,7 +77,7 @@ async fn compare(arguments: &Arguments) -> io::Result<()> {
         table.case(&case)?;
         for peer in &peers {
             match program::measure(*peer, &place, &case, arguments.seconds).await {
-                Ok(figures) => table.row(&Row::of(peer.name(), figures))?,
+                Ok(figures) => table.row(&Row::of(peer.name(), &figures))?,
                 Err(fault) => table.left_out(peer.name(), &fault)?,
             }
         }

@@ -35,7 +35,7 @@ pub(crate) struct Table<W> {
 }
 
 impl Row {
-    pub(crate) fn of(name: &'static str, figures: Figures) -> Self {
+    pub(crate) fn of(name: &'static str, figures: &Figures) -> Self {
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         let latencies = &figures.latencies;
         let requests = latencies.each.len();
