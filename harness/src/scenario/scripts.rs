@@ -22,7 +22,6 @@ pub(super) fn gather(path: &Path, file: &ScenarioFile, mistakes: &mut Vec<Mistak
         lenient: file.lenient.clone(),
         services: file.services.clone(),
         turns: file.script.iter().map(|turn| turn.value.clone()).collect(),
-        ..Script::default()
     };
     scripts.push(inline);
     scripts
