@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod drift;
 mod journal;
+mod lapse;
 mod line;
 mod listening;
 mod llm;
@@ -20,19 +21,17 @@ pub mod yaml;
 
 pub use drift::{Difference, Drift, DriftError, check_drift};
 pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError, render_requests};
+pub use lapse::Lapse;
 pub use listening::{ListenError, Listening};
 pub use llm::{
-    Account, Agents, Balance, Finding, KeyOnRecord, Keys, ListedModel, OAuthAct, Poll, Price,
-    Quota, ScriptedDevice, ScriptedOAuth, ScriptedPage, ScriptedSearch, ScriptedServices,
-    ScriptedTokens,
-};
-pub use llm::{
-    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
-    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Owing, Per, Response, Script, ScriptError,
-    ScriptedCall, ScriptedFault, ScriptedLlm, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
-    StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
-    UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
+    Account, Agents, Any, Arguments, Balance, Breaking, Clauses, Drops, Emptiness, Fault,
+    FaultMoment, Finding, FinishReason, FrameRange, HeaderRule, HeaderText, InvalidPattern,
+    InvalidTemplate, KeyOnRecord, KeyPattern, Keys, LaneRule, Limits, LineEnd, ListedModel,
+    MAIN_LANE, Match, NumberOr, OAuthAct, Owing, Per, Poll, Price, Quota, Response, Script,
+    ScriptError, ScriptedCall, ScriptedDevice, ScriptedFault, ScriptedLlm, ScriptedOAuth,
+    ScriptedPage, ScriptedSearch, ScriptedServices, ScriptedTokens, ScriptedTurn, ScriptedUsage,
+    Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern, Times,
+    ToolResultClause, ToolsRule, UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
 };
 pub use record::{
     InvalidUpstream, RecordError, RecordOptions, Recorded, Recorder, Refused, TapeError, Unfit,

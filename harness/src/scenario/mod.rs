@@ -6,7 +6,6 @@ mod background;
 mod cast;
 mod chat;
 mod check;
-mod duration;
 mod known_names;
 mod matcher;
 mod matrix;
@@ -33,8 +32,8 @@ use serde_json::Value;
 
 pub(crate) use cast::OWNER;
 pub(crate) use chat::Chat;
-pub(crate) use duration::Lapse;
 pub(crate) use matcher::{Kind, Matcher, Pattern, Test};
+pub(crate) use mock_server::Lapse;
 pub(crate) use phone::Burst;
 pub use schema::schema;
 pub(crate) use sought::{Expect, Never, Sought, StateName};

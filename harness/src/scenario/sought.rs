@@ -10,10 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::duration::Lapse;
 use super::matcher::Matcher;
 use super::step::Hear;
 use super::templates::{Names, UnknownName};
+use mock_server::Lapse;
 
 /// Something that happens or comes to be.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
-use super::duration::Lapse;
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
+use mock_server::Lapse;
 
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -10,7 +10,7 @@ use mock_server::yaml::one_of;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-use super::duration::Lapse;
+use mock_server::Lapse;
 
 /// `${name}`; what stands between the braces.
 pub(super) static TEMPLATE: LazyLock<Option<Regex>> =

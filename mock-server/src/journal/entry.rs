@@ -36,9 +36,7 @@ impl Entry {
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Value::as_str)
     }
-}
 
-impl Entry {
     /// Its line without the fields that nobody reads.
     pub fn without(&self, unread: &[&str]) -> impl fmt::Display {
         fmt::from_fn(move |out| self.write(unread, out))

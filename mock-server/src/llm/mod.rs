@@ -21,10 +21,9 @@ pub use score::{Owing, UnknownGate};
 pub use script::{
     Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
     FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Lapse, Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError,
-    ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError,
-    StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace,
-    WireRule, Word,
+    Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
+    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
+    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
 };
 pub use scripted::{ScriptedLlm, UnsaidTurn};
 pub use services::{

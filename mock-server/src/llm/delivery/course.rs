@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::lapse::Lapse;
 use crate::llm::delivery::film::Film;
 use crate::llm::delivery::reel::Reel;
 use crate::llm::dialect::{Frame, FrameKind};
 use crate::llm::score::ids;
 use crate::llm::script::fault::{Breaking, Drops, Fault};
-use crate::llm::script::lapse::Lapse;
 use crate::llm::script::moment::FaultMoment;
 use crate::llm::script::stream::StreamShape;
 

@@ -16,14 +16,13 @@ use crate::llm::delivery::film::Film;
 use crate::llm::delivery::playing::Playing;
 use crate::llm::delivery::reel::Reel;
 use crate::llm::delivery::{Performance, Sent, failure};
-use crate::llm::dialect::Dialect;
+use crate::llm::dialect::{Dialect, PROCESSING};
 use crate::llm::script::fault::{Breaking, Emptiness, Fault};
 use crate::llm::script::moment::FaultMoment;
 
 /// OpenRouter's name for the id of the answer.
 const GENERATION: HeaderName = HeaderName::from_static("x-generation-id");
-/// A comment as OpenRouter writes it, and as others do.
-const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
+/// A comment as services other than OpenRouter write it.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 /// What proxies send to keep a client waiting that wants one document.
 const BLANKS: &[u8] = b"\n         \n         \n";

@@ -24,7 +24,6 @@ use crate::llm::question::protocol::Violation;
 use crate::llm::question::request::{ChatBody, Message, Role, ToolCall, ToolResult};
 use crate::llm::script::pattern::Heard;
 use crate::llm::script::template::Filling;
-use crate::llm::tokens;
 
 /// A request, taken apart. Everything is borrowed from its body.
 #[derive(Debug)]
@@ -113,11 +112,6 @@ impl<'a> Question<'a> {
         self.messages
             .iter()
             .filter(move |said| said.message.role == role)
-    }
-
-    /// How long the conversation is.
-    pub(crate) fn tokens(&self) -> u64 {
-        tokens::asked(self)
     }
 
     /// All calls of the conversation, in order.

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::llm::dialect::{Dialect, anthropic, responses};
+use crate::llm::dialect::{Dialect, Refused, anthropic, responses};
 pub(crate) use crate::llm::question::broken::BrokenArguments;
 use crate::llm::question::broken::is_json;
 use crate::llm::question::request::{Role, ToolCall};
@@ -264,6 +264,16 @@ impl<'a> Ledger<'a> {
             .map(|(_, call)| format!("`{}`", call.id))
             .collect();
         format!("; open: {}", ids.join(", "))
+    }
+}
+
+impl From<&Violation> for Refused {
+    fn from(violation: &Violation) -> Self {
+        if let Violation::Responses(unfit) = violation {
+            unfit.refused()
+        } else {
+            Self::Malformed
+        }
     }
 }
 

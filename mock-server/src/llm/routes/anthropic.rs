@@ -22,6 +22,7 @@ use crate::llm::question::protocol::Violation;
 use crate::llm::routes::{ask, unread};
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit};
+use crate::llm::tokens;
 
 /// Its own paths: the one that it shares with others, and the one that it does not.
 const SHARED: &str = "/v1";
@@ -117,7 +118,7 @@ fn counted(body: &[u8]) -> Result<u64, Violation> {
     let question = Question::read(&body)?;
     match question.unfit {
         Some(unfit) => Err(unfit.clone()),
-        None => Ok(question.tokens()),
+        None => Ok(tokens::asked(&question)),
     }
 }
 

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::llm::script::lapse::Lapse;
+use crate::lapse::Lapse;
 use crate::llm::script::moment::{FaultMoment, HeaderText};
 use crate::llm::script::turn::Times;
 

@@ -2,7 +2,6 @@
 
 pub(crate) mod fault;
 pub(crate) mod lane;
-pub(crate) mod lapse;
 pub(crate) mod lenient;
 pub(crate) mod limits;
 pub(crate) mod moment;
@@ -15,7 +14,6 @@ pub(crate) mod wording;
 
 pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
 pub use lane::{LaneRule, MAIN_LANE, Per};
-pub use lapse::Lapse;
 pub use lenient::WireRule;
 pub use limits::Limits;
 pub use moment::{FaultMoment, HeaderText};

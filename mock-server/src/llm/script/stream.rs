@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::llm::script::lapse::Lapse;
+use crate::lapse::Lapse;
 use crate::llm::script::wording::NumberOr;
 
 const USUAL_FRAGMENT: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -254,7 +254,7 @@ mod tests {
         }
         check("{ bytes: 0 }", "nonzero");
         check("{ line_end: cr }", "cr");
-        check("{ first_token: 400 }", "a length of time with its unit");
+        check("{ first_token: 400 }", "a duration like");
         check("{ duplicate: 0 }", "a frame from 1 on");
         check("{ duplicate: 4..2 }", "as in `2..4`");
         check("{ bite: 3 }", "did you mean `bytes`?");

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::llm::dialect::Refused;
 use crate::llm::dialect::responses::request::Body;
-use crate::llm::question::protocol::Violation;
 use crate::llm::script::lenient::WireRule;
 
 /// What is wrong with a request.
@@ -63,16 +62,6 @@ impl Unfit {
             | Self::NoCall { .. } => ("input", None),
         };
         Refused::Parameter { parameter, code }
-    }
-}
-
-impl From<&Violation> for Refused {
-    fn from(violation: &Violation) -> Self {
-        if let Violation::Responses(unfit) = violation {
-            unfit.refused()
-        } else {
-            Self::Malformed
-        }
     }
 }
 

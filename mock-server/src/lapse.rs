@@ -7,11 +7,12 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time, to the millisecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Lapse(Duration);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lapse(Duration);
 
 const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
@@ -23,18 +24,24 @@ const UNITS: [(&str, u64); 5] = [
 
 impl Lapse {
     #[must_use]
-    pub(crate) fn new(length: Duration) -> Self {
+    pub const fn new(length: Duration) -> Self {
         Self(length)
     }
 
     #[must_use]
-    pub(crate) fn length(self) -> Duration {
+    pub const fn length(self) -> Duration {
         self.0
+    }
+
+    /// Whether no time passes at all.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0.is_zero()
     }
 
     /// `None` for anything that is not numbers with units.
     #[must_use]
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim();
         let mut total = 0_u64;
         if rest.is_empty() {
@@ -55,7 +62,7 @@ impl Lapse {
     }
 }
 
-/// Shortest first: `1h30m`, as it may be written in a scenario.
+/// The largest unit first: `1h30m`, as it may be written.
 impl fmt::Display for Lapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = self.0.as_millis();
@@ -70,6 +77,12 @@ impl fmt::Display for Lapse {
             }
         }
         Ok(())
+    }
+}
+
+impl Serialize for Lapse {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
     }
 }
 
