@@ -5,8 +5,6 @@
 //! marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
-mod anthropic_python;
-#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod guest;
@@ -15,9 +13,7 @@ mod installing;
 #[cfg(test)]
 mod kimi_cli;
 #[cfg(test)]
-mod openai_node;
-#[cfg(test)]
-mod openai_python;
+mod official;
 #[cfg(test)]
 mod openai_rust;
 #[cfg(test)]

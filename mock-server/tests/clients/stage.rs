@@ -42,7 +42,7 @@ impl Stage {
         let told: Vec<_> = requests
             .map(|entry| told(&entry.fields["messages"]))
             .collect();
-        assert_eq!(told, case.told, "{}", self.story());
+        assert_eq!(told, case.told, "`{}`\n{}", case.name, self.story());
         let unsaid: Vec<_> = self.server.llm().unsaid();
         assert!(unsaid.is_empty(), "{unsaid:?}\n{}", self.story());
         let unexpected = self.server.unexpected();
