@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
-use crate::server::{RESET, unexpected};
+use crate::server::{RESET, unexpected_in};
 #[cfg(feature = "whatsapp")]
 use crate::whatsapp::WhatsApp;
 use crate::yaml;
@@ -85,7 +85,7 @@ async fn release(State(desk): State<Desk>, Path(gate): Path<String>) -> Response
 async fn status(State(desk): State<Desk>) -> Response {
     Json(json!({
         "unsaid": desk.llm.unsaid(),
-        "unexpected": unexpected(&desk.journal),
+        "unexpected": unexpected_in(&desk.journal),
         "waiting": desk.llm.waiting(),
         "paced": desk.llm.paced(),
         "last": desk.journal.last(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mock_server::{MockServer, Owing, Unexpected};
+use mock_server::{Owing, Unexpected, UnsaidTurn};
 use serde_json::Value;
 
 use super::{traces_left, wire};
@@ -30,9 +30,13 @@ const INVARIANTS: [(&str, &str); 3] = [
 ];
 
 /// Everything that is wrong, first causes first. The stage must be at rest.
-pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failure>, StageError> {
-    let mut failures: Vec<Failure> = stage.mock().unexpected().iter().map(unexpected).collect();
-    failures.extend(unsaid(scenario, stage.mock()));
+pub(crate) async fn final_word(
+    scenario: &Scenario,
+    stage: &Stage,
+) -> Result<Vec<Failure>, StageError> {
+    let surprises = stage.mock().unexpected().await?;
+    let mut failures: Vec<Failure> = surprises.iter().map(unexpected).collect();
+    failures.extend(unsaid(scenario, stage.mock().unsaid().await?));
     failures.extend(wire::unheard(&stage.journal().entries()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
@@ -51,7 +55,7 @@ pub(crate) fn unexpected(what: &Unexpected) -> Failure {
     Failure::new(headline).note(what.report.trim_end())
 }
 
-fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
+fn unsaid(scenario: &Scenario, turns: Vec<UnsaidTurn>) -> Vec<Failure> {
     let inline = |id: &str| {
         let place = |index: usize| format!("turn-{}", index + 1);
         let mut turns = scenario.file.script.iter().enumerate();
@@ -61,7 +65,7 @@ fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
                 .map_or(place(*index) == id, |own| own == id)
         })
     };
-    let told = |turn: mock_server::UnsaidTurn| {
+    let told = |turn: UnsaidTurn| {
         let (why, help) = match &turn.owing {
             Owing::Unasked => (
                 format!("it was said {} times; nobody asked for it again", turn.said),
@@ -83,7 +87,7 @@ fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
             None => failure,
         }
     };
-    mock.llm().unsaid().into_iter().map(told).collect()
+    turns.into_iter().map(told).collect()
 }
 
 fn logged_errors(scenario: &Scenario, root: &Path) -> Option<Failure> {
