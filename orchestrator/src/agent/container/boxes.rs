@@ -179,7 +179,11 @@ impl Boxes {
     /// Removes what an earlier process has left of the group's agents, and sees it gone.
     pub(in crate::agent) async fn clear(&self, group: &GroupFolder) -> Result<(), EngineError> {
         let labels = [(INSTALL, self.install()), (GROUP, group.as_str())];
-        self.sweep(&labels).await
+        let swept = self.sweep(&labels).await;
+        if swept.is_err() {
+            self.look_now();
+        }
+        swept
     }
 
     /// Removes whatever carries the labels and is no agent at work.

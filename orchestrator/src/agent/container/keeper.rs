@@ -12,7 +12,7 @@ use super::boxes::{Boxes, EngineState, Facts, INSTALL};
 use super::engine::EngineError;
 
 /// Between two looks at an engine that works, and at one that does not.
-const IN_PEACE: Duration = Duration::from_secs(60);
+const IN_PEACE: Duration = Duration::from_secs(20);
 const IN_NEED: Duration = Duration::from_secs(1);
 
 /// Looks after the engine until told to stop.

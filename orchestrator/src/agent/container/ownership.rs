@@ -23,7 +23,7 @@ pub(in crate::agent) struct User {
 impl User {
     /// Root's agents are not root. Everybody else's are who they are themselves: they could not
     /// read each other's files otherwise. A rootless engine calls whoever runs it root.
-    fn of(facts: Facts, (uid, gid): (u32, u32)) -> Self {
+    pub(super) fn of(facts: Facts, (uid, gid): (u32, u32)) -> Self {
         let (uid, gid, is_given) = match (facts.is_rootless, uid) {
             (true, _) => (0, 0, false),
             (false, 0) => (NODE, NODE, true),

@@ -228,3 +228,6 @@ fn mask(mask: &Mask) -> Mount {
         ..Mount::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
