@@ -1,7 +1,7 @@
 //! What a script says about the services beside its turns.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::llm::oauth::ScriptedOAuth;
 use crate::llm::script::limits::Limits;
@@ -12,7 +12,7 @@ use crate::llm::services::web::{ScriptedPage, ScriptedSearch};
 
 /// The services around the model. What is not scripted is as it usually is; of two scripts
 /// the later one says how it is, but searches and pages add up.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptedServices {
     /// Quotas of a minute. Default: none.
