@@ -5,9 +5,11 @@
 //! IPC folder; snapshots are files the orchestrator leaves there for it to read; the
 //! credential file is how a secret gets in without being in an environment or an argv.
 //!
-//! Types only: nobody here opens a file or starts a process.
+//! Types, and how bytes are passed on at the [`door`]: nobody here opens a file or a connection,
+//! or starts a process.
 
 mod credentials;
+pub mod door;
 mod events;
 mod input;
 mod ipc;

@@ -1,15 +1,17 @@
 //! One agent turn: an [`AgentInput`](agent_protocol::AgentInput) in, [`AgentEvent`](agent_protocol::AgentEvent)s out.
 //!
-//! The walk of a turn, in order: the input is read, settings are made from the environment,
-//! the session is opened, the system prompt is assembled, the model is asked, its tools are
-//! run until it has nothing more to ask for, the session is stored. Nothing outlives the turn:
-//! every process a tool has started is ended before the result is told.
+//! The walk of a turn, in order: in a box without a network the way out is opened, the input is
+//! read, settings are made from the environment, the session is opened, the system prompt is
+//! assembled, the model is asked, its tools are run until it has nothing more to ask for, the
+//! session is stored. Nothing outlives the turn: every process a tool has started is ended before
+//! the result is told.
 //!
 //! With the engine `acp` another program does the thinking: it is started, asked over the Agent
 //! Client Protocol, and given the tools that reach the orchestrator by [`serve_tools`].
 //!
 //! It does not decide who may do what: IPC files are requests, the orchestrator judges them.
 
+mod door;
 mod input;
 mod settings;
 

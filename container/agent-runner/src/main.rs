@@ -16,7 +16,10 @@ use tokio::runtime::Runtime;
 const USAGE: &str = "usage: agent-runner < input.json
 One JSON object on stdin (`{\"prompt\": \"…\"}`), one JSON event per line on stdout.
        agent-runner mcp
-The tools that reach the orchestrator, as a server of the Model Context Protocol on stdio.";
+The tools that reach the orchestrator, as a server of the Model Context Protocol on stdio.
+       agent-runner --version";
+
+const VERSION: &str = concat!("agent-runner ", env!("CARGO_PKG_VERSION"));
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         [word] if word == MCP => tools_alone(),
         [word, command] if word == LEASH => hold_leash(command),
         [word, command] if word == AGENT_LEASH => hold_agent_leash(command),
+        [word] if word == "--version" => answer(VERSION),
         _ => complain(2, USAGE),
     }
 }
@@ -70,6 +74,13 @@ fn runtime() -> Result<Runtime, ExitCode> {
         .enable_all()
         .build()
         .map_err(|error| complain(1, &format!("cannot start the runtime: {error}")))
+}
+
+fn answer(text: &str) -> ExitCode {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(1, &format!("cannot write to stdout: {error}")),
+    }
 }
 
 fn complain(code: u8, text: &str) -> ExitCode {

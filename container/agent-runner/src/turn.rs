@@ -8,6 +8,7 @@ use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, Usage};
 use crate::acp;
 use crate::completion::{Answer, Completion, Question};
 use crate::conversation::{Message, ToolCall};
+use crate::door::stand_at_door;
 use crate::events::{EventLines, note};
 use crate::failure::Failure;
 use crate::input::read_input;
@@ -39,6 +40,8 @@ async fn try_to_play(
     events: &mut EventLines<impl Write>,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    // First of all: whoever waits for input is to end with the orchestrator, too.
+    stand_at_door(environment)?;
     let input = read_input(stdin)?;
     let settings = Settings::read(environment)?;
     match &settings.engine {

@@ -12,6 +12,7 @@ mod acp_limits;
 mod acp_secrets;
 mod commands;
 mod conversation;
+mod door;
 mod double;
 mod kills;
 mod mcp;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::double::Double;
 use crate::model::Model;
@@ -114,7 +114,18 @@ impl Stage {
         self.launch(limited, stdin).await
     }
 
-    async fn launch(&self, mut agent: Command, stdin: &str) -> Running {
+    async fn launch(&self, agent: Command, stdin: &str) -> Running {
+        let (running, mut pipe) = self.spawn(agent);
+        pipe.write_all(stdin.as_bytes()).await.unwrap();
+        running
+    }
+
+    /// Starts a turn whose input is yet to come.
+    pub(crate) fn start_without_input(&self) -> (Running, ChildStdin) {
+        self.spawn(Command::new(AGENT))
+    }
+
+    fn spawn(&self, mut agent: Command) -> (Running, ChildStdin) {
         let mut child = agent
             .env_clear()
             .envs(&self.environment)
@@ -126,11 +137,9 @@ impl Stage {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut pipe = child.stdin.take().unwrap();
-        pipe.write_all(stdin.as_bytes()).await.unwrap();
-        drop(pipe);
+        let pipe = child.stdin.take().unwrap();
         let events = BufReader::new(child.stdout.take().unwrap()).lines();
-        Running { child, events }
+        (Running { child, events }, pipe)
     }
 
     /// Plays a turn to its end.

@@ -1,0 +1,18 @@
+# The mock services: `nanokimi-mock`. It hears whoever reaches its port 9100.
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates tini \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+    && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin mock
+
+ENV HOME=/home/mock \
+    LANG=C.UTF-8
+WORKDIR /home/mock
+EXPOSE 9100
+ENTRYPOINT ["tini", "-s", "--", "mock-server"]
+CMD ["--host", "0.0.0.0", "--port", "9100"]
+
+COPY mock-server /usr/local/bin/mock-server
+USER mock

@@ -1,0 +1,20 @@
+# The orchestrator: `nanokimi`. Its folder and the engine's socket are mounted into it:
+#
+#   docker run -v "$PWD:$PWD" -w "$PWD" -v /var/run/docker.sock:/var/run/docker.sock \
+#     --user "$(id -u):$(getent group docker | cut -d: -f3)" nanokimi run
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates tini \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+    && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin nanokimi
+
+ENV HOME=/home/nanokimi \
+    LANG=C.UTF-8
+WORKDIR /home/nanokimi
+ENTRYPOINT ["tini", "-s", "--", "nanokimi"]
+CMD ["run"]
+
+COPY nanokimi /usr/local/bin/nanokimi
+USER nanokimi
