@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::try_join;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncWriteExt, copy};
 use tokio::net::{TcpStream, UnixStream};
@@ -28,7 +29,7 @@ pub async fn relay(door: &mut UnixStream, connection: &mut TcpStream) -> io::Res
         }
         to_connection.shutdown().await
     };
-    tokio::try_join!(outward, inward).map(|((), ())| ())
+    try_join(outward, inward).await.map(|((), ())| ())
 }
 
 /// Whether the other end is closed as a whole, not only for writing.
