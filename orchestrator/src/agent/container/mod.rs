@@ -29,6 +29,7 @@ use super::streams::{drain, feed};
 pub use boxes::BoxesError;
 pub(super) use boxes::Facts;
 pub(crate) use boxes::{Boxes, EngineState};
+use engine::End;
 pub use engine::EngineError;
 pub(crate) use keeper::serve;
 pub(super) use masks::in_root as masks_in;
@@ -45,7 +46,6 @@ pub(super) struct Container {
     name: String,
     /// The setting that a want of memory goes back to.
     memory: i64,
-    pids: i64,
     /// Held as long as this agent may be alive: its group has no other, whatever its runtime.
     _alone: File,
     door: Option<Door>,
@@ -68,7 +68,6 @@ impl Container {
             boxes: boxes.clone(),
             name: plan.name,
             memory: limits.and_then(|limits| limits.memory).unwrap_or(0),
-            pids: limits.and_then(|limits| limits.pids_limit).unwrap_or(0),
             _alone: alone,
             door: Some(door),
         };
@@ -128,7 +127,7 @@ impl Container {
             } else {
                 format!("exit status: {}", end.code)
             },
-            fault: self.fault(end.code, end.out_of_memory),
+            fault: self.fault(end),
         })
     }
 
@@ -144,16 +143,20 @@ impl Container {
         }
     }
 
-    fn fault(&self, code: i64, out_of_memory: bool) -> String {
-        let (memory, pids) = (self.memory >> 20, self.pids);
+    fn fault(&self, end: End) -> String {
+        let End {
+            code,
+            out_of_memory,
+        } = end;
         match code {
             _ if out_of_memory => {
+                let memory = self.memory >> 20;
                 format!("the agent was out of memory: agent_memory is {memory} MiB")
             }
-            129..=192 => format!(
-                "the agent's container was ended by signal {} (not by nanokimi; its limits are agent_memory {memory} MiB, agent_pids {pids})",
-                code - 128
-            ),
+            129..=192 => {
+                let signal = code - 128;
+                format!("the agent's container was ended by signal {signal}, and not by nanokimi")
+            }
             code => format!("the agent exited with code {code}"),
         }
     }
