@@ -4,8 +4,8 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS packages
 
 # tini is process 1: it passes signals on and buries what a tool leaves behind.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates git ripgrep tini \
+RUN apt-get -o Acquire::Retries=3 update \
+    && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates git ripgrep tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
     && useradd --uid 1000 --user-group --no-create-home --home-dir /home/node --shell /bin/bash node \
     && install -d -o node -g node /home/node /home/node/.kimi /workspace/group \

@@ -2,8 +2,8 @@
 ARG BASE=debian:bookworm-slim
 FROM ${BASE}
 
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates tini \
+RUN apt-get -o Acquire::Retries=3 update \
+    && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
     && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin mock
 

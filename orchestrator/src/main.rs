@@ -90,6 +90,7 @@ impl Failure {
             Self::Config(_)
             | Self::Run(
                 RunError::NoRunner(_)
+                | RunError::Boxes(BoxesError::Reach(_))
                 | RunError::TestClockInPublic(_)
                 | RunError::Channel(
                     OpenError::NotBuilt
@@ -106,7 +107,7 @@ impl Failure {
                 | RunError::Store(_)
                 | RunError::Token(_)
                 | RunError::Home(_)
-                | RunError::Boxes(BoxesError::Install(_)),
+                | RunError::Boxes(BoxesError::Install(_) | BoxesError::Doors(_)),
             )
             | Self::Command(
                 CommandError::NoInstallation(_)

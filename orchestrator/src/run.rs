@@ -145,7 +145,7 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
 fn runtime(house: &House) -> Result<Runtime, RunError> {
     match house.config.agent_runtime {
         AgentRuntime::Docker => {
-            let boxes = Boxes::open(&house.root, &house.config.container)?;
+            let boxes = Boxes::open(&house.root, &house.config)?;
             Ok(Runtime::Docker(boxes))
         }
         AgentRuntime::Host => Ok(Runtime::Host {
@@ -224,8 +224,7 @@ async fn start(
     };
     running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));
 
-    let engine = runtime.boxes().cloned();
-    if let Some(boxes) = engine {
+    if let Some(boxes) = runtime.boxes().cloned() {
         running.add("container engine", |stop| serve_engine(boxes, stop));
     }
     let agent = Agent::new(house.clone(), ipc.clone(), runtime);

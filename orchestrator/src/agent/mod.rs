@@ -4,13 +4,6 @@
 
 mod bootstrap;
 mod container;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the runtime that puts agents into boxes comes next"
-    )
-)]
 mod door;
 mod guard;
 mod guards;
@@ -183,7 +176,8 @@ impl Agent {
                         return Err(AgentFault::retryable("nanokimi is stopping"));
                     }
                 };
-                self.start_container(claim, session, (boxes, facts)).await
+                // Boxed, as its end is: a turn is small without them.
+                Box::pin(self.start_container(claim, session, (boxes, facts))).await
             }
         }
     }
@@ -220,15 +214,19 @@ impl Agent {
         let home = self.prepare(claim).await?;
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
         let masks = container::masks_in(&self.house.root).map_err(passing)?;
+        let name = container::new_name(&claim.group.folder);
+        let door = boxes.open_door(&name).map_err(passing)?;
         let around = Surroundings {
             root: &self.house.root,
             config: &self.house.config,
             home: &home,
+            name: &name,
             run: &claim.run,
             boxes,
             facts,
             user,
             masks: &masks,
+            door: &door,
         };
         let plan = Plan::new(&around);
         let input = prompt::input(&self.house, claim, session);
@@ -236,7 +234,8 @@ impl Agent {
         let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
         let input =
             serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
-        let (container, started) = Container::start(boxes, alone, plan, input, &log).await?;
+        let (container, started) =
+            Container::start(boxes, (alone, door), plan, input, &log).await?;
         let body = (Body::Container(container), started);
         Ok(RunningAgent::new(&self.house, home, log, body))
     }

@@ -98,7 +98,7 @@ impl Body {
         match self {
             Self::Host(process) => process.end(at_once, log).await.map_err(|e| e.to_string()),
             Self::Container(container) => {
-                let ended = container.end(at_once, log).await;
+                let ended = Box::pin(container.end(at_once, log)).await;
                 ended.map_err(|error| crate::chain(&error))
             }
         }

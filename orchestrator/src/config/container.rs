@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_protocol::door::DoorTarget;
+
 use super::sources::Sources;
 use super::{DURATION, duration, parsed};
 
@@ -12,7 +14,7 @@ pub(crate) struct ContainerSettings {
     pub image: String,
     pub network: AgentNetwork,
     /// What agents may reach besides the model, through the door.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<DoorTarget>,
     /// Bytes.
     pub memory: i64,
     /// In billionths of a processor, as the engine counts.
@@ -91,19 +93,11 @@ fn network(text: &str) -> Option<AgentNetwork> {
     }
 }
 
-fn hosts(text: &str) -> Option<Vec<String>> {
+fn hosts(text: &str) -> Option<Vec<DoorTarget>> {
     text.split([',', ' '])
         .filter(|part| !part.is_empty())
-        .map(|host| is_host(host).then(|| host.to_owned()))
+        .map(parsed)
         .collect()
-}
-
-fn is_host(text: &str) -> bool {
-    let Some((name, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    let named = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-' || b == b'_';
-    !name.is_empty() && name.bytes().all(named) && parsed::<u16>(port).is_some_and(|p| p > 0)
 }
 
 /// Below this the engine refuses, or nothing starts.
@@ -172,9 +166,16 @@ mod tests {
 
     #[test]
     fn hosts_are_a_list_with_ports() {
-        let two = hosts("a.example:443, b:80");
-        assert_eq!(two, Some(vec!["a.example:443".into(), "b:80".into()]));
-        for text in ["a.example", "a:0", "a:99999", "https://a:443", "a:443;b:1"] {
+        let two = hosts("a.example:443, b:80").unwrap();
+        let two: Vec<String> = two.iter().map(ToString::to_string).collect();
+        assert_eq!(two, ["a.example:443", "b:80"]);
+        for text in [
+            "a.example",
+            "a:0",
+            "a:99999",
+            "https://a:443",
+            "10.0.0.1:443",
+        ] {
             assert_eq!(hosts(text), None, "{text}");
         }
     }

@@ -23,8 +23,8 @@ use jiff::tz::TimeZone;
 
 use sources::Sources;
 
-pub(crate) use container::ContainerSettings;
-pub(crate) use engine::EngineSettings;
+pub(crate) use container::{AgentNetwork, ContainerSettings};
+pub(crate) use engine::{Engine, EngineSettings};
 pub(crate) use sources::SettingLine;
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 

@@ -6,6 +6,8 @@
 mod agents;
 mod api;
 mod channels;
+mod containers;
 mod ends;
+mod engine;
 mod stage;
 mod start;

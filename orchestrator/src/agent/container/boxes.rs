@@ -2,17 +2,21 @@
 //! the engine is there.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agent_protocol::door::{DoorTarget, InvalidDoorHost};
 use bollard::models::SystemInfo;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::engine::{Engine, EngineError};
 use super::install::{self, InstallError};
-use crate::config::ContainerSettings;
+use super::reach;
+use crate::agent::door::{Door, DoorError};
+use crate::config::Config;
 use crate::ids::GroupFolder;
 
 /// By which an installation's containers are known.
@@ -51,6 +55,10 @@ pub(crate) struct Boxes {
     state: watch::Sender<EngineState>,
     look: Arc<Notify>,
     patience: Duration,
+    /// The doors of agents, a folder for each.
+    doors: Arc<Path>,
+    /// Whom agents may reach through them.
+    targets: Arc<[DoorTarget]>,
 }
 
 /// The containers of an installation cannot be told apart, or its engine not be spoken to.
@@ -60,6 +68,12 @@ pub enum BoxesError {
     Install(#[from] InstallError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("the doors of earlier agents cannot be removed")]
+    Doors(#[source] io::Error),
+    #[error(
+        "agents cannot reach their model or agent_hosts; or choose agent_network = \"open\", which lets them reach everything"
+    )]
+    Reach(#[from] InvalidDoorHost),
 }
 
 /// Whether an image's name begins with a registry's host, as `ghcr.io/someone/agent:1`.
@@ -98,8 +112,17 @@ impl Facts {
 }
 
 impl Boxes {
-    pub(crate) fn open(root: &Path, settings: &ContainerSettings) -> Result<Self, BoxesError> {
+    pub(crate) fn open(root: &Path, config: &Config) -> Result<Self, BoxesError> {
+        let settings = &config.container;
         let (state, _) = watch::channel(EngineState::Unknown);
+        let doors = root.join("data/doors");
+        // Nobody stands at the doors of a process that is gone.
+        match fs_err::remove_dir_all(&doors) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(BoxesError::Doors(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
         Ok(Self {
             engine: Engine::at(&settings.engine)?,
             install: install::read_or_make(root)?.into(),
@@ -107,7 +130,14 @@ impl Boxes {
             state,
             look: Arc::default(),
             patience: settings.engine_wait,
+            doors: doors.into(),
+            targets: reach::targets(config)?.into(),
         })
+    }
+
+    /// Opens the door of one agent.
+    pub(in crate::agent) fn open_door(&self, name: &str) -> Result<Door, DoorError> {
+        Door::open(self.doors.join(name), &self.targets)
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -89,10 +89,10 @@ pub(super) struct End {
 }
 
 fn status_of(error: &Error) -> Option<u16> {
-    match error {
-        Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
-        _no_answer => None,
+    if let Error::DockerResponseServerError { status_code, .. } = error {
+        return Some(*status_code);
     }
+    None
 }
 
 impl Engine {
@@ -127,7 +127,8 @@ impl Engine {
         call: impl AsyncFnOnce(&Docker) -> Result<T, Error>,
     ) -> Result<T, EngineError> {
         let docker = self.docker()?;
-        match timeout(CALL, call(&docker)).await {
+        // Boxed: what a request is made of is large, and would be part of every turn.
+        match timeout(CALL, Box::pin(call(&docker))).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if status_of(&error).is_some() => Err(EngineError::Refused(what, error)),
             Ok(Err(error)) => Err(EngineError::Down(self.address.clone(), error)),

@@ -10,6 +10,7 @@ mod keeper;
 mod masks;
 mod ownership;
 mod plan;
+mod reach;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::door::Door;
 use super::run_log::RunLog;
 use super::running::{Ended, Started, TO_END};
 use super::streams::{drain, feed};
@@ -27,11 +29,12 @@ use super::streams::{drain, feed};
 pub use boxes::BoxesError;
 pub(super) use boxes::Facts;
 pub(crate) use boxes::{Boxes, EngineState};
+use engine::End;
 pub use engine::EngineError;
 pub(crate) use keeper::serve;
 pub(super) use masks::in_root as masks_in;
 pub(super) use ownership::hand_over;
-pub(super) use plan::{Plan, Surroundings};
+pub(super) use plan::{Plan, Surroundings, new_name};
 
 /// How much of a stream is on its way at a time.
 const ON_ITS_WAY: usize = 64 * 1024;
@@ -43,9 +46,9 @@ pub(super) struct Container {
     name: String,
     /// The setting that a want of memory goes back to.
     memory: i64,
-    pids: i64,
     /// Held as long as this agent may be alive: its group has no other, whatever its runtime.
     _alone: File,
+    door: Option<Door>,
 }
 
 impl Container {
@@ -55,18 +58,18 @@ impl Container {
     /// Starts an agent in a container of its own; if that fails nothing is left of it.
     pub(super) async fn start(
         boxes: &Boxes,
-        alone: File,
+        (alone, door): (File, Door),
         plan: Plan,
         input: Vec<u8>,
         log: &RunLog,
     ) -> Result<(Self, Started), EngineError> {
         let limits = plan.body.host_config.as_ref();
-        let container = Self {
+        let mut container = Self {
             boxes: boxes.clone(),
             name: plan.name,
             memory: limits.and_then(|limits| limits.memory).unwrap_or(0),
-            pids: limits.and_then(|limits| limits.pids_limit).unwrap_or(0),
             _alone: alone,
+            door: Some(door),
         };
         boxes.own(&container.name);
         let engine = boxes.engine();
@@ -103,21 +106,18 @@ impl Container {
 
     async fn wait_or_stop(&self, at_once: bool, log: &RunLog) -> Result<Ended, EngineError> {
         let engine = self.boxes.engine();
-        let waited = if at_once {
-            None
-        } else {
-            let waited = timeout(TO_END, engine.wait(&self.name)).await;
-            waited.map_or(None, Some)
-        };
-        match waited {
-            Some(waited) => waited?,
-            None => {
-                if let Err(error) = engine.stop(&self.name, TO_END).await {
-                    let error = crate::chain(&error);
-                    log.line(&format!("the container cannot be told to stop: {error}"));
-                    engine.kill(&self.name).await?;
-                }
+        let waited = async {
+            if at_once {
+                return None;
             }
+            match timeout(TO_END, engine.wait(&self.name)).await {
+                Ok(waited) => Some(waited),
+                Err(_elapsed) => None,
+            }
+        };
+        match waited.await {
+            Some(waited) => waited?,
+            None => self.stop(log).await?,
         }
         let end = engine.end_of(&self.name).await?;
         Ok(Ended {
@@ -127,32 +127,52 @@ impl Container {
             } else {
                 format!("exit status: {}", end.code)
             },
-            fault: self.fault(end.code, end.out_of_memory),
+            fault: self.fault(end),
         })
     }
 
-    fn fault(&self, code: i64, out_of_memory: bool) -> String {
-        let (memory, pids) = (self.memory >> 20, self.pids);
+    async fn stop(&self, log: &RunLog) -> Result<(), EngineError> {
+        let engine = self.boxes.engine();
+        match engine.stop(&self.name, TO_END).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = crate::chain(&error);
+                log.line(&format!("the container cannot be told to stop: {error}"));
+                engine.kill(&self.name).await
+            }
+        }
+    }
+
+    fn fault(&self, end: End) -> String {
+        let End {
+            code,
+            out_of_memory,
+        } = end;
         match code {
             _ if out_of_memory => {
+                let memory = self.memory >> 20;
                 format!("the agent was out of memory: agent_memory is {memory} MiB")
             }
-            129..=192 => format!(
-                "the agent's container was ended by signal {} (not by nanokimi; its limits are agent_memory {memory} MiB, agent_pids {pids})",
-                code - 128
-            ),
+            129..=192 => {
+                let signal = code - 128;
+                format!("the agent's container was ended by signal {signal}, and not by nanokimi")
+            }
             code => format!("the agent exited with code {code}"),
         }
     }
 
     /// Removes the container and sees it gone. What cannot be removed now is left to the keeper.
-    async fn remove(&self) {
+    async fn remove(&mut self) {
         let removed = self.boxes.engine().remove(&self.name).await;
         self.boxes.disown(&self.name);
         if let Err(error) = removed {
             let error = crate::chain(&error);
             tracing::warn!(container = %self.name, error, "the agent's container cannot be removed now; trying again");
             self.boxes.look_now();
+        }
+        // By this it ends even if the engine does not end it.
+        if let Some(door) = self.door.take() {
+            door.end().await;
         }
     }
 }

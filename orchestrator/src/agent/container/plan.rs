@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use agent_protocol::door::DOOR_FOLDER;
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType,
     ResourcesUlimits,
@@ -13,9 +14,10 @@ use bollard::models::{
 
 use super::boxes::{Boxes, Facts, GROUP, INSTALL, RUN};
 use super::ownership::User;
+use crate::agent::door::Door;
 use crate::agent::home::{Home, KEPT_OF_HOME};
-use crate::config::Config;
-use crate::ids::RunId;
+use crate::config::{AgentNetwork, Config};
+use crate::ids::{GroupFolder, RunId};
 
 const GROUP_DIR: &str = "/workspace/group";
 const PROJECT_DIR: &str = "/workspace/project";
@@ -26,6 +28,11 @@ const LOGIN_DIR: &str = "/workspace/credentials";
 const HOME: &str = "/home/node";
 /// What is written elsewhere is gone afterwards, and counts as memory meanwhile.
 const SCRATCH: &str = "rw,exec,nosuid,nodev,mode=1777";
+
+/// A name that no other container has.
+pub(in crate::agent) fn new_name(group: &GroupFolder) -> String {
+    format!("nanokimi-{group}-{:08x}", rand::random::<u32>())
+}
 
 /// A container to be made.
 #[derive(Clone, Debug)]
@@ -40,12 +47,15 @@ pub(in crate::agent) struct Surroundings<'a> {
     pub(in crate::agent) root: &'a Path,
     pub(in crate::agent) config: &'a Config,
     pub(in crate::agent) home: &'a Home,
+    pub(in crate::agent) name: &'a str,
     pub(in crate::agent) run: &'a RunId,
     pub(in crate::agent) boxes: &'a Boxes,
     pub(in crate::agent) facts: Facts,
     pub(in crate::agent) user: User,
     /// Of the root folder, if the agent sees it.
     pub(in crate::agent) masks: &'a [Mask],
+    /// Open, and with a way out where the box has no network.
+    pub(in crate::agent) door: &'a Door,
 }
 
 impl Plan {
@@ -67,11 +77,7 @@ impl Plan {
             ..ContainerCreateBody::default()
         };
         Self {
-            name: format!(
-                "nanokimi-{}-{:08x}",
-                around.home.folder,
-                rand::random::<u32>()
-            ),
+            name: around.name.to_owned(),
             body,
         }
     }
@@ -95,6 +101,8 @@ impl Surroundings<'_> {
             ("NANOKIMI_GLOBAL_DIR", GLOBAL_DIR.into())
         });
         environment.extend(self.config.agent_environment());
+        let door = self.door.environment();
+        environment.extend(door.map(|(name, value)| (name, value.into())));
         environment
             .into_iter()
             .map(|(name, value)| format!("{name}={}", value.to_string_lossy()))
@@ -127,6 +135,8 @@ impl Surroundings<'_> {
             memory_swap: Some(container.memory),
             nano_cpus: Some(container.nano_cpus.min(self.facts.nano_cpus)),
             pids_limit: Some(container.pids),
+            extra_hosts: Some(self.door.extra_hosts()),
+            sysctls: self.ports(),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             userns_mode: self.facts.remaps_users.then(|| "host".to_owned()),
@@ -145,11 +155,21 @@ impl Surroundings<'_> {
         }
     }
 
+    /// Without a network of its own it stands in for its model's host, at that host's port.
+    fn ports(&self) -> Option<HashMap<String, String>> {
+        let least = "net.ipv4.ip_unprivileged_port_start";
+        match self.config.container.network {
+            AgentNetwork::Door => Some(HashMap::from([(least.to_owned(), "0".to_owned())])),
+            AgentNetwork::Named(_) => None,
+        }
+    }
+
     fn mounts(&self) -> Vec<Mount> {
         let home = self.home;
         let mut mounts = vec![
             self.bind(&home.group, GROUP_DIR, Access::Write),
             self.bind(&home.ipc, IPC_DIR, Access::Write),
+            self.bind(self.door.folder(), DOOR_FOLDER, Access::Read),
         ];
         if let Some(folder) = home.credentials.parent() {
             mounts.push(self.bind(folder, CREDENTIALS_DIR, Access::Read));

@@ -39,15 +39,19 @@ impl Stage {
             is_rootless: false,
             remaps_users: true,
         };
+        let boxes = Boxes::open(&house.root, &house.config).unwrap();
+        let name = new_name(&group.folder);
         Plan::new(&Surroundings {
             root: &house.root,
             config: &house.config,
             home: &Home::prepare(house, &group).unwrap(),
             run: &RunId::new_random(),
-            boxes: &Boxes::open(&house.root, &house.config.container).unwrap(),
+            boxes: &boxes,
             facts,
             user: User::of(facts, (1001, 1002)),
             masks: &super::super::masks_in(&house.root).unwrap(),
+            name: &name,
+            door: &boxes.open_door(&name).unwrap(),
         })
     }
 
@@ -66,19 +70,23 @@ impl Stage {
                     "rw"
                 };
                 let source = source.replacen(&root, "", 1);
+                // It is named for its container.
+                let door = source.strip_prefix("/a:ro,b/data/doors/nanokimi-");
+                let source = door.map_or(source.as_str(), |_| "its door");
                 format!("{source} {} {access}", mount.target.unwrap())
             })
             .collect()
     }
 }
 
-#[test]
-fn a_group_sees_its_own_folders_and_what_all_share() {
+#[tokio::test]
+async fn a_group_sees_its_own_folders_and_what_all_share() {
     assert_eq!(
         stage("").mounts("ada"),
         [
             "/a:ro,b/groups/ada /workspace/group rw",
             "/a:ro,b/data/ipc/ada /workspace/ipc rw",
+            "its door /run/nanokimi ro",
             "/a:ro,b/data/env /workspace/env-dir ro",
             "/a:ro,b/data/sessions/ada/.kimi /home/node/.kimi rw",
             "/a:ro,b/data/sessions/ada/.kimi-code /home/node/.kimi-code rw",
@@ -87,11 +95,11 @@ fn a_group_sees_its_own_folders_and_what_all_share() {
     );
 }
 
-#[test]
-fn main_reads_the_project_without_its_secrets() {
+#[tokio::test]
+async fn main_reads_the_project_without_its_secrets() {
     let mounts = stage("").mounts("main");
     assert_eq!(
-        mounts[5..],
+        mounts[6..],
         [
             "/a:ro,b /workspace/project ro",
             "/dev/null /workspace/project/.env ro",
@@ -101,8 +109,8 @@ fn main_reads_the_project_without_its_secrets() {
     );
 }
 
-#[test]
-fn a_login_is_shared_only_where_there_is_one_and_no_key() {
+#[tokio::test]
+async fn a_login_is_shared_only_where_there_is_one_and_no_key() {
     let login = "/a:ro,b/data/credentials /workspace/credentials rw";
     let here = stage("engine = \"acp\"\n");
     let folder = here.house.root.join("data/credentials");
@@ -117,15 +125,15 @@ fn a_login_is_shared_only_where_there_is_one_and_no_key() {
     assert!(here.mounts("ada").iter().any(|mount| mount == login));
 }
 
-#[test]
-fn the_engine_s_machine_may_know_our_folder_by_another_name() {
+#[tokio::test]
+async fn the_engine_s_machine_may_know_our_folder_by_another_name() {
     let mounts = stage("host_root = \"/srv/kimi\"\n").mounts("main");
     assert_eq!(mounts[0], "/srv/kimi/groups/main /workspace/group rw");
-    assert_eq!(mounts[5], "/srv/kimi /workspace/project ro");
+    assert_eq!(mounts[6], "/srv/kimi /workspace/project ro");
 }
 
-#[test]
-fn a_box_is_closed_and_small() {
+#[tokio::test]
+async fn a_box_is_closed_and_small() {
     let plan = stage("agent_memory = \"64m\"\nagent_cpus = 4\nagent_pids = 99\n").plan("ada");
     let limits = serde_json::to_value(plan.body.host_config.unwrap()).unwrap();
     for (key, expected) in [
@@ -139,6 +147,11 @@ fn a_box_is_closed_and_small() {
         ("NanoCpus", json!(1_000_000_000)),
         ("PidsLimit", json!(99)),
         ("NetworkMode", json!("none")),
+        ("ExtraHosts", json!(["openrouter.ai:127.0.0.1"])),
+        (
+            "Sysctls",
+            json!({ "net.ipv4.ip_unprivileged_port_start": "0" }),
+        ),
         ("LogConfig", json!({ "Type": "none" })),
         ("UsernsMode", json!("host")),
     ] {
@@ -150,8 +163,8 @@ fn a_box_is_closed_and_small() {
     assert_eq!(plan.body.user.as_deref(), Some("1001:1002"));
 }
 
-#[test]
-fn it_is_known_by_its_installation_and_shows_no_secret() {
+#[tokio::test]
+async fn it_is_known_by_its_installation_and_shows_no_secret() {
     let here = stage("llm_model = \"m\"\n");
     let plan = here.plan("ada");
     let id = fs_err::read_to_string(here.house.root.join("data/install-id")).unwrap();
@@ -163,8 +176,8 @@ fn it_is_known_by_its_installation_and_shows_no_secret() {
     assert!(!format!("{plan:?}").contains("sk-secret"));
 }
 
-#[test]
-fn an_agent_is_told_where_things_are_in_its_box() {
+#[tokio::test]
+async fn an_agent_is_told_where_things_are_in_its_box() {
     let told = |folder: &str| stage("llm_model = \"m\"\n").plan(folder).body.env.unwrap();
     let ada = told("ada");
     for line in [
@@ -174,6 +187,8 @@ fn an_agent_is_told_where_things_are_in_its_box() {
         "NANOKIMI_CREDENTIALS=/workspace/env-dir/env",
         "NANOKIMI_GLOBAL_DIR=/workspace/global",
         "NANOKIMI_LLM_MODEL=m",
+        "NANOKIMI_DOOR=/run/nanokimi/door.sock",
+        "NANOKIMI_DOOR_HOSTS=openrouter.ai:443",
         "NANOKIMI_ENGINE=builtin",
     ] {
         assert!(ada.iter().any(|found| found == line), "{line} in {ada:?}");

@@ -1,0 +1,152 @@
+//! A container engine for tests: the real one, and an agent image whose agent is a script.
+//!
+//! Where no engine answers, tests that need one say so and pass; with `REQUIRE_DOCKER=1` they
+//! fail. Images are made from `debian:bookworm-slim`, which `ci/docker` sees to.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::stage::Stage;
+
+/// What an agent in it does stands in `agent`, in the folder of its group.
+const IMAGE: &str = "nanokimi-test-agent:1";
+const DOCKERFILE: &str = "FROM debian:bookworm-slim
+RUN mkdir -p /workspace/group
+WORKDIR /workspace/group
+ENTRYPOINT [\"bash\", \"/workspace/group/agent\"]
+";
+
+/// Between two looks at what an agent has left.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(crate) fn docker(arguments: &[&str]) -> Output {
+    let mut docker = Command::new("docker");
+    docker.args(arguments).stdin(Stdio::null());
+    docker.output().unwrap()
+}
+
+/// What docker prints, trimmed; it must have succeeded.
+#[track_caller]
+pub(crate) fn said(arguments: &[&str]) -> String {
+    let output = docker(arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {complaint}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Whether there is an engine to test with; says what is missing, once.
+pub(crate) fn is_there() -> bool {
+    static READY: OnceLock<Result<(), String>> = OnceLock::new();
+    let ready = READY.get_or_init(prepare);
+    if let Err(missing) = ready {
+        let demanded = std::env::var_os("REQUIRE_DOCKER").is_some_and(|value| value == "1");
+        assert!(!demanded, "REQUIRE_DOCKER=1, but {missing}");
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "NOT RUN: {missing}; `ci/docker` makes it ready").unwrap();
+    }
+    ready.is_ok()
+}
+
+fn prepare() -> Result<(), String> {
+    let asked = Command::new("docker").arg("info").output();
+    if !asked.is_ok_and(|asked| asked.status.success()) {
+        return Err("no container engine answers".to_owned());
+    }
+    if docker(&["image", "inspect", IMAGE]).status.success() {
+        return Ok(());
+    }
+    let mut build = Command::new("docker")
+        .args(["build", "--quiet", "--tag", IMAGE, "-"])
+        // The one that needs no plugin.
+        .env("DOCKER_BUILDKIT", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = build.stdin.take().unwrap();
+    stdin.write_all(DOCKERFILE.as_bytes()).unwrap();
+    drop(stdin);
+    let built = build.wait_with_output().unwrap();
+    if built.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&built.stderr);
+    Err(format!(
+        "the image of test agents cannot be made: {}",
+        complaint.trim()
+    ))
+}
+
+/// An installation on the engine. What is left of it on the engine goes with it.
+pub(crate) struct Boxed {
+    pub(crate) stage: Stage,
+}
+
+impl Boxed {
+    /// One whose agents are this script, in the group `ada`; with further settings.
+    pub(crate) fn new(script: &str, settings: &str) -> Self {
+        let stage = Stage::new();
+        stage.write("groups/ada/agent", script);
+        stage.write(".env", "OPENROUTER_API_KEY=sk-very-secret\n");
+        stage.write(
+            "nanokimi.toml",
+            &format!(
+                "agent_runtime = \"docker\"\nagent_image = \"{IMAGE}\"\n\
+                 http_listen = \"127.0.0.1:0\"\n{settings}"
+            ),
+        );
+        Self { stage }
+    }
+
+    fn label(&self) -> Option<String> {
+        let file = self.stage.root.path().join("data/install-id");
+        match fs_err::read_to_string(file) {
+            Ok(text) => Some(format!(
+                "label=nanokimi.install={}",
+                text.split(' ').next()?
+            )),
+            // It has never started.
+            Err(_) => None,
+        }
+    }
+
+    /// The ids of its containers, running or not.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let Some(label) = self.label() else {
+            return Vec::new();
+        };
+        let ids = said(&["ps", "--all", "--quiet", "--filter", &label]);
+        ids.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Says that the agent may go on.
+    pub(crate) fn go(&self) {
+        self.stage.write("groups/ada/go", "");
+    }
+
+    /// Waits until the agent has left this file in its folder; its text.
+    pub(crate) fn left(&self, name: &str) -> String {
+        let file = self.stage.root.path().join("groups/ada").join(name);
+        let until = Instant::now() + crate::stage::PATIENCE;
+        // The engine tells nobody what happens in a box, so we look.
+        loop {
+            match fs_err::read_to_string(&file) {
+                Ok(text) if text.ends_with('\n') => return text,
+                Ok(_) | Err(_) => {}
+            }
+            assert!(Instant::now() < until, "no {name} was left");
+            std::thread::park_timeout(LOOK);
+        }
+    }
+}
+
+impl Drop for Boxed {
+    fn drop(&mut self) {
+        for id in self.containers() {
+            docker(&["rm", "--force", &id]);
+        }
+    }
+}
