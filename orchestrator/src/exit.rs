@@ -21,4 +21,6 @@ pub enum Exit {
     PasskeyDemanded = 8,
     /// A device is linked already.
     AlreadyLinked = 9,
+    /// Agents run in containers, and the container engine does not answer.
+    NoEngine = 10,
 }

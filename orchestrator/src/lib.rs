@@ -50,7 +50,7 @@ pub mod commands;
 mod exit;
 mod run;
 
-pub use agent::{Guard, guard};
+pub use agent::{BoxesError, EngineError, Guard, guard};
 pub use channel::{ChannelEnd, OpenError};
 pub use config::{Config, ConfigError};
 pub use exit::Exit;

@@ -13,8 +13,8 @@ use orchestrator::commands::{
     self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand,
 };
 use orchestrator::{
-    ChannelEnd, Config, ConfigError, Exit, Fault, Guard, OpenError, RunError, RunOptions,
-    StoreError, chain,
+    BoxesError, ChannelEnd, Config, ConfigError, Exit, Fault, Guard, OpenError, RunError,
+    RunOptions, StoreError, chain,
 };
 
 /// Runs chat agents for groups.
@@ -89,8 +89,8 @@ impl Failure {
         match self {
             Self::Config(_)
             | Self::Run(
-                RunError::NoContainers
-                | RunError::NoRunner(_)
+                RunError::NoRunner(_)
+                | RunError::Boxes(BoxesError::Reach(_))
                 | RunError::TestClockInPublic(_)
                 | RunError::Channel(
                     OpenError::NotBuilt
@@ -106,7 +106,8 @@ impl Failure {
                 | RunError::Channel(OpenError::Io(_))
                 | RunError::Store(_)
                 | RunError::Token(_)
-                | RunError::Home(_),
+                | RunError::Home(_)
+                | RunError::Boxes(BoxesError::Install(_) | BoxesError::Doors(_)),
             )
             | Self::Command(
                 CommandError::NoInstallation(_)
@@ -114,6 +115,13 @@ impl Failure {
                     StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Migrate { .. },
                 ),
             ) => Exit::Folder,
+            Self::Run(RunError::Engine(error) | RunError::Boxes(BoxesError::Engine(error))) => {
+                if error.is_lasting() {
+                    Exit::Usage
+                } else {
+                    Exit::NoEngine
+                }
+            }
             #[cfg(feature = "whatsapp")]
             Self::Auth(error) => error.exit(),
             Self::Run(RunError::Channel(OpenError::NotLinked)) => Exit::NotLinked,

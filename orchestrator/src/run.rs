@@ -1,9 +1,11 @@
 //! `nanokimi run`: the parts are put together here, in the order a message meets them, and
 //! taken apart again.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Guards, HomeError, prepare_credentials};
+use crate::agent::{
+    Agent, Boxes, BoxesError, EngineError, Guards, HomeError, Runtime, prepare_credentials,
+    serve_engine,
+};
 use crate::channel::{self, Channels, Lines, OpenError};
 use crate::clock::Clock;
 use crate::clock_hand::{self, ClockHand};
@@ -45,10 +50,10 @@ pub struct RunOptions {
 /// Why the orchestrator did not run, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error(
-        "agents in containers are not built yet: set agent_runtime = \"host\" (or NANOKIMI_AGENT_RUNTIME=host), which runs them as processes without isolation"
-    )]
-    NoContainers,
+    #[error(transparent)]
+    Boxes(#[from] BoxesError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error(
         "agent_runner: `{}` is not there; build it with `cargo build -p agent-runner`, or set agent_runner to its path", .0.display()
     )]
@@ -114,18 +119,46 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     registration::ensure_main(&house).await?;
     let opened = channel::open(&house).await?;
     let grace = house.config.shutdown_grace;
-    let running = start(house, (listener, token), opened).await?;
+    let runtime = runtime(&house)?;
+    let config = house.config.clone();
+    let running = start(house, (listener, token), opened, runtime.clone()).await?;
     // Whoever is told that we are ready may tell us to stop.
     let (told, hurried) = signals().map_err(RunError::Signals)?;
-    announce(address).map_err(RunError::Notify)?;
-    let ended = running.until(told, hurried, grace).await;
+    let mut told = pin!(told);
+    let able = tokio::select! {
+        able = runtime.is_able(&config) => Some(able),
+        () = &mut told => None,
+    };
+    let ended = match able {
+        Some(Ok(())) => {
+            announce(address).map_err(RunError::Notify)?;
+            running.until(told, hurried, grace).await
+        }
+        Some(Err(_)) | None => running.until(ready(()), hurried, grace).await,
+    };
     tracing::info!("stopped");
+    able.unwrap_or(Ok(()))?;
     ended.map_err(RunError::Fault)
+}
+
+/// What agents will run in.
+fn runtime(house: &House) -> Result<Runtime, RunError> {
+    match house.config.agent_runtime {
+        AgentRuntime::Docker => {
+            let boxes = Boxes::open(&house.root, &house.config)?;
+            Ok(Runtime::Docker(boxes))
+        }
+        AgentRuntime::Host => Ok(Runtime::Host {
+            // Not by its path: an upgrade may put a newer program there while we run.
+            guard: Arc::new(PathBuf::from("/proc/self/exe")),
+            guards: Guards::new().map_err(RunError::NoHeir)?,
+        }),
+    }
 }
 
 fn check(config: &Config, options: &RunOptions) -> Result<(), RunError> {
     match config.agent_runtime {
-        AgentRuntime::Docker => return Err(RunError::NoContainers),
+        AgentRuntime::Docker => {}
         AgentRuntime::Host if config.agent_runner.is_file() => {}
         AgentRuntime::Host => return Err(RunError::NoRunner(config.agent_runner.clone())),
     }
@@ -161,6 +194,7 @@ async fn start(
     house: House,
     (listener, token): (TcpListener, Token),
     (channels, lines): (Channels, Lines),
+    runtime: Runtime,
 ) -> Result<Running, RunError> {
     let mut running = Running::default();
     let (queue, arrivals) = GroupQueue::new();
@@ -185,14 +219,15 @@ async fn start(
         intake: intake(),
         token,
         clock_hand,
+        boxes: runtime.boxes().cloned(),
         stop: running.stop_token(),
     };
     running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));
 
-    // Not by its path: an upgrade may put a newer program there while we run.
-    let guard = PathBuf::from("/proc/self/exe");
-    let guards = Guards::new().map_err(RunError::NoHeir)?;
-    let agent = Agent::new(house.clone(), ipc.clone(), guard, guards);
+    if let Some(boxes) = runtime.boxes().cloned() {
+        running.add("container engine", |stop| serve_engine(boxes, stop));
+    }
+    let agent = Agent::new(house.clone(), ipc.clone(), runtime);
     let turns = Turns::new(house.clone(), agent, outbox.clone(), channels.clone(), ipc);
     let lanes = Lanes::new(house.config.max_concurrent, waiting);
     running.add("group queue", |stop| {

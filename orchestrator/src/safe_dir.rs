@@ -3,6 +3,8 @@
 //! Every step is taken from an open directory and never follows a symbolic link; what stands
 //! in the way of a file or folder of ours is removed or moved aside, not followed.
 
+mod giving;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -17,6 +19,8 @@ use rustix::fs::{
     renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
+
+pub(crate) use giving::Owner;
 
 /// An open directory.
 #[derive(Debug)]
@@ -110,7 +114,8 @@ impl SafeDir {
     }
 
     /// Enters a folder if it is one; none if it is missing or something else.
-    pub(crate) fn enter_existing(&self, name: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn enter_existing(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
+        let name = name.as_ref();
         let path = self.path.join(name);
         match self.open_folder(name) {
             Ok(fd) => Ok(Some(Self { fd, path })),
@@ -123,6 +128,11 @@ impl SafeDir {
     /// those that the file system lists first are told, in order among themselves only: one
     /// that is left out may come before them.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        self.first_names(LISTED)
+    }
+
+    /// The same, of at most so many entries.
+    fn first_names(&self, limit: usize) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd).map_err(|e| at(&self.path, e))? {
             let entry = entry.map_err(|e| at(&self.path, e))?;
@@ -130,7 +140,7 @@ impl SafeDir {
             if name != b"." && name != b".." {
                 names.push(OsString::from_vec(name.to_vec()));
             }
-            if names.len() == LISTED {
+            if names.len() == limit {
                 break;
             }
         }
@@ -238,8 +248,8 @@ impl SafeDir {
         }
     }
 
-    fn open_folder(&self, name: &str) -> Result<OwnedFd, Errno> {
-        openat(&self.fd, name, DIRECTORY, Mode::empty())
+    fn open_folder(&self, name: impl AsRef<OsStr>) -> Result<OwnedFd, Errno> {
+        openat(&self.fd, name.as_ref(), DIRECTORY, Mode::empty())
     }
 
     fn make_folder(&self, name: &str) -> Result<OwnedFd, Errno> {

@@ -10,13 +10,18 @@ use fs_err::OpenOptions;
 use super::bootstrap;
 use crate::config::Config;
 use crate::house::House;
+use crate::ids::GroupFolder;
 use crate::safe_dir::SafeDir;
 use crate::store::Group;
+
+/// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
+/// lasts.
+pub(super) const KEPT_OF_HOME: [&str; 2] = [".kimi", ".kimi-code"];
 
 /// The agent's folders, on the host.
 #[derive(Debug)]
 pub(super) struct Home {
-    pub(super) folder: crate::ids::GroupFolder,
+    pub(super) folder: GroupFolder,
     pub(super) is_main: bool,
     /// Working folder: `groups/<folder>`.
     pub(super) group: PathBuf,
@@ -30,6 +35,8 @@ pub(super) struct Home {
     /// Where a login of the Kimi CLI may lie, for agents that have no key. All groups share it,
     /// since its tokens are renewed in place.
     pub(super) login: PathBuf,
+    /// Whether there is a login.
+    pub(super) has_login: bool,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
 }
@@ -58,9 +65,11 @@ impl Home {
             .map_err(preparing("conversations folder"))?;
         bootstrap::settle(&dir).map_err(preparing("BOOTSTRAP.md"))?;
         let home = root.join("data/sessions").join(folder);
-        SafeDir::open(&home)
-            .and_then(|home| home.enter(".kimi"))
-            .map_err(preparing("home"))?;
+        let own = SafeDir::open(&home).map_err(preparing("home"))?;
+        for kept in KEPT_OF_HOME {
+            own.enter(kept).map_err(preparing("home"))?;
+        }
+        let login = root.join("data/credentials");
         let global = root.join("groups/global");
         fs_err::create_dir_all(&global).map_err(preparing("global folder"))?;
         Ok(Self {
@@ -72,15 +81,30 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
-            login: root.join("data/credentials"),
-            lock: root.join("data/sessions").join(format!(".{folder}.lock")),
+            has_login: login.join("config.toml").is_file(),
+            login,
+            lock: lock_of(root, &group.folder),
         })
+    }
+
+    /// What an agent writes to, and what it reads that nobody else may.
+    pub(super) fn given(&self) -> Vec<PathBuf> {
+        let mut given = vec![self.group.clone(), self.ipc.clone()];
+        given.extend(KEPT_OF_HOME.map(|kept| self.home.join(kept)));
+        given.extend(self.credentials.parent().map(Path::to_owned));
+        given.extend(self.has_login.then(|| self.login.clone()));
+        given
     }
 
     /// After a run: identity files may have appeared.
     pub(super) fn settle(&self) -> io::Result<()> {
         bootstrap::settle(&SafeDir::open(&self.group)?)
     }
+}
+
+/// The lock that whoever runs an agent of the group holds.
+pub(super) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
+    root.join("data/sessions").join(format!(".{group}.lock"))
 }
 
 fn credentials_file(root: &Path) -> PathBuf {

@@ -1,48 +1,64 @@
-//! Agents: one process for one turn, from the prepared folder to the last line it says.
+//! Agents: one process or container for one turn, from the prepared folder to the last line it says.
 //!
 //! What its words mean for chats and messages is decided in `turn`; here they are only read.
 
 mod bootstrap;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the runtime that puts agents into boxes comes next"
-    )
-)]
+mod container;
 mod door;
 mod guard;
 mod guards;
 mod home;
+mod host;
 mod lines;
-mod process;
 mod prompt;
 mod run_log;
+mod running;
+mod streams;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_protocol::AgentErrorKind;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::house::House;
 use crate::ids::SessionId;
 use crate::ipc::IpcWatch;
 use crate::store::Claim;
 
+use container::{Container, Facts, Plan, Surroundings};
+use home::Home;
+use host::HostProcess;
+use running::{Body, StartError};
+
+pub(crate) use container::{Boxes, EngineState, serve as serve_engine};
+pub use container::{BoxesError, EngineError};
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
 pub(crate) use home::{HomeError, prepare_credentials};
-pub(crate) use process::AgentProcess;
+pub(crate) use running::RunningAgent;
 
-/// Starts agents. The host runtime is the one there is; containers join it at this seam.
+/// Starts agents.
 #[derive(Clone, Debug)]
 pub(crate) struct Agent {
     house: House,
     ipc: IpcWatch,
-    /// Our own executable, which guards each agent.
-    guard: Arc<PathBuf>,
-    guards: Guards,
+    runtime: Runtime,
+}
+
+/// What agents run in.
+#[derive(Clone, Debug)]
+pub(crate) enum Runtime {
+    /// Processes of this machine.
+    Host {
+        /// Our own executable, which guards each agent.
+        guard: Arc<PathBuf>,
+        guards: Guards,
+    },
+    /// Containers.
+    Docker(Boxes),
 }
 
 /// How an agent ended.
@@ -96,14 +112,49 @@ impl fmt::Display for AgentFault {
     }
 }
 
+impl Runtime {
+    /// The containers, if agents run in them.
+    pub(crate) fn boxes(&self) -> Option<&Boxes> {
+        match self {
+            Self::Host { .. } => None,
+            Self::Docker(boxes) => Some(boxes),
+        }
+    }
+
+    /// Returns when agents can be started, or says why they cannot.
+    pub(crate) async fn is_able(&self, config: &Config) -> Result<(), EngineError> {
+        match self {
+            Self::Host { .. } => Ok(()),
+            Self::Docker(boxes) => {
+                boxes.engine_is_up().await?;
+                boxes.have_image(&config.container.image).await
+            }
+        }
+    }
+}
+
+impl From<EngineError> for AgentFault {
+    fn from(error: EngineError) -> Self {
+        Self {
+            kind: None,
+            message: crate::chain(&error),
+            retryable: !error.is_lasting(),
+        }
+    }
+}
+
+/// What may succeed later, and is told with its causes.
+fn passing(error: impl std::error::Error) -> AgentFault {
+    AgentFault::retryable(crate::chain(&error))
+}
+
 impl Agent {
     #[must_use]
-    pub(crate) fn new(house: House, ipc: IpcWatch, guard: PathBuf, guards: Guards) -> Self {
+    pub(crate) fn new(house: House, ipc: IpcWatch, runtime: Runtime) -> Self {
         Self {
             house,
             ipc,
-            guard: Arc::new(guard),
-            guards,
+            runtime,
         }
     }
 
@@ -112,19 +163,95 @@ impl Agent {
         &self,
         claim: &Claim,
         session: Option<&SessionId>,
-    ) -> Result<AgentProcess, AgentFault> {
-        let failed = |error: HomeError| AgentFault::retryable(crate::chain(&error));
-        let home = home::Home::prepare(&self.house, &claim.group).map_err(failed)?;
-        self.ipc
-            .publish_snapshots(&claim.group)
-            .await
-            .map_err(|error| AgentFault::retryable(crate::chain(&error)))?;
+        stop: &CancellationToken,
+    ) -> Result<RunningAgent, AgentFault> {
+        match &self.runtime {
+            Runtime::Host { guard, guards } => {
+                self.start_process(claim, session, (guard, guards)).await
+            }
+            Runtime::Docker(boxes) => {
+                let facts = tokio::select! {
+                    facts = boxes.engine_is_up() => facts?,
+                    () = stop.cancelled() => {
+                        return Err(AgentFault::retryable("nanokimi is stopping"));
+                    }
+                };
+                // Boxed, as its end is: a turn is small without them.
+                Box::pin(self.start_container(claim, session, (boxes, facts))).await
+            }
+        }
+    }
+
+    async fn start_process(
+        &self,
+        claim: &Claim,
+        session: Option<&SessionId>,
+        (guard, guards): (&Path, &Guards),
+    ) -> Result<RunningAgent, AgentFault> {
+        let home = self.prepare(claim).await?;
         let input = prompt::input(&self.house, claim, session);
+        self.tell(claim);
+        let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
+        let input =
+            serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
+        let (process, started) =
+            HostProcess::start(&self.house, (guard, guards), &home, input, &log)
+                .map_err(passing)?;
+        let body = (Body::Host(process), started);
+        Ok(RunningAgent::new(&self.house, home, log, body))
+    }
+
+    async fn start_container(
+        &self,
+        claim: &Claim,
+        session: Option<&SessionId>,
+        (boxes, facts): (&Boxes, Facts),
+    ) -> Result<RunningAgent, AgentFault> {
+        // Nothing of the group may be alive while its folders are looked over.
+        let lock = home::lock_of(&self.house.root, &claim.group.folder);
+        let alone = guard::take_lock(&lock).await.map_err(passing)?;
+        boxes.clear(&claim.group.folder).await?;
+        let home = self.prepare(claim).await?;
+        let user = container::hand_over(facts, &home).await.map_err(passing)?;
+        let masks = container::masks_in(&self.house.root).map_err(passing)?;
+        let name = container::new_name(&claim.group.folder);
+        let door = boxes.open_door(&name).map_err(passing)?;
+        let around = Surroundings {
+            root: &self.house.root,
+            config: &self.house.config,
+            home: &home,
+            name: &name,
+            run: &claim.run,
+            boxes,
+            facts,
+            user,
+            masks: &masks,
+            door: &door,
+        };
+        let plan = Plan::new(&around);
+        let input = prompt::input(&self.house, claim, session);
+        self.tell(claim);
+        let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
+        let input =
+            serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
+        let (container, started) =
+            Container::start(boxes, (alone, door), plan, input, &log).await?;
+        let body = (Body::Container(container), started);
+        Ok(RunningAgent::new(&self.house, home, log, body))
+    }
+
+    async fn prepare(&self, claim: &Claim) -> Result<Home, AgentFault> {
+        let home = Home::prepare(&self.house, &claim.group).map_err(passing)?;
+        let published = self.ipc.publish_snapshots(&claim.group).await;
+        published.map_err(passing)?;
+        Ok(home)
+    }
+
+    fn tell(&self, claim: &Claim) {
+        let runtime = self.house.config.agent_runtime.word();
         tracing::info!(
-            group = %claim.group.folder, run = %claim.run, runtime = "host",
+            group = %claim.group.folder, run = %claim.run, runtime,
             "Spawning agent process"
         );
-        AgentProcess::spawn(&self.house, (&self.guard, &self.guards), home, &input)
-            .map_err(|error| AgentFault::retryable(crate::chain(&error)))
     }
 }

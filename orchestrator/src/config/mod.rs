@@ -4,6 +4,7 @@
 //! environment. Of `.env` and the environment only the names in the table below are taken.
 //! Secrets are taken from these two alone, so that the file can be shared.
 
+mod container;
 mod dotenv;
 mod engine;
 mod file;
@@ -22,7 +23,8 @@ use jiff::tz::TimeZone;
 
 use sources::Sources;
 
-pub(crate) use engine::EngineSettings;
+pub(crate) use container::{AgentNetwork, ContainerSettings};
+pub(crate) use engine::{Engine, EngineSettings};
 pub(crate) use sources::SettingLine;
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 
@@ -55,6 +57,7 @@ pub struct Config {
     pub http_listen: SocketAddr,
     pub agent_runtime: AgentRuntime,
     pub agent_runner: PathBuf,
+    pub(crate) container: ContainerSettings,
     pub(crate) engine: EngineSettings,
     pub max_concurrent: usize,
     /// How long an agent may go without an event.
@@ -135,6 +138,7 @@ impl Config {
             sources.read("http_listen", "an address such as `127.0.0.1:8080`", parsed);
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
+        let container = ContainerSettings::read(root, sources);
         let engine = EngineSettings::read(sources);
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
         // Taken so that an old configuration starts, and so that `false` is not ignored.
@@ -166,6 +170,7 @@ impl Config {
             http_listen: http_listen?,
             agent_runtime: agent_runtime?,
             agent_runner,
+            container: container?,
             engine: engine?,
             max_concurrent: max_concurrent?,
             agent_timeout: agent_timeout?,
@@ -185,6 +190,19 @@ impl Config {
             secrets: sources.secrets().into_iter().map(Secret).collect(),
             lines,
         })
+    }
+
+    /// What an agent is told through its environment, whatever it runs in; no secret is in it.
+    pub(crate) fn agent_environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut environment = vec![("TZ", self.time_zone_name.clone().into())];
+        environment.extend(self.engine.environment());
+        for (name, value) in [
+            ("NANOKIMI_LLM_BASE_URL", &self.llm_base_url),
+            ("NANOKIMI_LLM_MODEL", &self.llm_model),
+        ] {
+            environment.extend(value.as_ref().map(|value| (name, value.into())));
+        }
+        environment
     }
 
     /// Every setting in force, secrets masked.
@@ -443,6 +461,13 @@ mod tests {
         check_refused("NANOKIMI_SHUTDOWN_GRACE", "366d");
         check_refused("NANOKIMI_AGENT_ONE_SHOT", "false");
         check_refused("NANOKIMI_AGENT_RUNTIME", "podman");
+        check_refused("NANOKIMI_AGENT_NETWORK", "container:other");
+        check_refused("NANOKIMI_AGENT_HOSTS", "api.github.com");
+        check_refused("NANOKIMI_AGENT_MEMORY", "lots");
+        check_refused("NANOKIMI_AGENT_CPUS", "0");
+        check_refused("NANOKIMI_AGENT_PIDS", "1");
+        check_refused("NANOKIMI_HOST_ROOT", "relative");
+        check_refused("DOCKER_HOST", "elsewhere");
         check_refused("NANOKIMI_ENGINE", "kimi");
         check_refused("NANOKIMI_ACP_COMMAND", "two\nlines");
         check_refused("NANOKIMI_LLM_STALL_TIMEOUT", "soon");

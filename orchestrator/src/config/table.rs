@@ -96,6 +96,58 @@ pub(super) const SETTINGS: &[Setting] = &[
         BESIDE_US,
     ),
     setting(
+        "agent_image",
+        "the image of agents in containers; `container/build` makes it",
+        &["CONTAINER_IMAGE"],
+        "nanokimi-agent:latest",
+    ),
+    setting(
+        "agent_network",
+        "door: agents reach the model and agent_hosts, through us; open, or a network's name: all it does",
+        &[],
+        "door",
+    ),
+    optional(
+        "agent_hosts",
+        "what else agents may reach through the door, as api.github.com:443, example.org:443",
+    ),
+    // A Node program that thinks and a compiler that runs fit in; five of them fit a server.
+    setting(
+        "agent_memory",
+        "the most that an agent in a container may use, swap included",
+        &[],
+        "2g",
+    ),
+    setting(
+        "agent_cpus",
+        "processors for an agent in a container; never more than there are",
+        &[],
+        "2",
+    ),
+    // A parallel build takes a hundred; a fork bomb is over in a moment.
+    setting(
+        "agent_pids",
+        "processes and threads of an agent in a container",
+        &[],
+        "512",
+    ),
+    optional(
+        "host_root",
+        "our folder's path on the engine's machine, if we run in a container ourselves",
+    ),
+    setting(
+        "docker_host",
+        "where the container engine is: unix:// or tcp://",
+        &["DOCKER_HOST"],
+        "unix:///var/run/docker.sock",
+    ),
+    setting(
+        "docker_wait",
+        "how long an engine that does not answer is waited for, in real time",
+        &[],
+        "1m",
+    ),
+    setting(
         "engine",
         "who thinks: builtin, or acp: another program, such as the Kimi CLI",
         &[],

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::Boxes;
 use crate::clock_hand::ClockHand;
 use crate::house::House;
 use crate::intake::Intake;
@@ -46,6 +47,8 @@ pub(crate) struct Api {
     pub token: Token,
     /// Present only under the test clock.
     pub clock_hand: Option<ClockHand>,
+    /// Present only where agents run in containers.
+    pub boxes: Option<Boxes>,
     /// Cancelled when intake closes.
     pub stop: CancellationToken,
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::problem::{Problem, json};
+use crate::agent::{Boxes, EngineState};
 use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
 use crate::store::{HistoryLine, StoreStatus};
@@ -19,6 +20,9 @@ struct Health {
     status: &'static str,
     /// How each channel stands, by its name.
     channels: BTreeMap<String, ChannelState>,
+    /// Whether the container engine answers, where agents need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -27,8 +31,19 @@ struct Status {
     now: Timestamp,
     time_zone: String,
     agent_runtime: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<EngineStatus>,
     channels: Vec<ChannelStatus>,
     store: StoreStatus,
+}
+
+/// The container engine, where agents need it.
+#[derive(Serialize)]
+struct EngineStatus {
+    state: &'static str,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -64,7 +79,12 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         .into_iter()
         .map(|status| (status.channel, status.state))
         .collect();
-    json(Health { status, channels })
+    let engine = api.boxes.map(|boxes| boxes.state().word());
+    json(Health {
+        status,
+        channels,
+        engine,
+    })
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> {
@@ -73,9 +93,21 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         now: api.house.clock.now(),
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
+        engine: api.boxes.as_ref().map(engine_status),
         channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,
     }))
+}
+
+fn engine_status(boxes: &Boxes) -> EngineStatus {
+    let state = boxes.state();
+    EngineStatus {
+        state: state.word(),
+        problem: match state {
+            EngineState::Down(why) => Some(why),
+            EngineState::Up(_) | EngineState::Unknown => None,
+        },
+    }
 }
 
 pub(super) async fn sessions(State(api): State<Api>) -> Result<Response, Problem> {

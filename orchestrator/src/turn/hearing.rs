@@ -35,7 +35,7 @@ impl Turns {
         session: Option<&SessionId>,
         stop: &CancellationToken,
     ) -> Ran {
-        let mut process = match self.agent.start(claim, session).await {
+        let mut process = match self.agent.start(claim, session, stop).await {
             Ok(process) => process,
             Err(fault) => {
                 return Ran {

@@ -1,0 +1,266 @@
+//! The containers of this installation, as every run sees them: which are its own, and whether
+//! the engine is there.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agent_protocol::door::{DoorTarget, InvalidDoorHost};
+use bollard::models::SystemInfo;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use super::engine::{Engine, EngineError};
+use super::install::{self, InstallError};
+use super::reach;
+use crate::agent::door::{Door, DoorError};
+use crate::config::Config;
+use crate::ids::GroupFolder;
+
+/// By which an installation's containers are known.
+pub(super) const INSTALL: &str = "nanokimi.install";
+pub(super) const GROUP: &str = "nanokimi.group";
+pub(super) const RUN: &str = "nanokimi.run";
+
+/// How the engine stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EngineState {
+    /// Nobody has looked yet.
+    Unknown,
+    Up(Facts),
+    /// Why it does not answer.
+    Down(String),
+}
+
+/// What an engine's boxes depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Billionths of processors.
+    pub(super) nano_cpus: i64,
+    /// It runs as an ordinary user, whose containers' root is that user.
+    pub(super) is_rootless: bool,
+    /// It gives containers other user ids than they believe.
+    pub(super) remaps_users: bool,
+}
+
+/// A handle that is cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Boxes {
+    engine: Engine,
+    install: Arc<str>,
+    /// The containers of agents that are at work.
+    owned: Arc<Mutex<BTreeSet<String>>>,
+    state: watch::Sender<EngineState>,
+    look: Arc<Notify>,
+    patience: Duration,
+    /// The doors of agents, a folder for each.
+    doors: Arc<Path>,
+    /// Whom agents may reach through them.
+    targets: Arc<[DoorTarget]>,
+}
+
+/// The containers of an installation cannot be told apart, or its engine not be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum BoxesError {
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the doors of earlier agents cannot be removed")]
+    Doors(#[source] io::Error),
+    #[error(
+        "agents cannot reach their model or agent_hosts; or choose agent_network = \"open\", which lets them reach everything"
+    )]
+    Reach(#[from] InvalidDoorHost),
+}
+
+/// Whether an image's name begins with a registry's host, as `ghcr.io/someone/agent:1`.
+fn names_a_registry(image: &str) -> bool {
+    image
+        .split_once('/')
+        .is_some_and(|(host, _)| host == "localhost" || host.contains('.') || host.contains(':'))
+}
+
+impl EngineState {
+    /// Its word for operators.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+        }
+    }
+}
+
+impl Facts {
+    pub(super) fn of(info: &SystemInfo) -> Self {
+        let options = info.security_options.iter().flatten();
+        let has = |name: &str| {
+            let name = format!("name={name}");
+            options
+                .clone()
+                .any(|option| option.split(',').any(|part| part == name))
+        };
+        Self {
+            nano_cpus: info.ncpu.unwrap_or(1).max(1).saturating_mul(1_000_000_000),
+            is_rootless: has("rootless"),
+            remaps_users: has("userns"),
+        }
+    }
+}
+
+impl Boxes {
+    pub(crate) fn open(root: &Path, config: &Config) -> Result<Self, BoxesError> {
+        let settings = &config.container;
+        let (state, _) = watch::channel(EngineState::Unknown);
+        let doors = root.join("data/doors");
+        // Nobody stands at the doors of a process that is gone.
+        match fs_err::remove_dir_all(&doors) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(BoxesError::Doors(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self {
+            engine: Engine::at(&settings.engine)?,
+            install: install::read_or_make(root)?.into(),
+            owned: Arc::default(),
+            state,
+            look: Arc::default(),
+            patience: settings.engine_wait,
+            doors: doors.into(),
+            targets: reach::targets(config)?.into(),
+        })
+    }
+
+    /// Opens the door of one agent.
+    pub(in crate::agent) fn open_door(&self, name: &str) -> Result<Door, DoorError> {
+        Door::open(self.doors.join(name), &self.targets)
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn install(&self) -> &str {
+        &self.install
+    }
+
+    /// Waits, as long as the settings say, until the engine answers.
+    pub(crate) async fn engine_is_up(&self) -> Result<Facts, EngineError> {
+        let mut state = self.state.subscribe();
+        let up = state.wait_for(|state| matches!(state, EngineState::Up(_)));
+        let answered = timeout(self.patience, up).await;
+        drop(answered);
+        let state = self.state.borrow().clone();
+        match state {
+            EngineState::Up(facts) => Ok(facts),
+            EngineState::Down(why) => Err(EngineError::Waited(why, self.patience)),
+            EngineState::Unknown => {
+                let why = "nobody has asked the container engine yet".to_owned();
+                Err(EngineError::Waited(why, self.patience))
+            }
+        }
+    }
+
+    /// Sees that the image is there. One that comes from a registry is pulled; our own comes from
+    /// none, and whoever took its name in the public one must not become our agent.
+    pub(crate) async fn have_image(&self, image: &str) -> Result<(), EngineError> {
+        if self.engine.has_image(image).await? {
+            return Ok(());
+        }
+        if !names_a_registry(image) {
+            return Err(EngineError::NoImage(image.to_owned()));
+        }
+        tracing::info!(image, "the image is not there yet; pulling it");
+        self.engine.pull(image).await
+    }
+
+    /// How the engine stands now.
+    pub(crate) fn state(&self) -> EngineState {
+        self.state.borrow().clone()
+    }
+
+    /// Keeps how the engine stands; says how it stood before.
+    pub(super) fn stands(&self, state: EngineState) -> EngineState {
+        self.state.send_replace(state)
+    }
+
+    /// Has the keeper look at once: something is wrong.
+    pub(super) fn look_now(&self) {
+        self.look.notify_one();
+    }
+
+    /// Returns when somebody wants a look.
+    pub(super) async fn look_wanted(&self) {
+        self.look.notified().await;
+    }
+
+    pub(super) fn own(&self, name: &str) {
+        self.lock().insert(name.to_owned());
+    }
+
+    pub(super) fn disown(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    /// Removes what an earlier process has left of the group's agents, and sees it gone.
+    pub(in crate::agent) async fn clear(&self, group: &GroupFolder) -> Result<(), EngineError> {
+        let labels = [(INSTALL, self.install()), (GROUP, group.as_str())];
+        let swept = self.sweep(&labels).await;
+        if swept.is_err() {
+            self.look_now();
+        }
+        swept
+    }
+
+    /// Removes whatever carries the labels and is no agent at work.
+    pub(super) async fn sweep(&self, labels: &[(&str, &str)]) -> Result<(), EngineError> {
+        for name in self.engine.list(labels).await? {
+            if self.lock().contains(&name) {
+                continue;
+            }
+            self.engine.remove(&name).await?;
+            tracing::warn!(container = %name, "removed a container that an earlier process left behind");
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A set of names is whole, whoever panicked.
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_names_its_registry_is_pulled() {
+        for image in ["ghcr.io/a/b:1", "localhost/a", "10.0.0.1:5000/a"] {
+            assert!(names_a_registry(image), "{image}");
+        }
+        for image in ["nanokimi-agent:latest", "someone/agent", "a@sha256:00"] {
+            assert!(!names_a_registry(image), "{image}");
+        }
+    }
+
+    #[test]
+    fn an_engine_says_how_its_users_are() {
+        let facts = |options: &[&str]| {
+            Facts::of(&SystemInfo {
+                ncpu: Some(2),
+                security_options: Some(options.iter().map(ToString::to_string).collect()),
+                ..SystemInfo::default()
+            })
+        };
+        let plain = facts(&["name=seccomp,profile=default"]);
+        assert!(!plain.is_rootless && !plain.remaps_users);
+        assert_eq!(plain.nano_cpus, 2_000_000_000);
+        assert!(facts(&["name=seccomp,profile=default", "name=rootless"]).is_rootless);
+        assert!(facts(&["name=userns"]).remaps_users);
+    }
+}
