@@ -51,13 +51,13 @@ try touch /workspace/global/of-mine
 try touch /run/nanokimi/of-mine
 try touch /workspace/ipc/of-mine
 try touch /home/node/.kimi/of-mine
-try touch /tmp/of-mine
+cd /tmp; try touch of-mine; cd - > /dev/null
 try grep -q OPENROUTER_API_KEY= /workspace/env-dir/env
 try ls /workspace/project
 try ls /workspace/group/../../store
 try chown 0 /workspace/group/agent
 try timeout 2 bash -c '</dev/tcp/1.1.1.1/53'
-grep -h -e CapEff -e NoNewPrivs /proc/self/status
+grep -h -e CapEff -e CapBnd -e NoNewPrivs /proc/self/status
 grep -c : /proc/net/dev
 }} > report.new; echo done >> report.new; mv report.new report
 {WAIT}{}",
@@ -83,13 +83,14 @@ touch /workspace/global/of-mine: refused
 touch /run/nanokimi/of-mine: refused
 touch /workspace/ipc/of-mine: allowed
 touch /home/node/.kimi/of-mine: allowed
-touch /tmp/of-mine: allowed
+touch of-mine: allowed
 grep -q: allowed
 ls /workspace/project: refused
 ls /workspace/group/../../store: refused
 chown 0: refused
 timeout 2: refused
 CapEff:\t0000000000000000
+CapBnd:\t0000000000000000
 NoNewPrivs:\t1
 1
 done
