@@ -5,11 +5,11 @@ FROM ${BASE}
 RUN apt-get -o Acquire::Retries=3 update \
     && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
-    && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin mock
+    && useradd --uid 1000 --user-group --create-home --home-dir /var/lib/mock --shell /usr/sbin/nologin mock
 
-ENV HOME=/home/mock \
+ENV HOME=/var/lib/mock \
     LANG=C.UTF-8
-WORKDIR /home/mock
+WORKDIR /var/lib/mock
 EXPOSE 9100
 ENTRYPOINT ["tini", "-s", "--", "mock-server"]
 CMD ["--host", "0.0.0.0", "--port", "9100"]

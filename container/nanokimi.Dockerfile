@@ -8,11 +8,11 @@ FROM ${BASE}
 RUN apt-get -o Acquire::Retries=3 update \
     && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
-    && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin nanokimi
+    && useradd --uid 1000 --user-group --create-home --home-dir /var/lib/nanokimi --shell /usr/sbin/nologin nanokimi
 
-ENV HOME=/home/nanokimi \
+ENV HOME=/var/lib/nanokimi \
     LANG=C.UTF-8
-WORKDIR /home/nanokimi
+WORKDIR /var/lib/nanokimi
 ENTRYPOINT ["tini", "-s", "--", "nanokimi"]
 CMD ["run"]
 
