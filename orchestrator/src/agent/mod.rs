@@ -234,8 +234,12 @@ impl Agent {
         let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
         let input =
             serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
-        let (container, started) =
-            Container::start(boxes, (alone, door), plan, input, &log).await?;
+        let started = Container::start(boxes, (alone, door), plan, input, &log).await;
+        let (container, started) = started.map_err(|error| {
+            let fault = AgentFault::from(error);
+            log.line(&fault.message);
+            fault
+        })?;
         let body = (Body::Container(container), started);
         Ok(RunningAgent::new(&self.house, home, log, body))
     }

@@ -2,6 +2,7 @@
 
 use crate::agents::{RESULT, ask};
 use crate::engine::{self, Boxed, docker, said};
+use crate::gate::Gate;
 use crate::stage::Stage;
 
 /// What an agent says before its last.
@@ -50,13 +51,13 @@ try touch /workspace/global/of-mine
 try touch /run/nanokimi/of-mine
 try touch /workspace/ipc/of-mine
 try touch /home/node/.kimi/of-mine
-try touch /tmp/of-mine
+cd /tmp; try touch of-mine; cd - > /dev/null
 try grep -q OPENROUTER_API_KEY= /workspace/env-dir/env
 try ls /workspace/project
 try ls /workspace/group/../../store
 try chown 0 /workspace/group/agent
 try timeout 2 bash -c '</dev/tcp/1.1.1.1/53'
-grep -h -e CapEff -e NoNewPrivs /proc/self/status
+grep -h -e CapEff -e CapBnd -e NoNewPrivs /proc/self/status
 grep -c : /proc/net/dev
 }} > report.new; echo done >> report.new; mv report.new report
 {WAIT}{}",
@@ -82,13 +83,14 @@ touch /workspace/global/of-mine: refused
 touch /run/nanokimi/of-mine: refused
 touch /workspace/ipc/of-mine: allowed
 touch /home/node/.kimi/of-mine: allowed
-touch /tmp/of-mine: allowed
+touch of-mine: allowed
 grep -q: allowed
 ls /workspace/project: refused
 ls /workspace/group/../../store: refused
 chown 0: refused
 timeout 2: refused
 CapEff:\t0000000000000000
+CapBnd:\t0000000000000000
 NoNewPrivs:\t1
 1
 done
@@ -175,6 +177,30 @@ fn a_container_that_is_killed_or_removed_from_outside_is_tried_again() {
 }
 
 #[test]
+fn a_container_that_somebody_paused_is_ended_when_its_time_is_over() {
+    if !engine::is_there() {
+        return;
+    }
+    let boxed = Boxed::new(
+        &format!("cat > /dev/null\n{WAIT}"),
+        "agent_timeout = \"2s\"\n",
+    );
+    let nanokimi = boxed.stage.start(&[]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| ask(&nanokimi));
+        boxed.left("here");
+        docker(&["pause", &boxed.containers()[0]]);
+        let seen = nanokimi.read_until("/v1/events", "", "run.ended");
+        assert!(
+            seen.contains("said nothing for 2s and was stopped"),
+            "{seen}"
+        );
+        assert_eq!(boxed.containers(), Vec::<String>::new());
+        boxed.stage.stop(&nanokimi);
+    });
+}
+
+#[test]
 fn what_a_killed_orchestrator_leaves_behind_is_gone_before_its_successor_is_ready() {
     if !engine::is_there() {
         return;
@@ -229,6 +255,67 @@ fn after_a_stop_no_box_is_left() {
     boxed.stage.stop(&nanokimi);
     assert_eq!(nanokimi.wait(), Some(0));
     assert_eq!(boxed.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn an_engine_that_goes_away_in_the_middle_and_comes_back_is_used_again() {
+    if !engine::is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let boxed = Boxed::new(
+        &format!("cat > /dev/null\n{WAIT}{}", text("ok")),
+        &format!("docker_host = \"unix://{}\"\n", socket.display()),
+    );
+    let mut gate = Gate::open(&socket);
+    let nanokimi = boxed.stage.start(&[]);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&nanokimi));
+        boxed.left("here");
+        let left_behind = boxed.containers();
+        gate.shut();
+        let seen = nanokimi.read_until("/v1/events", "Last-Event-ID: 0\r\n", "\"retry_at\"");
+        assert!(seen.contains("does not answer; start it"), "{seen}");
+        let health = || nanokimi.ask_with("GET", "/health", "", "").body;
+        engine::until("the health tells", || {
+            health().contains("\"engine\":\"down\"")
+        });
+        fs_err::remove_file(boxed.stage.root.path().join("groups/ada/here")).unwrap();
+
+        let _open = Gate::open(&socket);
+        boxed.left("here");
+        assert!(
+            !boxed.containers().contains(&left_behind[0]),
+            "one at a time"
+        );
+        boxed.go();
+        assert_eq!(asking.join().unwrap().status, 200);
+    });
+    let log = boxed.stage.root.path().join("logs/nanokimi.log");
+    let log = fs_err::read_to_string(log).unwrap();
+    assert!(log.contains("the container engine answers again"), "{log}");
+}
+
+#[test]
+fn main_reads_the_project_but_none_of_its_secrets() {
+    if !engine::is_there() {
+        return;
+    }
+    let script = format!(
+        "cat > /dev/null; cd /workspace/project
+{{ cat .env data/* store/* groups/ada/agent; ls -A data store; touch of-mine; }} > ../group/seen 2> /dev/null
+{}",
+        text("ok")
+    );
+    let boxed = Boxed::new("the other's", "");
+    boxed.stage.write("groups/main/agent", &script);
+    let nanokimi = boxed.stage.start(&[]);
+    let message = r#"{"session_id":"main","messages":[{"role":"user","content":"x"}]}"#;
+    let answer = nanokimi.ask("POST", "/v1/chat/completions", message);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let seen = fs_err::read_to_string(boxed.stage.root.path().join("groups/main/seen"));
+    assert_eq!(seen.unwrap(), "the other'sdata:\n\nstore:\n");
 }
 
 #[test]

@@ -36,6 +36,16 @@ pub(crate) fn said(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Looks until it is so: neither engine nor agent tells us when.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let patience = Instant::now() + crate::stage::PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < patience, "not in time: {what}");
+        std::thread::park_timeout(LOOK);
+    }
+}
+
 /// Whether there is an engine to test with; says what is missing, once.
 pub(crate) fn is_there() -> bool {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
@@ -130,16 +140,14 @@ impl Boxed {
     /// Waits until the agent has left this file in its folder; its text.
     pub(crate) fn left(&self, name: &str) -> String {
         let file = self.stage.root.path().join("groups/ada").join(name);
-        let until = Instant::now() + crate::stage::PATIENCE;
-        // The engine tells nobody what happens in a box, so we look.
-        loop {
-            match fs_err::read_to_string(&file) {
-                Ok(text) if text.ends_with('\n') => return text,
-                Ok(_) | Err(_) => {}
+        let mut text = String::new();
+        until(&format!("{name} is left"), || {
+            if let Ok(found) = fs_err::read_to_string(&file) {
+                text = found;
             }
-            assert!(Instant::now() < until, "no {name} was left");
-            std::thread::park_timeout(LOOK);
-        }
+            text.ends_with('\n')
+        });
+        text
     }
 }
 

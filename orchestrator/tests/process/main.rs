@@ -9,5 +9,6 @@ mod channels;
 mod containers;
 mod ends;
 mod engine;
+mod gate;
 mod stage;
 mod start;
