@@ -66,7 +66,7 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
     let twice = alike::TWICE.iter().map(|name| twice(name));
     let apart = alike::APART.iter().map(|name| apart(name));
-    let own = [fixture(), crowd(), patience()];
+    let own = [fixture(), crowd(), patience(), lost()];
     Ok(scenarios
         .chain(refused)
         .chain(failures)
@@ -166,6 +166,15 @@ fn apart(name: &'static str) -> Trial {
         let mut apart = performance(traces.path().join("apart"), false)?;
         apart.means.binaries = with_mock_server(apart.means.binaries)?;
         alike::compare(&folder().join(format!("{name}.yaml")), &here, &apart)
+    })
+}
+
+fn lost() -> Trial {
+    Trial::test("apart::a-mock-server-that-dies-is-told", || {
+        let folder = tempfile::tempdir()?;
+        let mut apart = performance(folder.path().join("traces"), false)?;
+        apart.means.binaries = with_mock_server(apart.means.binaries)?;
+        alike::lose(apart, &folder.path().join("doomed"))
     })
 }
 

@@ -83,8 +83,6 @@ async fn write(chronicle: &Chronicle, event: SseEvent) -> Result<(), MockError> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use futures_util::{StreamExt as _, stream};
     use mock_server::Journal;

@@ -1,9 +1,11 @@
 //! Two plays of one scenario that must write the same journal, byte for byte, after redaction:
 //! one after the other, and with the mocks in our process and in one of their own.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
-use harness::{Performance, Verdict, load, told};
+use harness::{Performance, Verdict, load, parse, told};
 use libtest_mimic::Failed;
 
 /// Scenarios with much that is concurrent, and with a kill.
@@ -62,4 +64,36 @@ fn journal(path: &Path, performance: &Performance) -> Result<String, Failed> {
         journal.push_str(&std::fs::read_to_string(canonical)?);
     }
     Ok(journal)
+}
+
+const LOST: &str = "\
+story: The mocks die while something is waited for.
+steps:
+  - expect: { event: run.started, within: 25s }
+";
+
+/// How soon it must be told that the mocks are gone; long before the story would be over.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Plays a story whose mock server dies in the middle; that must be told soon, as our fault.
+/// `doomed` is where a program can be written that is to be that server.
+pub(crate) fn lose(mut performance: Performance, doomed: &Path) -> Result<(), Failed> {
+    let binaries = &mut performance.means.binaries;
+    let server = binaries.mock_server.replace(doomed.to_owned());
+    let server = server.ok_or("there is no mock server to be killed")?;
+    let text = "#!/bin/sh\nexec timeout -s KILL 2 ";
+    let text = format!("{text}'{}' \"$@\"\n", server.display());
+    std::fs::write(doomed, text)?;
+    std::fs::set_permissions(doomed, std::fs::Permissions::from_mode(0o755))?;
+    for scenario in parse(Path::new("tests/lost.yaml"), LOST)? {
+        let outcome = performance.play(&scenario)?;
+        let is_told = match &outcome.verdict {
+            Verdict::Broke(why) => why.contains("the mock server does not do its part"),
+            Verdict::Passed | Verdict::Failed(_) => false,
+        };
+        if !is_told || outcome.took > SOON {
+            return Err(told(&outcome).into());
+        }
+    }
+    Ok(())
 }

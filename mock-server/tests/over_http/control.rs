@@ -146,7 +146,8 @@ async fn each_answer_says_how_far_the_journal_is() {
     let last = stage.get("/_mock/journal/last").send().await.unwrap();
     assert_eq!(last.headers()[JOURNAL_AT], "2");
     let last: Value = last.json().await.unwrap();
-    assert_eq!((&last["seq"], &last["secrets"]), (&json!(2), &json!(0)));
+    assert_eq!(last["seq"], 2);
+    let secrets = last["secrets"].as_u64().unwrap();
     assert!(last["real_ms"].as_f64().unwrap() > 0.0, "{last}");
 
     let refused = stage.post("/_mock/release/window").send().await.unwrap();
@@ -155,6 +156,10 @@ async fn each_answer_says_how_far_the_journal_is() {
         refused.json::<Value>().await.unwrap(),
         json!({"error": {"type": "unknown", "message": "no turn is held at a gate `window`; gates: none"}})
     );
+    stage.server.journal().hide("sesame");
+    let later = stage.get("/_mock/journal/last").send().await.unwrap();
+    let later: Value = later.json().await.unwrap();
+    assert_eq!(later["secrets"], secrets + 1);
     // What clients of the services see is as it would be.
     let models = stage.get("/v1/models").send().await.unwrap();
     assert!(!models.headers().contains_key(JOURNAL_AT));
@@ -190,7 +195,8 @@ async fn a_secret_that_is_told_is_written_down_no_more() {
     let entries = entries.text().await.unwrap();
     assert!(!entries.contains("sesame") && entries.contains("open [secret]"));
     let secrets = stage.get("/_mock/secrets").send().await.unwrap();
-    assert_eq!(secrets.json::<Value>().await.unwrap(), json!(["sesame"]));
+    let secrets: Vec<String> = secrets.json().await.unwrap();
+    assert!(secrets.iter().any(|secret| secret == "sesame"));
 }
 
 #[tokio::test]

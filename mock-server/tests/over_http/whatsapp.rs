@@ -144,7 +144,7 @@ async fn chats_can_be_there_from_the_beginning() {
     assert_eq!(status, 409);
     let error = json!({
         "type": "impossible",
-        "message": "`family` is already the name of another chat",
+        "message": "`120363000000000001` is already the name of another chat",
     });
     assert_eq!(again["error"], error);
 }

@@ -12,6 +12,7 @@ use crate::llm::services::catalogue::dollars;
 pub struct Account {
     /// OpenRouter: what was paid in, in dollars; spent, every question is a 402. Default:
     /// 100, and never spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub credits: Option<f64>,
     /// OpenRouter: what was used before, in dollars.
     pub usage: f64,
@@ -30,8 +31,10 @@ pub struct KeyOnRecord {
     /// How it is shown. Default: `sk-or-v1-moc...k00`.
     pub label: String,
     /// How much it may spend, in dollars. Default: any amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
     /// When that begins anew: `daily`, `weekly` or `monthly`. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_reset: Option<String>,
     /// Whether nothing was ever paid in.
     pub free_tier: bool,
