@@ -91,7 +91,6 @@ impl Failure {
             | Self::Run(
                 RunError::NoRunner(_)
                 | RunError::Boxes(BoxesError::Reach(_))
-                | RunError::TestClockInPublic(_)
                 | RunError::Channel(
                     OpenError::NotBuilt
                     | OpenError::TestClockInPublic(_)

@@ -7,7 +7,7 @@ use super::sources::Sources;
 #[derive(Clone, Debug)]
 pub(crate) struct WhatsAppSettings {
     pub mode: WhatsAppMode,
-    /// `wss://…`, or `ws://…` on loopback.
+    /// `wss://…`, or `ws://…` close by.
     pub url: String,
     /// The version to be, if not the one that web.whatsapp.com runs.
     pub version: Option<(u32, u32, u32)>,
@@ -29,7 +29,7 @@ impl WhatsAppSettings {
         let mode = sources.read("whatsapp", "`when_linked`, `required` or `off`", mode);
         let url = sources.read(
             "whatsapp_url",
-            "a URL with wss, or with ws on loopback",
+            "a URL with wss, or with ws on loopback or to a name without a dot",
             url,
         );
         let version = sources.read_optional(
@@ -46,10 +46,10 @@ impl WhatsAppSettings {
         })
     }
 
-    /// Whether it is on this machine, as a mock is.
+    /// Whether it is on this machine, or a neighbour on a private network, as a mock is.
     #[must_use]
-    pub(crate) fn is_on_loopback(&self) -> bool {
-        is_loopback(&self.url)
+    pub(crate) fn is_close_by(&self) -> bool {
+        is_close_by(&self.url)
     }
 }
 
@@ -62,23 +62,33 @@ fn mode(text: &str) -> Option<WhatsAppMode> {
     }
 }
 
-/// What is not encrypted must not leave the machine.
+/// What is not encrypted must not leave the machine and its private networks.
 fn url(text: &str) -> Option<String> {
     let fits = match (text.strip_prefix("wss://"), text.strip_prefix("ws://")) {
         (Some(rest), _) => !host(rest).is_empty(),
-        (None, Some(_)) => is_loopback(text),
+        (None, Some(_)) => is_close_by(text),
         (None, None) => false,
     };
     (fits && !text.contains(char::is_whitespace)).then(|| text.to_owned())
 }
 
-/// Whether a URL names this machine itself; a name that must be looked up first does not.
-fn is_loopback(url: &str) -> bool {
+/// Whether a URL names this machine itself, or a neighbour by a name of one label, as containers
+/// on one network call each other. Nothing on the internet has such a name.
+fn is_close_by(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host(rest);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    match address {
+        Ok(address) => address.is_loopback(),
+        Err(_a_name) => is_one_label(bare),
+    }
+}
+
+/// Something with a letter in it: a number alone is another way to write an address.
+fn is_one_label(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    name.bytes().all(fits) && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
 }
 
 /// The host of what follows `://`, without user, port and path.
@@ -110,6 +120,7 @@ mod tests {
             "ws://127.0.0.1:9100/ws/chat",
             "ws://localhost/ws",
             "ws://[::1]:9100/ws",
+            "ws://mock:9100/ws/chat",
         ] {
             assert!(url(good).is_some(), "{good}");
         }
@@ -121,6 +132,10 @@ mod tests {
             "ws://web.whatsapp.com/ws/chat",
             "ws://127.0.0.1@example.org/ws",
             "ws://localhost.example.org/ws",
+            "ws://2130706434/ws",
+            "ws://0x08080808/ws",
+            "ws://[2001:db8::1]/ws",
+            "ws:///ws",
             "wss://a b",
         ] {
             assert!(url(bad).is_none(), "{bad}");

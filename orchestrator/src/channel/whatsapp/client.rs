@@ -141,7 +141,7 @@ fn caches() -> CacheConfig {
 fn version(settings: &WhatsAppSettings) -> Option<(u32, u32, u32)> {
     settings
         .version
-        .or(settings.is_on_loopback().then_some(VERSION_ON_LOOPBACK))
+        .or(settings.is_close_by().then_some(VERSION_ON_LOOPBACK))
 }
 
 /// The keys in there speak for the owner.

@@ -78,7 +78,7 @@ pub enum PairingError {
     #[error("the connection to WhatsApp failed: {0}")]
     Lost(String),
     #[error(
-        "this build takes any server for WhatsApp, for tests of pairing, so `{0}` is refused: it is not on loopback"
+        "this build takes any server for WhatsApp, for tests of pairing, so `{0}` is refused: it is neither on loopback nor a neighbour's name without a dot"
     )]
     Unverified(String),
     #[error("the phone has agreed, but the first login did not succeed within {} s; start nanokimi to try on", SETTLING.as_secs())]
