@@ -1,18 +1,20 @@
 //! What each command of the binary does, and how it ends.
 
-use std::collections::VecDeque;
+mod means;
+mod play;
+
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use harness::{
-    Binaries, BinariesError, Keep, Listed, Means, Performance, Scenario, ScenarioError, Snapshots,
-    Verdict, chain, load, scenarios_in, told,
+    Binaries, BinariesError, EngineError, Ground, Listed, Means, Scenario, ScenarioError, chain,
+    load, scenarios_in,
 };
 use serde_json::json;
+
+pub(crate) use means::Programs;
+pub(crate) use play::{RunOptions, run};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ pub(crate) enum CommandError {
     Unlisted(#[source] io::Error),
     #[error(transparent)]
     Binaries(#[from] BinariesError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("the fixture cannot be made")]
     Fixture(#[from] harness::FixtureError),
     #[error("a report cannot be written")]
@@ -54,121 +58,9 @@ impl CommandError {
             Self::Unknown(_) | Self::Nothing(_) | Self::NoSuchTag(_) | Self::Unlisted(_) => {
                 Exit::Wrong
             }
-            Self::Binaries(_) | Self::Fixture(_) | Self::Output(_) => Exit::Broke,
+            Self::Binaries(_) | Self::Engine(_) | Self::Fixture(_) | Self::Output(_) => Exit::Broke,
         }
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct RunOptions {
-    pub(crate) folder: PathBuf,
-    pub(crate) which: Vec<String>,
-    pub(crate) tag: Option<String>,
-    pub(crate) jobs: Option<NonZeroUsize>,
-    pub(crate) keep: bool,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) seed: u64,
-    pub(crate) traces: PathBuf,
-    pub(crate) nanokimi: Option<PathBuf>,
-    pub(crate) agent_runner: Option<PathBuf>,
-    pub(crate) pairing: Option<PathBuf>,
-    pub(crate) kimi: Option<PathBuf>,
-    /// Whether a scenario that cannot be played here is a failure.
-    pub(crate) all: bool,
-    pub(crate) release: bool,
-    pub(crate) environment: Vec<(String, String)>,
-}
-
-/// How many scenarios ended how.
-#[derive(Debug, Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    broke: usize,
-    not_played: usize,
-}
-
-/// Plays the chosen scenarios, several at a time.
-pub(crate) fn run(options: RunOptions) -> Result<Exit, CommandError> {
-    let files = some_chosen(&options.folder, &options.which)?;
-    let (scenarios, wrong) = read_all(&files, &mut io::stdout().lock())?;
-    let wanted = |scenario: &Scenario| match &options.tag {
-        Some(tag) => scenario.tags().contains(tag),
-        None => true,
-    };
-    let mut scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
-    if let (Some(tag), true) = (&options.tag, scenarios.is_empty()) {
-        return Err(CommandError::NoSuchTag(tag.clone()));
-    }
-    let binaries = match &options.nanokimi {
-        Some(nanokimi) => Binaries::given(nanokimi, options.agent_runner.as_deref())?,
-        None => Binaries::build(&workspace(), options.release)?,
-    };
-    let binaries = match scenarios.iter().any(Scenario::needs_pairing) {
-        true => binaries.with_pairing(options.pairing.as_deref(), &workspace())?,
-        false => binaries,
-    };
-    let (binaries, not_played) = with_kimi(binaries, &options, &mut scenarios)?;
-    let performance = Performance {
-        means: Means {
-            binaries,
-            environment: options.environment,
-            fixtures: workspace().join("fixtures"),
-        },
-        traces: options.traces,
-        trace_all: true,
-        keep: if options.keep {
-            Keep::All
-        } else {
-            Keep::Failed
-        },
-        snapshots: options.snapshots,
-        seed: options.seed,
-    };
-    let jobs = options.jobs.map_or_else(processors, NonZeroUsize::get);
-    let tally = Tally {
-        not_played,
-        ..play_all(scenarios, &performance, jobs)?
-    };
-    summary(&tally, wrong, &mut io::stdout().lock())?;
-    let exits = [
-        (tally.broke > 0, Exit::Broke),
-        (wrong > 0, Exit::Wrong),
-        (tally.failed > 0, Exit::Failed),
-    ];
-    let worst = exits.into_iter().find(|(applies, _)| *applies);
-    Ok(worst.map_or(Exit::Passed, |(_, exit)| exit))
-}
-
-/// Where the Kimi CLI cannot be had, its scenarios are left out, and that is said.
-fn with_kimi(
-    binaries: Binaries,
-    options: &RunOptions,
-    scenarios: &mut VecDeque<Scenario>,
-) -> Result<(Binaries, usize), CommandError> {
-    if !scenarios.iter().any(Scenario::needs_kimi) {
-        return Ok((binaries, 0));
-    }
-    let found = binaries
-        .clone()
-        .with_kimi(options.kimi.as_deref(), &workspace());
-    let why = match found {
-        Ok(binaries) => return Ok((binaries, 0)),
-        Err(BinariesError::Kimi(why)) if !options.all => why,
-        Err(error) => return Err(error.into()),
-    };
-    let mut out = io::stdout().lock();
-    let all = scenarios.len();
-    for scenario in scenarios.iter().filter(|scenario| scenario.needs_kimi()) {
-        writeln!(out, "skip {}: the Kimi CLI is missing", scenario.name())?;
-    }
-    writeln!(out, "  {why}")?;
-    scenarios.retain(|scenario| !scenario.needs_kimi());
-    Ok((binaries, all - scenarios.len()))
-}
-
-fn processors() -> usize {
-    thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }
 
 /// Where cargo builds and fixtures lie: the workspace we were built in, or else where we are.
@@ -176,59 +68,6 @@ pub(crate) fn workspace() -> PathBuf {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let built_in = built_in.filter(|folder| folder.join("Cargo.toml").is_file());
     built_in.map_or_else(|| PathBuf::from("."), Path::to_owned)
-}
-
-fn play_all(
-    scenarios: VecDeque<Scenario>,
-    performance: &Performance,
-    jobs: usize,
-) -> io::Result<Tally> {
-    let jobs = jobs.min(scenarios.len().max(1));
-    let waiting = Mutex::new(scenarios);
-    let tally = Mutex::new(Tally::default());
-    let next = || {
-        waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
-    // Each scenario is played on one thread from beginning to end, which nanokimi's life
-    // hangs on.
-    let work = || -> io::Result<()> {
-        while let Some(scenario) = next() {
-            let outcome = performance.play(&scenario)?;
-            io::stdout().lock().write_all(told(&outcome).as_bytes())?;
-            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            match outcome.verdict {
-                Verdict::Passed => tally.passed += 1,
-                Verdict::Failed(_) => tally.failed += 1,
-                Verdict::Broke(_) => tally.broke += 1,
-            }
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        let ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
-        ended
-            .map(|ended| ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked)))
-            .collect::<io::Result<Vec<()>>>()
-    })?;
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn summary(tally: &Tally, wrong: usize, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "{} passed", tally.passed)?;
-    let others = [
-        (tally.failed, "failed"),
-        (tally.broke, "broke"),
-        (wrong, "wrong"),
-        (tally.not_played, "not played"),
-    ];
-    for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
-        write!(out, ", {count} {word}")?;
-    }
-    writeln!(out)
 }
 
 /// Reads all files; prints the mistakes of those that are wrong, and counts them.
@@ -317,6 +156,7 @@ pub(crate) fn make_paired(
         binaries,
         environment,
         fixtures: workspace.join("fixtures"),
+        ground: Ground::Process,
     };
     let made = harness::make_paired(&means, &workspace.join("Cargo.lock"))?;
     writeln!(out, "made {}", made.display())?;

@@ -79,7 +79,7 @@ pub fn make_paired(means: &Means, lock: &Path) -> Result<PathBuf, FixtureError> 
         let scenarios = parse(story, LINKED).map_err(FixtureError::Story)?;
         let mut made = None;
         for scenario in &scenarios {
-            made = Some(link(scenario, means, &crates).await?);
+            made = Some(Box::pin(link(scenario, means, &crates)).await?);
         }
         made.ok_or(FixtureError::Accounts(0))
     })

@@ -7,7 +7,9 @@
 mod catalogue;
 mod scenario;
 
+mod engine;
 mod failure;
+mod hidden;
 mod judge;
 mod outcome;
 mod play;
@@ -22,12 +24,12 @@ mod lenient;
 
 pub use catalogue::{Listed, refused_in, scenarios_in};
 pub use chain::chain;
+pub use engine::{Containers, Engine, EngineError, Images, ImagesError};
 pub use failure::Failure;
 pub use fixture::{FixtureError, Manifest, make_paired, manifest_of, paired_manifest};
+pub use hidden::hidden_mode;
 pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use play::Snapshots;
 pub use report::told;
-pub use scenario::{Scenario, ScenarioError, load, parse, schema};
-pub use stage::{
-    Binaries, BinariesError, GUARD, Leak, Means, PairedError, become_guarded, end, left_over,
-};
+pub use scenario::{Form, Scenario, ScenarioError, UnknownForm, load, parse, schema};
+pub use stage::{Binaries, BinariesError, Ground, Leak, Means, PairedError, end, left_over};

@@ -148,10 +148,12 @@ impl Performance {
         };
         let mut play = Play::new(scenario, stage, self.snapshots);
         let mut found = Found::default();
-        for trouble in play.perform(scenario.timeout()).await {
+        let limit = self.means.ground.form().leisurely(scenario.timeout());
+        for trouble in play.perform(limit).await {
             found.add(trouble);
         }
-        self.conclude(scenario, play, found, began).await
+        // It holds the whole stage, which is no small thing to carry about.
+        Box::pin(self.conclude(scenario, play, found, began)).await
     }
 
     /// Brings nanokimi to rest, judges, ends everything and writes it down.
@@ -185,27 +187,19 @@ impl Performance {
             Keep::Failed => failed,
             Keep::None => false,
         };
-        let kept = match within(STRIKE, "the mocks did not end", play.stage.strike(keep)).await {
-            Ok(Ok(kept)) => kept,
-            Ok(Err(error)) => {
-                found.add(error.into());
-                None
-            }
-            Err(stuck) => {
-                found.add(StageError::Stuck(stuck.headline).into());
-                None
-            }
-        };
+        let mock_log = play.stage.mock_log();
+        let kept = self.strike(play.stage, keep, &mut found).await;
         let entries = journal.entries();
         let write = self.trace_all || !found.is_nothing();
-        let trace = match write.then(|| self.write_trace(scenario, &entries, &root)) {
-            Some(Ok(trace)) => Some(trace),
-            Some(Err(error)) => {
-                found.add(StageError::Trace(error).into());
-                None
-            }
-            None => None,
-        };
+        let trace =
+            match write.then(|| self.write_trace(scenario, &entries, &root, mock_log.as_deref())) {
+                Some(Ok(trace)) => Some(trace),
+                Some(Err(error)) => {
+                    found.add(StageError::Trace(error).into());
+                    None
+                }
+                None => None,
+            };
         Outcome {
             name: scenario.name(),
             took: began.elapsed(),
@@ -216,6 +210,23 @@ impl Performance {
             played,
             trace,
             kept,
+        }
+    }
+
+    /// Takes all away but what is to be kept, and says where that is.
+    async fn strike(&self, stage: Stage, keep: bool, found: &mut Found) -> Option<PathBuf> {
+        let limit = self.means.ground.form().leisurely(STRIKE);
+        let striking = Box::pin(stage.strike(keep));
+        match within(limit, "the mocks did not end", striking).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => {
+                found.add(error.into());
+                None
+            }
+            Err(stuck) => {
+                found.add(StageError::Stuck(stuck.headline).into());
+                None
+            }
         }
     }
 
@@ -239,6 +250,7 @@ impl Performance {
         scenario: &Scenario,
         entries: &[Arc<Entry>],
         root: &Path,
+        mock_log: Option<&str>,
     ) -> std::io::Result<PathBuf> {
         let folder = self.traces.join(folder_name(&scenario.name()));
         fs_err::create_dir_all(&folder)?;
@@ -253,6 +265,9 @@ impl Performance {
         let canonical = canonical_journal(entries, &mut redactor);
         let canonical: String = canonical.iter().map(line).collect();
         fs_err::write(folder.join("canonical.jsonl"), canonical)?;
+        if let Some(log) = mock_log {
+            fs_err::write(folder.join("mock.log"), log)?;
+        }
         Ok(trace)
     }
 }
@@ -347,6 +362,10 @@ fn left_over(closed: &Closed, was_running: bool) -> Vec<Failure> {
     for Leak { pid, command } in &closed.leaks {
         let headline = "a process of nanokimi outlived it";
         failures.push(Failure::new(headline).note(format!("{pid}: {command}")));
+    }
+    for agent in &closed.agents {
+        let headline = "the container of an agent outlived nanokimi";
+        failures.push(Failure::new(headline).note(format!("{}: {}", agent.name, agent.status)));
     }
     failures
 }

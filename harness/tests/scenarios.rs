@@ -6,8 +6,8 @@
 mod alike;
 mod crowd;
 mod limits;
+mod means;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,23 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use harness::{
-    Binaries, BinariesError, GUARD, Keep, Listed, Means, Outcome, Performance, Scenario,
-    ScenarioError, Snapshots, Verdict, become_guarded, chain, load, manifest_of, paired_manifest,
-    parse, refused_in, scenarios_in, told,
+    Form, Keep, Listed, Outcome, Performance, ScenarioError, Verdict, chain, hidden_mode, load,
+    manifest_of, paired_manifest, parse, refused_in, scenarios_in, told,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crowd::{Crowd, Memory};
 use limits::Patience;
+use means::{Missing, forms, performance, with_mock_server, workspace};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    if arguments.next_if(|first| first == GUARD).is_some() {
-        let error = become_guarded(arguments);
-        let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "the guard failed: {error}");
-        return ExitCode::from(3);
+    match hidden_mode(std::env::args_os().skip(1)) {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "error: {error}");
+            return ExitCode::from(3);
+        }
+        None => {}
     }
     let arguments = Arguments::from_args();
     match trials(&arguments) {
@@ -39,13 +41,6 @@ fn main() -> ExitCode {
             ExitCode::from(3)
         }
     }
-}
-
-fn workspace() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package
-        .parent()
-        .map_or_else(|| package.to_owned(), Path::to_owned)
 }
 
 /// Ours, or those of the benchmark.
@@ -61,7 +56,9 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     {
         return Ok(vec![trial]);
     }
-    let scenarios = scenarios_in(&folder())?.into_iter().map(trial);
+    let listed = scenarios_in(&folder())?;
+    let on = |form: Form| listed.clone().into_iter().map(move |one| trial(one, form));
+    let scenarios = forms().into_iter().flat_map(on);
     let refused = refused_in(&folder())?.into_iter().map(refusal);
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
     let twice = alike::TWICE.iter().map(|name| twice(name));
@@ -78,54 +75,67 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
 
 /// The one test that is asked for, without a look at the others.
 fn one(name: &str) -> Option<Trial> {
+    let (form, name) = on_form(name);
     let name = name.replace("::", "/");
-    let (folder, name, kind): (PathBuf, &str, fn(Listed) -> Trial) = match name.split_once('/') {
-        Some(("failures", name)) => (failures(), name, failure),
-        Some(("refused", _)) => (folder(), &name, refusal),
-        Some(_) | None => (folder(), &name, trial),
-    };
+    let (folder, name, kind): (PathBuf, &str, fn(Listed, Form) -> Trial) =
+        match name.split_once('/') {
+            Some(("failures", name)) => (failures(), name, |one, _| failure(one)),
+            Some(("refused", _)) => (folder(), &name, |one, _| refusal(one)),
+            Some(_) | None => (folder(), &name, trial),
+        };
     let path = folder.join(format!("{name}.yaml"));
     let name = name.to_owned();
-    path.is_file().then(|| kind(Listed { name, path }))
+    path.is_file().then(|| kind(Listed { name, path }, form))
 }
 
-fn trial(listed: Listed) -> Trial {
-    let name = listed.name.replace('/', "::");
-    Trial::test(name, move || play(&listed))
-}
-
-fn play(listed: &Listed) -> Result<(), Failed> {
-    match story_of(listed)? {
-        None => Ok(()),
-        Some(story) => Err(story.into()),
+/// `docker::chat::hello` is the scenario `chat::hello` on another form of the stage.
+fn on_form(name: &str) -> (Form, &str) {
+    match name.split_once("::") {
+        Some((form, rest)) => match form.parse() {
+            Ok(form) => (form, rest),
+            Err(_a_folder) => (Form::Process, name),
+        },
+        None => (Form::Process, name),
     }
 }
 
+fn trial(listed: Listed, form: Form) -> Trial {
+    let name = listed.name.replace('/', "::");
+    let name = match form {
+        Form::Process => name,
+        Form::Hybrid | Form::Docker => format!("{form}::{name}"),
+    };
+    Trial::test(name, move || match story_of(&listed, form)? {
+        None => Ok(()),
+        Some(story) => Err(story.into()),
+    })
+}
+
 /// Plays all rows of a file and tells all that fail; `None` if none does.
-fn story_of(listed: &Listed) -> Result<Option<String>, Failed> {
+fn story_of(listed: &Listed, form: Form) -> Result<Option<String>, Failed> {
     let scenarios = match load(&listed.path) {
         Ok(scenarios) => scenarios,
         Err(error) => return Ok(Some(told_error(&error))),
     };
-    let pairs = scenarios.iter().any(Scenario::needs_pairing);
-    let mut performance = Performance {
-        trace_all: false,
-        ..performance(workspace().join("target/harness"), pairs)?
-    };
-    if scenarios.iter().any(Scenario::needs_kimi) {
-        match with_kimi(performance.means.binaries.clone()) {
-            Ok(binaries) => performance.means.binaries = binaries,
-            Err(BinariesError::Kimi(why)) if std::env::var_os("CI").is_none() => {
-                writeln!(std::io::stderr(), "skipped: the Kimi CLI is missing: {why}")?;
-                return Ok(None);
-            }
-            Err(error) => return Err(Failed::from(chain(&error))),
-        }
+    if !scenarios.iter().any(|scenario| scenario.plays_on(form)) {
+        writeln!(std::io::stderr(), "skipped: not on this stage")?;
+        return Ok(None);
     }
+    let performance = match performance(workspace().join("target/harness"), &scenarios, form) {
+        Ok(performance) => Performance {
+            trace_all: false,
+            ..performance
+        },
+        Err(Missing::Kimi(why)) => {
+            writeln!(std::io::stderr(), "skipped: the Kimi CLI is missing: {why}")?;
+            return Ok(None);
+        }
+        Err(missing) => return Err(missing.into()),
+    };
     let mut failed = String::new();
     let began = Instant::now();
     for scenario in scenarios {
-        if began.elapsed() > limits::ROWS {
+        if began.elapsed() > limits::rows(form) {
             writeln!(
                 failed,
                 "{} was not played: those before took too long",
@@ -152,7 +162,7 @@ fn passed(outcome: Outcome) -> Result<Outcome, String> {
 fn twice(name: &'static str) -> Trial {
     Trial::test(format!("twice::{}", name.replace('/', "::")), move || {
         let traces = tempfile::tempdir()?;
-        let played = |run: &str| performance(traces.path().join(run), false);
+        let played = |run: &str| performance(traces.path().join(run), &[], Form::Process);
         let path = folder().join(format!("{name}.yaml"));
         alike::compare(&path, &played("first")?, &played("second")?)
     })
@@ -162,8 +172,8 @@ fn twice(name: &'static str) -> Trial {
 fn apart(name: &'static str) -> Trial {
     Trial::test(format!("apart::{}", name.replace('/', "::")), move || {
         let traces = tempfile::tempdir()?;
-        let here = performance(traces.path().join("here"), false)?;
-        let mut apart = performance(traces.path().join("apart"), false)?;
+        let here = performance(traces.path().join("here"), &[], Form::Process)?;
+        let mut apart = performance(traces.path().join("apart"), &[], Form::Process)?;
         apart.means.binaries = with_mock_server(apart.means.binaries)?;
         alike::compare(&folder().join(format!("{name}.yaml")), &here, &apart)
     })
@@ -172,7 +182,7 @@ fn apart(name: &'static str) -> Trial {
 fn lost() -> Trial {
     Trial::test("apart::a-mock-server-that-dies-is-told", || {
         let folder = tempfile::tempdir()?;
-        let mut apart = performance(folder.path().join("traces"), false)?;
+        let mut apart = performance(folder.path().join("traces"), &[], Form::Process)?;
         apart.means.binaries = with_mock_server(apart.means.binaries)?;
         alike::lose(apart, &folder.path().join("doomed"))
     })
@@ -195,7 +205,7 @@ fn fixture() -> Trial {
         let folder = tempfile::tempdir()?;
         let performance = Performance {
             keep: Keep::All,
-            ..performance(folder.path().to_owned(), false)?
+            ..performance(folder.path().to_owned(), &[], Form::Process)?
         };
         let lock = workspace().join("Cargo.lock");
         for scenario in parse(Path::new("tests/linked.yaml"), LINKED)? {
@@ -220,7 +230,7 @@ fn patience() -> Trial {
         let patience = Patience::read(&workspace())?;
         limits::check(&patience, &scenarios_in(&folder())?)?;
         let crowd = parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)?;
-        patience.suffices(OVER_ONE_SOCKET, limits::longest(&crowd))
+        patience.suffices(OVER_ONE_SOCKET, limits::longest(&crowd, Form::Process))
     })
 }
 
@@ -236,7 +246,7 @@ const CROWD: Crowd = Crowd {
 fn crowd() -> Trial {
     Trial::test(OVER_ONE_SOCKET, || {
         let folder = tempfile::tempdir()?;
-        let performance = performance(folder.path().to_owned(), false)?;
+        let performance = performance(folder.path().to_owned(), &[], Form::Process)?;
         for scenario in parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)? {
             let (outcome, memory) = Memory::watched(|| performance.play(&scenario));
             passed(outcome?)?;
@@ -251,21 +261,6 @@ fn crowd() -> Trial {
     })
 }
 
-fn performance(traces: PathBuf, pairs: bool) -> Result<Performance, Failed> {
-    Ok(Performance {
-        means: Means {
-            binaries: binaries(pairs)?,
-            environment: environment(["PATH", "LANG"]),
-            fixtures: workspace().join("fixtures"),
-        },
-        traces,
-        trace_all: true,
-        keep: Keep::None,
-        snapshots: snapshots(),
-        seed: 0,
-    })
-}
-
 fn failures() -> PathBuf {
     workspace().join("harness/tests/failures")
 }
@@ -275,7 +270,7 @@ fn failure(listed: Listed) -> Trial {
     const PAGE: usize = 25;
     let name = format!("failures::{}", listed.name);
     Trial::test(name, move || {
-        let Some(story) = story_of(&listed)? else {
+        let Some(story) = story_of(&listed, Form::Process)? else {
             return Err("this scenario must fail, but it passed".into());
         };
         if story.lines().count() > PAGE {
@@ -306,59 +301,6 @@ fn snapshot_settings(folder: &Path) -> insta::Settings {
 fn stem(listed: &Listed) -> String {
     let stem = listed.path.file_stem();
     stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
-}
-
-/// Built by the set-up script of nextest, or here and now.
-fn binaries(pairs: bool) -> Result<Binaries, Failed> {
-    let names = ["NANOKIMI_BIN", "AGENT_RUNNER_BIN", "NANOKIMI_PAIRING_BIN"];
-    let given = environment(names).into_iter().collect::<BTreeMap<_, _>>();
-    let path = |name: &str| given.get(name).map(Path::new);
-    let found = match path(names[0]) {
-        Some(nanokimi) => Binaries::given(nanokimi, path(names[1])),
-        None => Binaries::build(&workspace(), !cfg!(debug_assertions)),
-    };
-    let found = match pairs {
-        true => found.and_then(|found| found.with_pairing(path(names[2]), &workspace())),
-        false => found,
-    };
-    found.map_err(|error| Failed::from(chain(&error)))
-}
-
-/// Built by the set-up script of nextest, or here and now.
-fn with_mock_server(binaries: Binaries) -> Result<Binaries, Failed> {
-    let given = environment(["MOCK_SERVER_BIN"]).into_iter().next();
-    let given = given.as_ref().map(|(_, path)| Path::new(path));
-    let found = binaries.with_mock_server(given, &workspace());
-    found.map_err(|error| Failed::from(chain(&error)))
-}
-
-/// Brought by the set-up script of nextest, or here and now.
-fn with_kimi(binaries: Binaries) -> Result<Binaries, BinariesError> {
-    let given = environment(["KIMI_CLI"]).into_iter().next();
-    let given = given.as_ref().map(|(_, path)| Path::new(path));
-    binaries.with_kimi(given, &workspace())
-}
-
-fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let value = std::env::var_os(name)?;
-            Some((name.to_owned(), value.to_string_lossy().into_owned()))
-        })
-        .collect()
-}
-
-/// As `insta` would.
-fn snapshots() -> Snapshots {
-    let given: BTreeMap<_, _> = environment(["INSTA_UPDATE", "CI"]).into_iter().collect();
-    match given.get("INSTA_UPDATE").map(String::as_str) {
-        Some("always") => Snapshots::Take,
-        Some("no") => Snapshots::Compare,
-        Some("new") => Snapshots::Propose,
-        Some(_) | None if given.contains_key("CI") => Snapshots::Compare,
-        Some(_) | None => Snapshots::Propose,
-    }
 }
 
 /// A file that must not parse, and the message its author gets.

@@ -23,5 +23,5 @@ pub use manifest::{argued, lints_inherited, used};
 pub use policy::{Policy, PolicyError};
 pub use readme::{named_paths, names_packages, short_enough};
 pub use repository::{Entry, Repository, TextFile};
-pub use scenarios::{stories, unique};
+pub use scenarios::{exclusions, stories, unique};
 pub use sources::{door, length, machine_paths};

@@ -25,6 +25,27 @@ pub fn stories(files: &[TextFile]) -> Vec<Breach> {
     breaches
 }
 
+/// A scenario that is not played on every form of the stage says why, in the line above.
+#[must_use]
+pub fn exclusions(files: &[TextFile]) -> Vec<Breach> {
+    let scenarios = files.iter().filter(|file| is_scenario(file));
+    let unexplained = scenarios.filter(|file| {
+        let lines: Vec<&str> = file.text.lines().collect();
+        let mut pairs = lines.windows(2);
+        let explained = |line: &str| line.starts_with("# ") && !line.contains("$schema");
+        let first = lines
+            .first()
+            .is_some_and(|line| line.starts_with("stages:"));
+        first || pairs.any(|pair| pair[1].starts_with("stages:") && !explained(pair[0]))
+    });
+    unexplained
+        .map(|file| {
+            let way_out = "say in a comment in the line above `stages:` why not on the others";
+            Breach::new(&file.path, "is not played on every stage", way_out)
+        })
+        .collect()
+}
+
 /// No two scenarios have one name, for tests and snapshots go by it, or tell one story.
 #[must_use]
 pub fn unique(files: &[TextFile]) -> Vec<Breach> {
@@ -118,6 +139,27 @@ mod tests {
         assert_eq!(
             lines(stories(&files)),
             ["scenarios/a.yml: ends in `.yml`, so that nothing plays it; call it `.yaml`"]
+        );
+    }
+
+    #[track_caller]
+    fn check_exclusion(text: &str, explained: bool) {
+        let told = lines(exclusions(&[file("scenarios/a.yaml", text)]));
+        assert_eq!(told.is_empty(), explained, "{text:?}: {told:?}");
+    }
+
+    #[test]
+    fn a_scenario_that_is_left_out_somewhere_without_a_reason_is_told() {
+        check_exclusion(
+            "story: A.\n# It kills a process.\nstages: [process]\n",
+            true,
+        );
+        check_exclusion("story: A.\nsteps: []\n", true);
+        check_exclusion("story: A.\nstages: [process]\n", false);
+        check_exclusion("stages: [process]\n", false);
+        check_exclusion(
+            "# yaml-language-server: $schema=x\nstages: [process]\n",
+            false,
         );
     }
 

@@ -148,4 +148,5 @@ fn every_scenario_tells_a_story_of_its_own() {
     files.retain(|file| file.path.starts_with("scenarios/"));
     check(tidy::stories(&files));
     check(tidy::unique(&files));
+    check(tidy::exclusions(&files));
 }

@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use harness::{Binaries, GUARD, become_guarded};
+use harness::{Binaries, hidden_mode};
 
 use samples::Samples;
 use stories::Stories;
@@ -27,10 +27,12 @@ use table::Row;
 const TIMES: usize = 20;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    if arguments.next_if(|first| first == GUARD).is_some() {
-        return told(&become_guarded(arguments));
+    match hidden_mode(std::env::args_os().skip(1)) {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => return told(&error),
+        None => {}
     }
+    let mut arguments = std::env::args_os().skip(1);
     let outcome = if arguments.any(|argument| argument == alone::EMPTY_PROGRAM) {
         alone::be_empty()
     } else if std::env::args_os().any(|argument| argument == "--bench") {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::{Binaries, Keep, Means, Performance, Snapshots, Verdict, load, told};
+use harness::{Binaries, Ground, Keep, Means, Performance, Snapshots, Verdict, load, told};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,6 +43,7 @@ impl Stories {
                 binaries: binaries.clone(),
                 environment,
                 fixtures: crate::workspace().join("fixtures"),
+                ground: Ground::Process,
             },
             traces: folder.path().join("traces"),
             trace_all: false,

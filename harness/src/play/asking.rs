@@ -32,7 +32,7 @@ impl Play<'_> {
         if ask.answer.is_none() && ask.status.is_none() {
             return self.taken_in(&question, before, ask.within, told).await;
         }
-        let patience = ask.within.map_or(PATIENCE, Lapse::length);
+        let patience = self.patience(ask.within, PATIENCE);
         match timeout(patience, told).await {
             Ok(Ok(Ok(answer))) => self.answered(ask, answer),
             Ok(Ok(Err(error))) => {
@@ -90,7 +90,7 @@ impl Play<'_> {
         told: Told,
     ) -> Result<(), Trouble> {
         let chat = format!("http:{}", question.chat);
-        let patience = within.map_or(PATIENCE, Lapse::length);
+        let patience = self.patience(within, PATIENCE);
         let journal = self.stage.journal().clone();
         let received = journal.wait_for("the message to be taken in", patience, |entry| {
             let ours = entry.event == "message.received" && entry.text("chat") == Some(&chat);

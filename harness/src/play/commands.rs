@@ -9,7 +9,7 @@ use super::Play;
 use super::lifecycle::last_lines;
 use crate::failure::{Failure, Trouble};
 use crate::judge::compare;
-use crate::scenario::{CommandEnd, Lapse, Matcher, Run};
+use crate::scenario::{CommandEnd, Matcher, Run};
 use crate::stage::{Ended, Printed};
 
 const RUN: Duration = Duration::from_secs(10);
@@ -31,9 +31,9 @@ impl Play<'_> {
                 let failure = Failure::new("another command runs in the background already");
                 return Err(failure.help("write `ended` for that one first").into());
             }
-            return Ok(self.stage.run_in_background(&args?)?);
+            return Ok(self.stage.run_in_background(&args?).await?);
         }
-        let patience = run.within.map_or(RUN, Lapse::length);
+        let patience = self.patience(run.within, RUN);
         let printed = self.stage.run(&args?, patience).await?;
         let wanted = Wanted {
             exit: run.exit.as_ref(),
@@ -45,7 +45,7 @@ impl Play<'_> {
 
     /// Waits for the command in the background.
     pub(super) async fn ended(&mut self, end: &CommandEnd) -> Result<(), Trouble> {
-        let patience = end.within.map_or(RUN, Lapse::length);
+        let patience = self.patience(end.within, RUN);
         let Some(printed) = self.stage.background_ended(end.stop, patience).await? else {
             let failure = Failure::new("no command runs in the background");
             return Err(failure

@@ -92,6 +92,7 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Restart(_)
         | Step::Release(_)
         | Step::Store(_)
+        | Step::Box(_)
         | Step::Run(_) => true,
         Step::Hear(_) | Step::Expect(_) | Step::Settle(_) | Step::Snapshot(_) | Step::Ended(_) => {
             false

@@ -65,7 +65,7 @@ impl Play<'_> {
         if self.stage.api().is_some() {
             return Err(Failure::new("nanokimi is already running").into());
         }
-        let patience = start.within.map_or(START, Lapse::length);
+        let patience = self.patience(start.within, START);
         self.floor = self.stage.journal().last();
         let on_whatsapp = self.scenario.linking();
         if on_whatsapp.is_some() {
@@ -75,12 +75,12 @@ impl Play<'_> {
         let started = self.stage.start(patience).await?;
         match (started, &start.exit) {
             (Started::Ready, None) => {
-                let patience = start.within.map_or(PATIENCE, Lapse::length);
+                let patience = self.patience(start.within, PATIENCE);
                 self.expect_said(start.stderr.as_ref(), patience).await?;
                 self.register_chats().await?;
                 match on_whatsapp {
                     Some(linking) if linking.linked && linking.awaited => {
-                        let patience = start.within.map_or(CONNECT, Lapse::length);
+                        let patience = self.patience(start.within, CONNECT);
                         self.connected(span, patience).await
                     }
                     Some(_) | None => Ok(()),
@@ -119,7 +119,7 @@ impl Play<'_> {
     pub(super) async fn stop(&mut self, stop: &Stop) -> Result<(), Trouble> {
         // What nanokimi tells while it stops may still be expected.
         self.floor = self.stage.journal().last();
-        let patience = stop.within.map_or(STOP, Lapse::length);
+        let patience = self.patience(stop.within, STOP);
         let span = stop.exit.as_ref().map(|exit| exit.span);
         let ended = self.end((stop.how, stop.at), patience).await?;
         let expected = match (&stop.exit, stop.how) {

@@ -7,6 +7,7 @@ mod lifecycle;
 mod commands;
 mod phones;
 mod asking;
+mod boxes;
 mod dropping;
 mod wanted;
 mod waiting;
@@ -110,6 +111,11 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// How long a step may wait, in real time, on this form of the stage.
+    fn patience(&self, given: Option<Lapse>, usual: Duration) -> Duration {
+        self.stage.leisurely(given.map_or(usual, Lapse::length))
+    }
+
     fn too_long(&self, what: &str, limit: Duration) -> Trouble {
         let lapse = Lapse::new(limit);
         let failure = Failure::new(format!("{what} took longer than {lapse}"));
@@ -178,6 +184,7 @@ impl<'a> Play<'a> {
                 | Step::Clock(_)
                 | Step::Release(_)
                 | Step::Store(_)
+                | Step::Box(_)
                 | Step::Settle(_)
                 | Step::Snapshot(_)
                 | Step::Run(_) => None,
@@ -212,6 +219,7 @@ impl<'a> Play<'a> {
                 })
             }
             Step::Store(state) => self.store(*state),
+            Step::Box(befalling) => self.befall(befalling, step.span).await,
             Step::Settle(_) => self.settle().await.map(drop),
             Step::Snapshot(subjects) => self.snapshot(subjects),
             Step::Run(run) => self.run(run).await,

@@ -69,7 +69,7 @@ impl<'a> Play<'a> {
     /// Returns the number of the entry that was met last.
     async fn await_entries(&mut self, wanted: &Wanted<'a>) -> Result<u64, Trouble> {
         let started = Instant::now();
-        let deadline = started + wanted.patience;
+        let deadline = started + self.stage.leisurely(wanted.patience);
         let mut seen = Sightings::default();
         let mut after = self.stage.journal().last();
         if wanted.count.is_some() {
@@ -220,6 +220,7 @@ impl<'a> Play<'a> {
         patience: Duration,
     ) -> Result<(), Trouble> {
         let started = Instant::now();
+        let patience = self.stage.leisurely(patience);
         let deadline = started + patience;
         let mut follower = self
             .stage

@@ -30,6 +30,7 @@ pub(super) fn check(file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
             | Step::Restart(_)
             | Step::Release(_)
             | Step::Store(_)
+            | Step::Box(_)
             | Step::Settle(_)
             | Step::Snapshot(_) => {}
         }

@@ -38,6 +38,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             | Step::Restart(_)
             | Step::Release(_)
             | Step::Store(_)
+            | Step::Box(_)
             | Step::Settle(_)
             | Step::Snapshot(_)
             | Step::Run(_)

@@ -13,7 +13,7 @@ use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
 use super::step::{Hear, How, Moment, Restart, Step, Stop, Subject};
 use super::templates::{JID, names_in, shift_of_now};
-use super::{ScenarioFile, background, cast, chat, rehearsal, within_root};
+use super::{ScenarioFile, background, boxes, cast, chat, rehearsal, within_root};
 
 pub(super) fn check(
     document: &Document,
@@ -27,6 +27,10 @@ pub(super) fn check(
         let help = "say in one sentence what a person would notice if this broke";
         mistakes.push(Mistake::new(file.story.span, "the story is empty").help(help));
     }
+    if let Some(stages) = file.stages.as_ref().filter(|stages| stages.is_empty()) {
+        let help = "name some of `process`, `hybrid` and `docker`, or leave `stages` out";
+        mistakes.push(Mistake::new(stages.span, "it is never played").help(help));
+    }
     if sure("steps") && sure("finally") && !all_steps(file).any(|step| expects(step)) {
         let mistake = Mistake::new(
             first_key(document.root()),
@@ -38,6 +42,7 @@ pub(super) fn check(
     check_settings(document, file, mistakes);
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
+    boxes::check(file, mistakes);
     if sure("script") && sure("scripts") && sure("lanes") {
         rehearsal::check(document, scripts, mistakes);
     }
@@ -121,6 +126,7 @@ fn expects(step: &Step) -> bool {
         | Step::Restart(_)
         | Step::Release(_)
         | Step::Store(_)
+        | Step::Box(_)
         | Step::Settle(_) => false,
     }
 }
@@ -207,6 +213,7 @@ impl Known<'_> {
             | Step::Start(_)
             | Step::Release(_)
             | Step::Store(_)
+            | Step::Box(_)
             | Step::Settle(_)
             | Step::Run(_)
             | Step::Ended(_) => {}
@@ -303,6 +310,9 @@ fn chat_of(step: &Step) -> Option<&At<String>> {
     if let Step::Ask(ask) = step {
         return Some(&ask.chat);
     }
+    if let Step::Box(befalling) = step {
+        return befalling.chat();
+    }
     heard_in(step).map(|hear| &hear.chat)
 }
 
@@ -328,6 +338,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Restart(_)
         | Step::Release(_)
         | Step::Store(_)
+        | Step::Box(_)
         | Step::Settle(_)
         | Step::Snapshot(_)
         | Step::Run(_) => None,

@@ -3,9 +3,11 @@
 //! Read and checked here, played elsewhere: whatever [`load`] returns can be played.
 
 mod background;
+mod boxes;
 mod cast;
 mod chat;
 mod check;
+mod form;
 mod known_names;
 mod matcher;
 mod matrix;
@@ -30,8 +32,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use boxes::{AgentOf, Befalling, Networked, Whose};
 pub(crate) use cast::OWNER;
 pub(crate) use chat::Chat;
+pub use form::{Form, UnknownForm};
 pub(crate) use matcher::{Kind, Matcher, Pattern, Test};
 pub(crate) use mock_server::Lapse;
 pub(crate) use phone::Burst;
@@ -70,6 +74,9 @@ pub(crate) struct ScenarioFile {
     /// What it needs beside what every scenario has.
     #[serde(default)]
     pub(crate) requires: Vec<Requirement>,
+    /// The forms of the stage it is played on; all of them if it is not given. A comment in the
+    /// line above says why not on the others.
+    pub(crate) stages: Option<At<Vec<Form>>>,
     /// The longest the whole scenario may take, in real time; 30 s if it is not given.
     pub(crate) timeout: Option<Lapse>,
     /// The frozen clock of the orchestrator.
@@ -272,10 +279,24 @@ impl Scenario {
         self.file.requires.contains(&Requirement::Pairing)
     }
 
+    /// Whether somebody pulls a cable in it.
+    #[must_use]
+    pub(crate) fn pulls_a_cable(&self) -> bool {
+        let mut steps = self.file.steps.iter().chain(&self.file.finally);
+        steps.any(|step| matches!(&step.value, Step::Box(befalling) if befalling.disconnects()))
+    }
+
     /// Whether its agents are the real Kimi CLI.
     #[must_use]
     pub fn needs_kimi(&self) -> bool {
         self.file.requires.contains(&Requirement::Kimi)
+    }
+
+    /// Whether it can be played on this form of the stage.
+    #[must_use]
+    pub fn plays_on(&self, form: Form) -> bool {
+        let stages = self.file.stages.as_ref();
+        stages.is_none_or(|stages| stages.contains(&form))
     }
 
     /// How nanokimi is linked with WhatsApp; `None` if the story has nothing to do with it.
@@ -314,9 +335,9 @@ impl Scenario {
 
     /// The longest it takes with all that comes after the last step, whatever goes wrong.
     #[must_use]
-    pub fn longest(&self) -> std::time::Duration {
+    pub fn longest(&self, form: Form) -> std::time::Duration {
         let parts = if self.file.finally.is_empty() { 1 } else { 2 };
-        self.timeout() * parts + crate::outcome::LONGEST_END
+        form.leisurely(self.timeout() * parts + crate::outcome::LONGEST_END)
     }
 
     /// `bootstrap/identity-is-kept` or `ipc/matrix [paused]`.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
+use super::boxes::Befalling;
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
@@ -48,6 +49,8 @@ pub(crate) enum Step {
     Release(At<String>),
     /// Somebody locks nanokimi's store, or frees it: what nanokimi wants to keep waits, for 5 s.
     Store(StoreState),
+    /// Something befalls a container: `pause`, `resume`, `disconnect`, `connect`, `kill`.
+    Box(Befalling),
     /// All that is under way comes to its end.
     Settle(Settle),
     /// What came out is compared with the snapshot beside the scenario.
@@ -88,6 +91,7 @@ impl Step {
             | Self::Restart(_)
             | Self::Release(_)
             | Self::Store(_)
+            | Self::Box(_)
             | Self::Settle(_)
             | Self::Snapshot(_)
             | Self::Run(_)

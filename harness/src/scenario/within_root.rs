@@ -81,6 +81,7 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
         | Step::Restart(_)
         | Step::Release(_)
         | Step::Store(_)
+        | Step::Box(_)
         | Step::Settle(_)
         | Step::Run(_) => Vec::new(),
     }

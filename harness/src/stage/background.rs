@@ -1,29 +1,43 @@
 //! Commands of nanokimi: run to their end, or in the background while the story goes on.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::process::Process;
+use super::program::{Order, Program, Which};
 use super::{Printed, Stage, StageError};
 
 /// The command that links with WhatsApp.
 const PAIRING: &str = "auth";
 
 impl Stage {
-    /// The program that a command is run with: first pairing is that of a build of its own.
-    pub(super) fn command(&self, args: &[String]) -> &Path {
-        let binaries = &self.means.binaries;
-        let pairing = binaries.pairing.as_deref();
-        let pairing =
-            pairing.filter(|_| self.pairs && args.first().is_some_and(|it| it == PAIRING));
-        pairing.map_or(&binaries.nanokimi, |pairing| pairing)
+    /// The order for a command: first pairing is that of a build of its own.
+    fn command<'a>(&self, args: &'a [String]) -> Order<'a> {
+        let pairs = self.pairs && args.first().is_some_and(|it| it == PAIRING);
+        Order {
+            which: if pairs {
+                Which::Pairing
+            } else {
+                Which::Nanokimi
+            },
+            args,
+            notify: None,
+        }
+    }
+
+    /// Runs a command of nanokimi on the same root folder.
+    pub(crate) async fn run(
+        &self,
+        args: &[String],
+        patience: Duration,
+    ) -> Result<Printed, StageError> {
+        let program = self.spawn(self.command(args)).await?;
+        printed(program, patience).await
     }
 
     /// Starts a command that is not waited for.
-    pub(crate) fn run_in_background(&mut self, args: &[String]) -> Result<(), StageError> {
-        self.background = Some(self.spawn(self.command(args), args, None)?);
+    pub(crate) async fn run_in_background(&mut self, args: &[String]) -> Result<(), StageError> {
+        self.background = Some(self.spawn(self.command(args)).await?);
         Ok(())
     }
 
@@ -37,26 +51,23 @@ impl Stage {
         stop: bool,
         patience: Duration,
     ) -> Result<Option<Printed>, StageError> {
-        let Some(process) = self.background.take() else {
+        let Some(program) = self.background.take() else {
             return Ok(None);
         };
         if stop {
-            process.signal(Signal::TERM)?;
+            program.signal(Signal::TERM).await?;
         }
-        printed(process, patience).await.map(Some)
+        printed(program, patience).await.map(Some)
     }
 }
 
-/// What a process has printed by its end; after `patience` it is killed.
-pub(super) async fn printed(
-    mut process: Process,
-    patience: Duration,
-) -> Result<Printed, StageError> {
-    let ended = process.ended(patience).await?;
-    process.kill_group();
+/// What a program has printed by its end; after `patience` it is killed.
+async fn printed(mut program: Program, patience: Duration) -> Result<Printed, StageError> {
+    let ended = program.ended(patience).await?;
+    program.kill().await?;
     Ok(Printed {
         ended,
-        stdout: process.stdout(),
-        stderr: process.stderr(),
+        stdout: program.stdout(),
+        stderr: program.stderr(),
     })
 }

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::engine::{Images, ImagesError};
+
 /// The programs under test.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -33,6 +35,8 @@ pub enum BinariesError {
     Cargo(#[source] std::io::Error),
     #[error("building nanokimi and agent-runner failed:\n{0}")]
     Build(String),
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     #[error("the Kimi CLI is missing: {0}")]
     Kimi(String),
 }
@@ -98,6 +102,28 @@ impl Binaries {
         target
             .map_or(usual.as_path(), |target| target)
             .join("pairing")
+    }
+
+    /// Has images built of these and of the mock server, which is built beside them if it is
+    /// cargo's folder.
+    ///
+    /// # Errors
+    /// Something cannot be built.
+    pub fn images(&self, workspace: &Path, release: bool) -> Result<Images, BinariesError> {
+        let target = self.nanokimi.ancestors().nth(2);
+        let target = target.map_or_else(|| workspace.join("target"), Path::to_owned);
+        if target.join(CARGOS).is_file() {
+            let folder = target.display().to_string();
+            let mut args = vec!["-p", "mock-server"];
+            // With the others, so that their dependencies are built once.
+            args.extend(["-p", "orchestrator", "-p", "agent-runner", "--bins"]);
+            args.extend(["--target-dir", &folder]);
+            if release {
+                args.push("--release");
+            }
+            cargo_build(workspace, &args)?;
+        }
+        Ok(Images::build(workspace, &target, release)?)
     }
 
     /// Builds both with cargo, in the workspace of `manifest`; quick when they are fresh.

@@ -1,6 +1,9 @@
 //! How a stage can break, which says nothing about nanokimi.
 
+use testcontainers::TestcontainersError;
+
 use super::paired::PairedError;
+use crate::engine::EngineError;
 
 /// The harness or a mock broke, which says nothing about nanokimi.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +36,26 @@ pub(crate) enum StageError {
     Store(String),
     #[error("the fixture of a linked device cannot be used")]
     Fixture(#[from] PairedError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the container engine failed to {what}")]
+    Container {
+        what: &'static str,
+        #[source]
+        source: Box<TestcontainersError>,
+    },
     #[error("{0}")]
     Stuck(String),
     #[error("WhatsApp does not come to rest: {0}")]
     Unsettled(String),
+}
+
+impl StageError {
+    /// What was wanted of a container and failed.
+    pub(crate) fn container(what: &'static str, source: TestcontainersError) -> Self {
+        Self::Container {
+            what,
+            source: Box::new(source),
+        }
+    }
 }

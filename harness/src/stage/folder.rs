@@ -6,10 +6,9 @@ use fs_err as fs;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use super::StageError;
-use super::binaries::Binaries;
-use super::kimi;
-use crate::scenario::Scenario;
+use super::{Means, StageError, compound, kimi};
+use crate::engine::EngineError;
+use crate::scenario::{Form, Scenario};
 
 /// The key of the mocked model; never to be seen in any output.
 pub(crate) const MODEL_KEY: &str = "sk-or-scripted-5eed";
@@ -37,6 +36,11 @@ impl Folder {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What holds all of it.
+    pub(crate) fn above(&self) -> &Path {
+        self.root.parent().map_or(&self.root, |above| above)
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -90,25 +94,23 @@ impl Folder {
     pub(crate) fn settings(
         &self,
         scenario: &Scenario,
-        binaries: &Binaries,
+        means: &Means,
         mock_url: &str,
-    ) -> Map<String, Value> {
+    ) -> Result<Map<String, Value>, StageError> {
         let zone = scenario.file.clock.tz.as_deref().map_or("UTC", |zone| zone);
         let settings = [
             ("time_zone", zone),
-            ("http_listen", "127.0.0.1:0"),
-            ("agent_runtime", "host"),
-            ("agent_runner", &binaries.agent_runner.to_string_lossy()),
+            ("http_listen", &listening(means)),
             ("llm_base_url", &format!("{mock_url}/api/v1")),
             ("llm_model", "scripted/kimi"),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.into()));
         let mut settings: Map<_, _> = settings.into_iter().collect();
-        let cli = binaries.kimi.as_deref();
-        if let Some(cli) = cli.filter(|_there| scenario.needs_kimi()) {
-            settings.extend(kimi::settings(cli, mock_url));
+        settings.extend(runtime(scenario, means)?);
+        if scenario.needs_kimi() {
+            settings.extend(kimi::settings(mock_url));
         }
-        settings
+        Ok(settings)
     }
 
     fn write(&self, path: &str, content: &str) -> Result<(), StageError> {
@@ -117,5 +119,36 @@ impl Folder {
             fs::create_dir_all(above).map_err(StageError::Folder)?;
         }
         fs::write(path, content).map_err(StageError::Folder)
+    }
+}
+
+/// The settings that say what an agent is.
+fn runtime(scenario: &Scenario, means: &Means) -> Result<Vec<(String, Value)>, StageError> {
+    let kimi = scenario.needs_kimi();
+    let Some(containers) = means.ground.containers() else {
+        let runner = means.binaries.agent_runner.to_string_lossy();
+        let cli = means.binaries.kimi.as_deref().filter(|_| kimi);
+        let command = cli.map(|cli| ("acp_command", format!("'{}' acp", cli.display())));
+        let settings = [
+            ("agent_runtime", "host".to_owned()),
+            ("agent_runner", runner.into_owned()),
+        ];
+        let settings = settings.into_iter().chain(command);
+        return Ok(settings
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect());
+    };
+    let image = containers.images.agent(kimi).map_err(EngineError::from)?;
+    Ok(vec![
+        ("agent_runtime".to_owned(), "docker".into()),
+        ("agent_image".to_owned(), image.into()),
+    ])
+}
+
+/// A container has its addresses to itself, and what it listens on is published.
+fn listening(means: &Means) -> String {
+    match means.ground.form() {
+        Form::Process | Form::Hybrid => "127.0.0.1:0".to_owned(),
+        Form::Docker => compound::api_address(),
     }
 }

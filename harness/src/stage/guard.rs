@@ -12,13 +12,12 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 /// The first argument of the hidden mode.
-pub const GUARD: &str = "--guard";
+pub(crate) const GUARD: &str = "--guard";
 
 /// Becomes the guarded program; returns only if that is not possible.
 ///
 /// `args` are those behind [`GUARD`].
-#[must_use]
-pub fn become_guarded(mut args: impl Iterator<Item = OsString>) -> io::Error {
+pub(crate) fn become_guarded(mut args: impl Iterator<Item = OsString>) -> io::Error {
     let parent = args
         .next()
         .and_then(|id| id.to_str()?.parse::<i32>().map_or(None, Pid::from_raw));

@@ -56,10 +56,9 @@ fn brought(workspace: &Path) -> Result<PathBuf, BinariesError> {
 }
 
 /// nanokimi's settings that make the CLI its agent.
-pub(super) fn settings(cli: &Path, mock_url: &str) -> [(String, Value); 4] {
+pub(super) fn settings(mock_url: &str) -> [(String, Value); 3] {
     let settings = [
         ("engine", "acp".to_owned()),
-        ("acp_command", format!("'{}' acp", cli.display())),
         // With a key it is Moonshot's open platform that is asked: Kimi's coding service lets
         // nobody in who calls himself by the name of a library, as `kimi acp` 2.1.0 then does.
         ("llm_base_url", format!("{mock_url}/moonshot/v1")),

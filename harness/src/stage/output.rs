@@ -27,13 +27,18 @@ impl Output {
         let mut buffer = vec![0; 8 * 1024];
         // A pipe that breaks has nothing more to say, like one that ends.
         while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = KEPT.saturating_sub(read.bytes.len()).min(length);
-            read.bytes.extend_from_slice(&buffer[..room]);
-            read.dropped += length - room;
-            drop(read);
-            self.grown.notify_one();
+            self.push(&buffer[..length]);
         }
+    }
+
+    /// More has been read.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT.saturating_sub(read.bytes.len()).min(bytes.len());
+        read.bytes.extend_from_slice(&bytes[..room]);
+        read.dropped += bytes.len() - room;
+        drop(read);
+        self.grown.notify_one();
     }
 
     /// Returns when more has been read since the last call. Cancel-safe; for one listener.

@@ -4,13 +4,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use harness::{Listed, Scenario};
+use harness::{Form, Listed, Scenario};
 use libtest_mimic::Failed;
 use regex::Regex;
 use serde::Deserialize;
 
 /// After this no further row of a matrix is begun, so that the failures of the first ones are told.
-pub(crate) const ROWS: Duration = Duration::from_secs(40);
+pub(crate) fn rows(form: Form) -> Duration {
+    match form {
+        Form::Process => Duration::from_secs(40),
+        Form::Hybrid | Form::Docker => Duration::from_secs(160),
+    }
+}
 
 /// How long nextest waits for the tests.
 pub(crate) struct Patience {
@@ -56,9 +61,12 @@ impl Patience {
 }
 
 /// The longest all rows of a file may take.
-pub(crate) fn longest(rows: &[Scenario]) -> Duration {
-    let longest = rows.iter().map(Scenario::longest).max();
-    let before = if rows.len() > 1 { ROWS } else { Duration::ZERO };
+pub(crate) fn longest(rows: &[Scenario], form: Form) -> Duration {
+    let longest = rows.iter().map(|row| row.longest(form)).max();
+    let before = match rows.len() {
+        0 | 1 => Duration::ZERO,
+        _more => self::rows(form),
+    };
     before + longest.unwrap_or(Duration::ZERO)
 }
 
@@ -67,7 +75,11 @@ pub(crate) fn check(patience: &Patience, listed: &[Listed]) -> Result<(), Failed
     for Listed { name, path } in listed {
         // One that cannot be read says so in its own test.
         if let Ok(rows) = harness::load(path) {
-            patience.suffices(&name.replace('/', "::"), longest(&rows))?;
+            let name = name.replace('/', "::");
+            patience.suffices(&name, longest(&rows, Form::Process))?;
+            for form in [Form::Hybrid, Form::Docker] {
+                patience.suffices(&format!("{form}::{name}"), longest(&rows, form))?;
+            }
         }
     }
     Ok(())

@@ -1,0 +1,111 @@
+//! A harness that is killed leaves nothing in the container engine, whenever it is killed:
+//! no container, no network, no volume; and no process.
+//!
+//! `HARNESS_KILLS=100` kills it as often as that.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
+use harness::{end, left_over};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How often it is killed if nobody says.
+const KILLS: u64 = 6;
+/// Within the first seconds there is a network, then mocks, then nanokimi, then an agent.
+const LONGEST: u64 = 9_000;
+/// Its reaper looks until nothing comes any more, on an engine that is busy.
+const GRACE: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
+    let docker = Docker::connect_with_defaults().unwrap();
+    if let Err(error) = docker.ping().await {
+        assert!(
+            !is_set("REQUIRE_DOCKER"),
+            "no container engine answers: {error}"
+        );
+        let why = "skipped: no container engine answers";
+        writeln!(std::io::stderr(), "{why}").unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kills = std::env::var_os("HARNESS_KILLS");
+    let kills = kills.map_or(KILLS, |kills| kills.to_str().unwrap().parse().unwrap());
+    let mut dead = Vec::new();
+    for number in 0..kills {
+        // The same moments in each run, and spread over all of it.
+        let moment = Duration::from_millis(number * 2_654_435_761 % LONGEST);
+        let form = if number % 3 == 2 { "hybrid" } else { "docker" };
+        let mut harness = play(form, folder.path()).spawn().unwrap();
+        dead.push(harness.id().unwrap());
+        // One that ends before has nothing to leave.
+        drop(timeout(moment, harness.wait()).await);
+        harness.kill().await.unwrap();
+    }
+
+    // Everything that was started has our folder in its environment, the reapers too.
+    let left = left_over(folder.path(), GRACE).await;
+    end(&left);
+    assert!(left.is_empty(), "{left:#?}");
+    let left = left_in_engine(&docker, &dead, folder.path()).await.unwrap();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+fn play(form: &str, folder: &Path) -> Command {
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));
+    harness
+        .args(["run", "sessions/", "--jobs", "2", "--stage", form])
+        .arg("--scenarios")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios"))
+        .arg("--traces")
+        .arg(folder.join("traces"))
+        .env("TMPDIR", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    harness
+}
+
+/// What carries the label of one of these processes, or has something below the folder mounted.
+async fn left_in_engine(
+    docker: &Docker,
+    dead: &[u32],
+    folder: &Path,
+) -> Result<Vec<String>, bollard::errors::Error> {
+    let ours = |labels: Option<&HashMap<String, String>>| {
+        let run = labels.and_then(|labels| labels.get("harness.run"));
+        run.is_some_and(|run| dead.iter().any(|id| run.starts_with(&format!("{id}-"))))
+    };
+    let all = ListContainersOptions {
+        all: true,
+        ..ListContainersOptions::default()
+    };
+    let containers = docker.list_containers(Some(all)).await?.into_iter();
+    let containers = containers.filter(|one| {
+        let mounts = one.mounts.iter().flatten();
+        let mut sources = mounts.filter_map(|mount| mount.source.as_deref());
+        ours(one.labels.as_ref()) || sources.any(|it| Path::new(it).starts_with(folder))
+    });
+    let mut left: Vec<String> = containers.filter_map(|one| one.id).collect();
+    let networks = docker.list_networks(None::<ListNetworksOptions>).await?;
+    let networks = networks.into_iter().filter(|one| ours(one.labels.as_ref()));
+    left.extend(networks.filter_map(|one| one.name));
+    let volumes = docker.list_volumes(None::<ListVolumesOptions>).await?;
+    let volumes = volumes.volumes.unwrap_or_default().into_iter();
+    left.extend(
+        volumes
+            .filter(|one| ours(Some(&one.labels)))
+            .map(|one| one.name),
+    );
+    Ok(left)
+}
