@@ -223,7 +223,7 @@ impl Boxes {
                 continue;
             }
             self.engine.remove(&name).await?;
-            tracing::warn!(container = %name, "removed a container that an earlier process left behind");
+            tracing::warn!(container = %name, "removed a container that was left behind");
         }
         Ok(())
     }
