@@ -3,10 +3,12 @@
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS packages
 
-# tini is process 1: it passes signals on and buries what a tool leaves behind.
+# tini is process 1: it passes signals on and buries what a tool leaves behind. Some bases have a
+# user 1000 of their own.
 RUN apt-get -o Acquire::Retries=3 update \
     && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates git ripgrep tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+    && { ! getent passwd 1000 || userdel --remove "$(id --name --user 1000)"; } \
     && useradd --uid 1000 --user-group --no-create-home --home-dir /home/node --shell /bin/bash node \
     && install -d -o node -g node /home/node /home/node/.kimi /workspace/group \
         /workspace/ipc /workspace/ipc/messages /workspace/ipc/tasks /workspace/ipc/input \

@@ -8,6 +8,7 @@ FROM ${BASE}
 RUN apt-get -o Acquire::Retries=3 update \
     && apt-get -o Acquire::Retries=3 install -y --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+    && { ! getent passwd 1000 || userdel --remove "$(id --name --user 1000)"; } \
     && useradd --uid 1000 --user-group --create-home --home-dir /var/lib/nanokimi --shell /usr/sbin/nologin nanokimi
 
 ENV HOME=/var/lib/nanokimi \
