@@ -93,6 +93,7 @@ impl Home {
         given.extend(KEPT_OF_HOME.map(|kept| self.home.join(kept)));
         given.extend(self.credentials.parent().map(Path::to_owned));
         given.extend(self.has_login.then(|| self.login.clone()));
+        given.extend((!self.is_main).then(|| self.global.clone()));
         given
     }
 

@@ -324,13 +324,31 @@ fn an_image_that_is_not_there_is_named_with_what_makes_it() {
         return;
     }
     let boxed = Boxed::new("", "");
-    boxed.stage.write(
-        "nanokimi.toml",
-        "agent_image = \"no-such-image\"\nhttp_listen = \"127.0.0.1:0\"\n",
-    );
+    boxed.use_image("no-such-image");
     boxed.stage.check_refused(
         2,
         "the image `no-such-image` is not there; `container/build`",
+    );
+}
+
+#[test]
+fn an_image_that_goes_away_meanwhile_is_told_to_who_asks() {
+    if !engine::is_there() {
+        return;
+    }
+    let boxed = Boxed::new("", "");
+    let gone = format!("nanokimi-test-gone-{}:1", std::process::id());
+    said(&["tag", engine::IMAGE, &gone]);
+    boxed.use_image(&gone);
+    let nanokimi = boxed.stage.start(&[]);
+    said(&["rmi", &gone]);
+    let answer = ask(&nanokimi);
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(
+        answer
+            .body
+            .contains(&format!("the image `{gone}` is not there")),
+        "{answer:?}"
     );
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::stage::Stage;
 
 /// What an agent in it does stands in `agent`, in the folder of its group.
-const IMAGE: &str = "nanokimi-test-agent:1";
+pub(crate) const IMAGE: &str = "nanokimi-test-agent:1";
 const DOCKERFILE: &str = "FROM debian:bookworm-slim
 RUN mkdir -p /workspace/group
 WORKDIR /workspace/group
@@ -20,6 +20,12 @@ ENTRYPOINT [\"bash\", \"/workspace/group/agent\"]
 
 /// Between two looks at what an agent has left.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Where the engine is: where the `docker` of these tests finds it too.
+pub(crate) fn address() -> String {
+    let default = "unix:///var/run/docker.sock";
+    std::env::var_os("DOCKER_HOST").map_or(default.into(), |host| host.into_string().unwrap())
+}
 
 pub(crate) fn docker(arguments: &[&str]) -> Output {
     let mut docker = Command::new("docker");
@@ -100,15 +106,27 @@ impl Boxed {
     pub(crate) fn new(script: &str, settings: &str) -> Self {
         let stage = Stage::new();
         stage.write("groups/ada/agent", script);
+        let engine = if settings.contains("docker_host") {
+            String::new()
+        } else {
+            format!("docker_host = \"{}\"\n", address())
+        };
         stage.write(".env", "OPENROUTER_API_KEY=sk-very-secret\n");
         stage.write(
             "nanokimi.toml",
             &format!(
                 "agent_runtime = \"docker\"\nagent_image = \"{IMAGE}\"\n\
-                 http_listen = \"127.0.0.1:0\"\n{settings}"
+                 http_listen = \"127.0.0.1:0\"\n{engine}{settings}"
             ),
         );
         Self { stage }
+    }
+
+    /// Has its agents made from another image.
+    pub(crate) fn use_image(&self, image: &str) {
+        let file = self.stage.root.path().join("nanokimi.toml");
+        let text = fs_err::read_to_string(&file).unwrap();
+        fs_err::write(file, text.replace(IMAGE, image)).unwrap();
     }
 
     fn label(&self) -> Option<String> {

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-const ENGINE: &str = "/var/run/docker.sock";
-
 pub(crate) struct Gate {
     at: PathBuf,
     passing: Arc<Mutex<Passing>>,
@@ -24,6 +22,9 @@ struct Passing {
 
 impl Gate {
     pub(crate) fn open(at: &Path) -> Self {
+        let address = crate::engine::address();
+        let engine = address.strip_prefix("unix://");
+        let engine = engine.expect("an engine with a socket").to_owned();
         let listener = UnixListener::bind(at).unwrap();
         let passing: Arc<Mutex<Passing>> = Arc::default();
         let kept = passing.clone();
@@ -33,7 +34,7 @@ impl Gate {
                 if kept.is_shut {
                     return;
                 }
-                let (caller, engine) = (caller.unwrap(), UnixStream::connect(ENGINE).unwrap());
+                let (caller, engine) = (caller.unwrap(), UnixStream::connect(&engine).unwrap());
                 for (from, to) in [(&caller, &engine), (&engine, &caller)] {
                     pass(from.try_clone().unwrap(), to.try_clone().unwrap());
                 }

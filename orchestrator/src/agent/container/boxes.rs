@@ -218,12 +218,14 @@ impl Boxes {
 
     /// Removes whatever carries the labels and is no agent at work.
     pub(super) async fn sweep(&self, labels: &[(&str, &str)]) -> Result<(), EngineError> {
+        // Before and after: an agent may start, or end, while the engine looks for its list.
+        let owned = self.lock().clone();
         for name in self.engine.list(labels).await? {
-            if self.lock().contains(&name) {
+            if owned.contains(&name) || self.lock().contains(&name) {
                 continue;
             }
             self.engine.remove(&name).await?;
-            tracing::warn!(container = %name, "removed a container that an earlier process left behind");
+            tracing::warn!(container = %name, "removed a container that was left behind");
         }
         Ok(())
     }

@@ -41,6 +41,10 @@ pub enum EngineError {
         "the container engine at `{0}` does not answer; start it, set docker_host to where it is, or choose agent_runtime = \"host\" (or NANOKIMI_AGENT_RUNTIME=host), which runs agents as processes without isolation"
     )]
     Down(String, #[source] Error),
+    #[error(
+        "the container engine at `{0}` may not be used by this user; give it the socket's group (e.g. `usermod -aG docker <user>`, then log in anew), or run as one who may"
+    )]
+    Forbidden(String, #[source] Error),
     #[error("{0} (waited {1:?}, as docker_wait says)")]
     Waited(String, Duration),
     #[error("the container engine at `{0}` takes more than {1:?} to {2}")]
@@ -72,6 +76,7 @@ impl EngineError {
         match self {
             Self::Address(_) | Self::NoImage(_) | Self::NotPulled(..) | Self::NoSource(_) => true,
             Self::Down(..)
+            | Self::Forbidden(..)
             | Self::Waited(..)
             | Self::Slow(..)
             | Self::Refused(..)
@@ -93,6 +98,19 @@ fn status_of(error: &Error) -> Option<u16> {
         return Some(*status_code);
     }
     None
+}
+
+/// Whether the kernel kept us from the socket; what it said lies deep.
+fn is_forbidden(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let said = error.downcast_ref::<std::io::Error>();
+        if said.is_some_and(|said| said.kind() == std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl Engine {
@@ -118,7 +136,17 @@ impl Engine {
                 return Err(EngineError::Address(address.to_owned()));
             }
         };
-        docker.map_err(|error| EngineError::Down(address.to_owned(), error))
+        docker.map_err(|error| self.unheard(error))
+    }
+
+    /// Why a call got no answer at all.
+    fn unheard(&self, error: Error) -> EngineError {
+        let address = self.address.clone();
+        if is_forbidden(&error) {
+            EngineError::Forbidden(address, error)
+        } else {
+            EngineError::Down(address, error)
+        }
     }
 
     async fn call<T>(
@@ -131,7 +159,7 @@ impl Engine {
         match timeout(CALL, Box::pin(call(&docker))).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if status_of(&error).is_some() => Err(EngineError::Refused(what, error)),
-            Ok(Err(error)) => Err(EngineError::Down(self.address.clone(), error)),
+            Ok(Err(error)) => Err(self.unheard(error)),
             Err(_elapsed) => Err(EngineError::Slow(self.address.clone(), CALL, what)),
         }
     }
@@ -240,7 +268,7 @@ impl Engine {
                     "wait for the agent's container",
                     error,
                 )),
-                None => Err(EngineError::Down(self.address.clone(), error)),
+                None => Err(self.unheard(error)),
             },
         }
     }

@@ -57,7 +57,11 @@ pub(in crate::agent) async fn hand_over(facts: Facts, home: &Home) -> io::Result
             .try_for_each(|folder| SafeDir::open(folder)?.give_to(owner))
     });
     match given.await {
-        Ok(given) => given.map(|()| user),
+        Ok(Ok(())) => Ok(user),
+        Ok(Err(error)) => Err(io::Error::new(
+            error.kind(),
+            format!("the agent's folders cannot be given to its user {NODE}: {error}"),
+        )),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }
