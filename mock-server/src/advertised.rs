@@ -4,6 +4,7 @@
 //! It is told to clients and written into certificates; nothing is looked up.
 
 use std::fmt;
+#[cfg(feature = "whatsapp")]
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -48,12 +49,14 @@ impl fmt::Display for Advertised {
 }
 
 /// Where a service listens beside the others, and what it is called there.
+#[cfg(feature = "whatsapp")]
 #[derive(Clone, Debug)]
 pub(crate) struct Beside {
     listen: IpAddr,
     host: Option<String>,
 }
 
+#[cfg(feature = "whatsapp")]
 impl Beside {
     pub(crate) fn new(listen: IpAddr, advertised: Option<&Advertised>) -> Self {
         Self {
@@ -89,6 +92,7 @@ impl Beside {
     }
 }
 
+#[cfg(feature = "whatsapp")]
 impl Default for Beside {
     fn default() -> Self {
         Self::new(Ipv4Addr::LOCALHOST.into(), None)
@@ -123,6 +127,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "whatsapp")]
     #[test]
     fn clients_are_told_what_they_can_reach() {
         let advertised: Advertised = "http://mock:9100".parse().unwrap();

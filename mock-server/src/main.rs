@@ -122,7 +122,8 @@ enum Failure {
 }
 
 /// 0: it served. 1: the machine was in the way; for `record` and `check-drift`, where 1 is a
-/// finding, that is 3. 2: arguments or a script are wrong.
+/// finding, that is 3. 2: arguments or a script are wrong. 101: a mock panicked, which is told
+/// when the server ends.
 impl From<&Failure> for ExitCode {
     fn from(failure: &Failure) -> Self {
         match failure {

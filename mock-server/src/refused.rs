@@ -18,6 +18,7 @@ pub(crate) enum Refused {
     /// It cannot be done as things stand.
     Impossible,
     /// The service is not there, or not any more.
+    #[cfg(feature = "whatsapp")]
     Gone,
 }
 
@@ -29,6 +30,7 @@ impl Refused {
             Self::Unfit => (StatusCode::BAD_REQUEST, "unfit"),
             Self::Unknown => (StatusCode::NOT_FOUND, "unknown"),
             Self::Impossible => (StatusCode::CONFLICT, "impossible"),
+            #[cfg(feature = "whatsapp")]
             Self::Gone => (StatusCode::GONE, "gone"),
         };
         let body = json!({ "error": { "type": kind, "message": fault.to_string() } });
