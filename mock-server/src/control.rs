@@ -2,6 +2,8 @@
 //!
 //! The words are those of the library; a scenario in the same process calls that instead.
 
+mod faults;
+
 use std::convert::Infallible;
 
 use axum::Router;
@@ -50,6 +52,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
         .route("/_mock/status", get(status))
         .route("/_mock/journal", get(entries))
         .route("/_mock/journal/stream", get(follow))
+        .merge(faults::routes(desk.llm.clone()))
         .with_state(desk)
 }
 
@@ -85,6 +88,7 @@ async fn release(State(desk): State<Desk>, Path(gate): Path<String>) -> Response
 async fn status(State(desk): State<Desk>) -> Response {
     Json(json!({
         "unsaid": desk.llm.unsaid(),
+        "unfired": desk.llm.unfired(),
         "unexpected": unexpected(&desk.journal),
         "waiting": desk.llm.waiting(),
         "paced": desk.llm.paced(),

@@ -212,14 +212,16 @@ fn load(server: &MockServer, arguments: &Serving) -> Result<(), Failure> {
 
 fn summary(server: &MockServer) -> String {
     let unsaid = server.llm().unsaid();
+    let unfired = server.llm().unfired();
     let unexpected = server.unexpected();
-    let mut lines = vec![format!(
-        "{} unexpected, {} unsaid",
-        unexpected.len(),
-        unsaid.len()
-    )];
+    let mut first = format!("{} unexpected, {} unsaid", unexpected.len(), unsaid.len());
+    if !unfired.is_empty() {
+        first.push_str(&format!(", {} faults that did not come", unfired.len()));
+    }
+    let mut lines = vec![first];
     lines.extend(unexpected.into_iter().map(|request| request.report));
     lines.extend(unsaid.iter().map(ToString::to_string));
+    lines.extend(unfired.iter().map(ToString::to_string));
     lines.join("\n")
 }
 

@@ -4,6 +4,9 @@
 //! both stand at a gate.
 
 mod fallback;
+mod fault_count;
+
+pub use fault_count::FaultCount;
 
 use std::fmt;
 use std::sync::Arc;
@@ -141,6 +144,22 @@ impl ScriptedLlm {
     pub fn unsaid(&self) -> Vec<UnsaidTurn> {
         let owed = self.inner.score.owed().into_iter();
         owed.map(UnsaidTurn::of).collect()
+    }
+
+    /// The faults beside the turns, and how often each came.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultCount> {
+        let strikes = self.inner.score.strikes();
+        let rules = strikes.rules().iter();
+        rules.map(|rule| FaultCount::of(rule)).collect()
+    }
+
+    /// Those of them that must come, and have not as often as they should.
+    #[must_use]
+    pub fn unfired(&self) -> Vec<FaultCount> {
+        let mut faults = self.faults();
+        faults.retain(FaultCount::is_owed);
+        faults
     }
 
     /// Forgets script, score and gates. Answers that wait go on.

@@ -9,6 +9,8 @@ mod breaks;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod shapes;

@@ -210,7 +210,7 @@ impl Performance {
 
     fn tell(&self, sent: Sent) {
         if let Some(mishap) = &self.mishap {
-            self.llm.note("llm.fault", self.told(&mishap.fault, sent));
+            self.llm.note("llm.fault", self.told(mishap, sent));
         }
     }
 
@@ -233,8 +233,12 @@ impl Performance {
         matches!(self.fault(), Some(Fault::Break(Breaking::Stall, _)))
     }
 
-    fn told(&self, fault: &Fault, sent: Sent) -> Value {
+    fn told(&self, mishap: &Mishap, sent: Sent) -> Value {
+        let fault = &*mishap.fault;
         let mut fields = Map::new();
+        if let Some(rule) = &mishap.rule {
+            fields.insert("rule".to_owned(), (**rule).into());
+        }
         fields.insert("n".to_owned(), self.n.into());
         fields.insert("lane".to_owned(), self.reply.lane.as_str().into());
         fields.insert("turn".to_owned(), (*self.reply.turn).into());
