@@ -97,12 +97,14 @@ async fn link(
     if let Some(trouble) = troubles.first() {
         return Err(FixtureError::Linking(in_words(trouble)));
     }
-    let mut accounts = play.stage.mock().whatsapp().linked().await;
+    let accounts = play.stage.mock().linked().await;
+    let mut accounts = accounts.map_err(|error| broke(error.into()))?;
     let found = accounts.len();
     let account = accounts.pop().filter(|_| found == 1);
     let account = account.ok_or(FixtureError::Accounts(found))?;
     let closed = play.stage.close().await.map_err(broke)?;
-    let unexpected = play.stage.mock().unexpected();
+    let unexpected = play.stage.mock().unexpected().await;
+    let unexpected = unexpected.map_err(|error| broke(error.into()))?;
     if let Some(amiss) = amiss(&closed, &unexpected) {
         return Err(FixtureError::Linking(amiss));
     }

@@ -163,6 +163,9 @@ impl Performance {
                 Err(restless) => found.add(restless.into()),
             }
         }
+        if let Err(error) = play.stage.mock().caught_up().await {
+            found.add(error.into());
+        }
         let clock = play.stage.journal().now();
         let journal = play.stage.journal().clone();
         let root = play.stage.root().to_owned();
@@ -306,7 +309,7 @@ impl Found {
 async fn judge_end(scenario: &Scenario, stage: &mut Stage, found: &mut Found) {
     let running = stage.api().is_some();
     let closing = within(END, "nanokimi did not end", stage.close()).await;
-    let judged = final_word(scenario, stage);
+    let judged = final_word(scenario, stage).await;
     let left = match closing {
         Ok(closed) => closed.map(|closed| left_over(&closed, running)),
         Err(endless) => Ok(vec![endless]),

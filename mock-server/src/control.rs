@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
-use crate::server::{RESET, unexpected};
+use crate::server::{RESET, unexpected_in};
 #[cfg(feature = "whatsapp")]
 use crate::whatsapp::WhatsApp;
 use crate::yaml;
@@ -89,7 +89,7 @@ async fn status(State(desk): State<Desk>) -> Response {
     Json(json!({
         "unsaid": desk.llm.unsaid(),
         "unfired": desk.llm.unfired(),
-        "unexpected": unexpected(&desk.journal),
+        "unexpected": unexpected_in(&desk.journal),
         "waiting": desk.llm.waiting(),
         "paced": desk.llm.paced(),
         "last": desk.journal.last(),

@@ -38,4 +38,4 @@ pub use record::{
     Upstream, exchanges_of,
 };
 pub use scripts::{ScriptFileError, read_scripts};
-pub use server::{MockOptions, MockServer, StartError, Unexpected};
+pub use server::{MockOptions, MockServer, StartError, Unexpected, unexpected_in};

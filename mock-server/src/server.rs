@@ -172,7 +172,7 @@ impl MockServer {
     /// What came since the last reset that no mock expected.
     #[must_use]
     pub fn unexpected(&self) -> Vec<Unexpected> {
-        unexpected(&self.journal)
+        unexpected_in(&self.journal)
     }
 
     /// Lets held answers go, closes the port and waits for open connections.
@@ -205,7 +205,9 @@ async fn start_whatsapp(
     Ok((whatsapp, Some(running)))
 }
 
-pub(crate) fn unexpected(journal: &Journal) -> Vec<Unexpected> {
+/// What stands in a journal since the last reset that no mock expected.
+#[must_use]
+pub fn unexpected_in(journal: &Journal) -> Vec<Unexpected> {
     let entries = journal.entries();
     let reset = entries.iter().rposition(|entry| entry.event == RESET);
     entries[reset.unwrap_or(0)..]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mock_server::{MockServer, Owing, Unexpected};
+use mock_server::{FaultCount, Owing, Unexpected, UnsaidTurn};
 use serde_json::Value;
 
 use super::{traces_left, wire};
@@ -30,9 +30,15 @@ const INVARIANTS: [(&str, &str); 3] = [
 ];
 
 /// Everything that is wrong, first causes first. The stage must be at rest.
-pub(crate) fn final_word(scenario: &Scenario, stage: &Stage) -> Result<Vec<Failure>, StageError> {
-    let mut failures: Vec<Failure> = stage.mock().unexpected().iter().map(unexpected).collect();
-    failures.extend(unsaid(scenario, stage.mock()));
+pub(crate) async fn final_word(
+    scenario: &Scenario,
+    stage: &Stage,
+) -> Result<Vec<Failure>, StageError> {
+    let surprises = stage.mock().unexpected().await?;
+    let mut failures: Vec<Failure> = surprises.iter().map(unexpected).collect();
+    failures.extend(unsaid(scenario, stage.mock().unsaid().await?));
+    let unfired = stage.mock().unfired().await?;
+    failures.extend(unfired.iter().map(|fault| did_not_come(scenario, fault)));
     failures.extend(wire::unheard(&stage.journal().entries()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
@@ -51,7 +57,7 @@ pub(crate) fn unexpected(what: &Unexpected) -> Failure {
     Failure::new(headline).note(what.report.trim_end())
 }
 
-fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
+fn unsaid(scenario: &Scenario, turns: Vec<UnsaidTurn>) -> Vec<Failure> {
     let inline = |id: &str| {
         let place = |index: usize| format!("turn-{}", index + 1);
         let mut turns = scenario.file.script.iter().enumerate();
@@ -61,7 +67,7 @@ fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
                 .map_or(place(*index) == id, |own| own == id)
         })
     };
-    let told = |turn: mock_server::UnsaidTurn| {
+    let told = |turn: UnsaidTurn| {
         let (why, help) = match &turn.owing {
             Owing::Unasked => (
                 format!("it was said {} times; nobody asked for it again", turn.said),
@@ -83,7 +89,27 @@ fn unsaid(scenario: &Scenario, mock: &MockServer) -> Vec<Failure> {
             None => failure,
         }
     };
-    mock.llm().unsaid().into_iter().map(told).collect()
+    turns.into_iter().map(told).collect()
+}
+
+/// The story was not broken as it should be.
+fn did_not_come(scenario: &Scenario, fault: &FaultCount) -> Failure {
+    let headline = format!(
+        "the fault `{}` came {} of {} times",
+        fault.fault,
+        fault.came,
+        fault.nth.wanted()
+    );
+    let note = format!(
+        "it is for request {}, and it counted {} requests to the model",
+        fault.nth, fault.asked
+    );
+    let help = "mark it `must: false`, or find out why the model was not asked so often";
+    let failure = Failure::new(headline).note(note).help(help);
+    match scenario.place_of_fault(&fault.fault) {
+        Some(place) => failure.at(place).label("did not come"),
+        None => failure,
+    }
 }
 
 fn logged_errors(scenario: &Scenario, root: &Path) -> Option<Failure> {

@@ -28,7 +28,7 @@ impl Play<'_> {
             stream: ask.stream,
         };
         let before = self.stage.journal().last();
-        let told = self.post(api, question.clone());
+        let told = self.post(api, question.clone()).await?;
         if ask.answer.is_none() && ask.status.is_none() {
             return self.taken_in(&question, before, ask.within, told).await;
         }
@@ -53,15 +53,15 @@ impl Play<'_> {
     }
 
     /// Posts in the background; what comes back is written down, and told.
-    fn post(&mut self, api: Api, question: Question) -> Told {
+    async fn post(&mut self, api: Api, question: Question) -> Result<Told, Trouble> {
         let asked = [
             ("chat", question.chat.clone().into()),
             ("from", question.from.clone().into()),
             ("text", question.text.clone().into()),
         ];
-        self.stage.write("ask.sent", asked);
+        self.stage.write("ask.sent", asked).await?;
         let (tell, told) = oneshot::channel();
-        let journal = self.stage.journal().clone();
+        let chronicle = self.stage.mock().chronicle().clone();
         self.stage.leave_open(async move {
             let answer = api.ask(&question).await.map_err(|error| root_cause(&error));
             let came = match &answer {
@@ -74,11 +74,12 @@ impl Play<'_> {
             let chat = ("chat", question.chat.into());
             let fields = std::iter::once(chat).chain(came);
             let fields = fields.map(|(name, value)| (name.to_owned(), value));
-            journal.write("ask.answered", fields.collect());
+            let written = chronicle.write("ask.answered", fields.collect()).await;
+            let answer = written.map_err(|error| error.to_string()).and(answer);
             // Nobody listens when the step asked for no answer.
             let (Ok(()) | Err(_)) = tell.send(answer);
         });
-        told
+        Ok(told)
     }
 
     async fn taken_in(

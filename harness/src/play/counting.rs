@@ -91,6 +91,7 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Run(_) => true,
         Step::Hear(_) | Step::Expect(_) | Step::Settle(_) | Step::Snapshot(_) | Step::Ended(_) => {

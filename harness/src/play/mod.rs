@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use mock_server::yaml::{At, Span};
-use mock_server::{Owing, UnsaidTurn};
+use mock_server::{FaultRule, Owing, Script, UnsaidTurn};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::failure::{Failure, Trouble};
 use crate::judge::unexpected;
 use crate::scenario::{ClockMove, Lapse, Names, Scenario, Start, Step};
-use crate::stage::{Moved, Stage, StageError};
+use crate::stage::{MockError, Moved, Stage, StageError};
 
 use counting::Counted;
 use phones::HeldBack;
@@ -90,7 +90,7 @@ impl<'a> Play<'a> {
         if let Err(trouble) = played {
             // What was counted before then need not be right any more.
             self.counted.clear();
-            troubles.extend(self.first_cause(&trouble));
+            troubles.extend(self.first_cause(&trouble).await);
             troubles.push(trouble);
         }
         if timeout(limit, self.perform_finally(&mut troubles))
@@ -121,8 +121,12 @@ impl<'a> Play<'a> {
 
     /// What a mock did not expect comes before what then did not happen, and is told at
     /// the same place.
-    fn first_cause(&self, trouble: &Trouble) -> Option<Trouble> {
-        let first = self.stage.mock().unexpected().into_iter().next()?;
+    async fn first_cause(&self, trouble: &Trouble) -> Option<Trouble> {
+        let unexpected_things = match self.stage.mock().unexpected().await {
+            Ok(things) => things,
+            Err(error) => return Some(error.into()),
+        };
+        let first = unexpected_things.into_iter().next()?;
         let failure = unexpected(&first);
         Some(match trouble {
             Trouble::Failed(then) => then
@@ -173,6 +177,7 @@ impl<'a> Play<'a> {
                 | Step::Never(_)
                 | Step::Clock(_)
                 | Step::Release(_)
+                | Step::Fault(_)
                 | Step::Store(_)
                 | Step::Settle(_)
                 | Step::Snapshot(_)
@@ -188,6 +193,8 @@ impl<'a> Play<'a> {
         {
             return Err(overrun);
         }
+        // What comes after the step is told apart from what was there before.
+        self.stage.mock().caught_up().await?;
         let played = match &step.value {
             Step::Ask(ask) => self.ask(ask).await,
             Step::Hear(hear) => self.hear(hear).await,
@@ -199,11 +206,13 @@ impl<'a> Play<'a> {
             Step::Stop(stop) => self.stop(stop).await,
             Step::Restart(restart) => self.restart(restart, step.span).await,
             Step::Release(gate) => {
-                let released = self.stage.mock().llm().release(gate);
-                released
-                    .map(drop)
-                    .map_err(|error| Failure::new(error.to_string()).at(gate.span).into())
+                let released = self.stage.mock().release(gate).await;
+                released.map_err(|error| match Trouble::from(error) {
+                    Trouble::Failed(failure) => failure.at(gate.span).into(),
+                    broke @ Trouble::Broke(_) => broke,
+                })
             }
+            Step::Fault(rule) => self.go_wrong(rule).await,
             Step::Store(state) => self.store(*state),
             Step::Settle(_) => self.settle().await.map(drop),
             Step::Snapshot(subjects) => self.snapshot(subjects),
@@ -217,6 +226,19 @@ impl<'a> Play<'a> {
             Trouble::Failed(failure) => Trouble::Failed(Box::new(failure.at(step.span))),
             Trouble::Broke(error) => Trouble::Broke(error),
         })
+    }
+
+    /// From now on something goes wrong.
+    async fn go_wrong(&self, rule: &FaultRule) -> Result<(), Trouble> {
+        let unfit = |error: serde_json::Error| Failure::new(format!("the fault is none: {error}"));
+        let written = serde_json::to_value(rule).map_err(unfit)?;
+        let filled = self.names().fill_value(&written)?;
+        let rule = serde_json::from_value(filled).map_err(unfit)?;
+        self.stage
+            .mock()
+            .add(&Script::of_faults(vec![rule]))
+            .await?;
+        Ok(())
     }
 
     pub(crate) fn names(&self) -> Names {
@@ -246,8 +268,7 @@ impl<'a> Play<'a> {
         };
         let now =
             now.map_err(|error| Failure::new(format!("the clock cannot move there: {error}")))?;
-        self.stage.moved_to(now);
-        Ok(())
+        Ok(self.stage.moved_to(now).await?)
     }
 
     /// Comes to rest for good: nothing is held any more, and every number is still right. A gate
@@ -260,17 +281,31 @@ impl<'a> Play<'a> {
                 return troubles;
             }
             troubles.extend(self.recount());
-            let llm = self.stage.mock().llm();
-            let held = llm.waiting();
-            if held.is_empty() || !troubles.is_empty() {
-                return troubles;
-            }
-            troubles.extend(llm.unsaid().iter().filter_map(forgotten));
-            for gate in &held {
-                // Who waits at a gate has named it.
-                let (Ok(_) | Err(_)) = llm.release(gate);
+            match self.open_gates(&mut troubles).await {
+                Ok(true) => {}
+                Ok(false) => return troubles,
+                Err(error) => {
+                    troubles.push(error.into());
+                    return troubles;
+                }
             }
         }
+    }
+
+    /// Opens the gates at which answers wait, if any do and nothing else is wrong.
+    async fn open_gates(&self, troubles: &mut Vec<Trouble>) -> Result<bool, MockError> {
+        let mock = self.stage.mock();
+        let held = mock.waiting().await?;
+        if held.is_empty() || !troubles.is_empty() {
+            return Ok(false);
+        }
+        let unsaid = mock.unsaid().await?;
+        troubles.extend(unsaid.iter().filter_map(forgotten));
+        for gate in &held {
+            // Who waits at a gate has named it.
+            mock.release(gate).await?;
+        }
+        Ok(true)
     }
 
     pub(crate) async fn settle(&mut self) -> Result<Moved, Trouble> {

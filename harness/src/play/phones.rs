@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::Play;
 use super::wanted::Place;
-use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::scenario::{Burst, Lapse, Names};
 
@@ -84,7 +83,7 @@ impl HeldBack {
 impl Play<'_> {
     /// Writes, and waits until nanokimi has told that it has the message, where it can have it.
     pub(super) async fn say(&mut self, saying: &Saying) -> Result<(), Trouble> {
-        let awaited = self.is_within_reach().await && !saying.undecryptable;
+        let awaited = self.is_within_reach().await? && !saying.undecryptable;
         let names = self.names();
         let said = self.obey(&Control::Say(saying.clone()), &names).await?;
         let awaited = awaited && !said.outside;
@@ -96,7 +95,7 @@ impl Play<'_> {
 
     /// Writes all, then waits for the last.
     pub(super) async fn burst(&mut self, burst: &Burst) -> Result<(), Trouble> {
-        let awaited = self.is_within_reach().await && !burst.say.undecryptable;
+        let awaited = self.is_within_reach().await? && !burst.say.undecryptable;
         let control = Control::Say(burst.say.clone());
         let mut last = None;
         for n in 1..=burst.times {
@@ -121,13 +120,11 @@ impl Play<'_> {
         let control = self.filled(control, names)?;
         if let Control::ScanQr { code } | Control::EnterCode { code } = &control {
             // Whoever reads it while it is good can link a device of their own.
-            self.stage.keep_secret(code.trim());
+            self.stage.keep_secret(code.trim()).await?;
         }
         let met = new_names(&control);
-        let whatsapp = self.stage.mock().whatsapp();
-        let done = whatsapp.control(control).await;
-        let done = done.map_err(|error| Failure::new(chain(&error)))?;
-        self.stage.meet(&met);
+        let done = self.stage.mock().control(control).await?;
+        self.stage.meet(&met).await?;
         Ok(done)
     }
 
@@ -166,9 +163,9 @@ impl Play<'_> {
     }
 
     /// Whether a message that is written now comes to nanokimi now, and its receipt comes back.
-    async fn is_within_reach(&self) -> bool {
+    async fn is_within_reach(&self) -> Result<bool, Trouble> {
         if self.stage.api().is_none() || !self.held_back.traffic.is_empty() {
-            return false;
+            return Ok(false);
         }
         let journal = self.stage.journal();
         let is_silent = self.held_back.silent_since.is_some_and(|since| {
@@ -177,7 +174,7 @@ impl Play<'_> {
                 .iter()
                 .any(|entry| entry.event == "whatsapp.connected")
         });
-        !is_silent && self.stage.mock().whatsapp().online().await
+        Ok(!is_silent && self.stage.mock().online().await?)
     }
 
     async fn receipted(&mut self, id: &str) -> Result<(), Trouble> {
@@ -201,9 +198,9 @@ impl Play<'_> {
     }
 
     /// Where the journal writes what is heard in a chat.
-    pub(super) fn place(&self, chat: &At<String>) -> Result<Place, Trouble> {
+    pub(super) async fn place(&self, chat: &At<String>) -> Result<Place, Trouble> {
         let name = self.names().fill_text(chat)?;
-        Ok(match self.stage.jid_on_whatsapp(&name) {
+        Ok(match self.stage.jid_on_whatsapp(&name).await? {
             Some(jid) => Place::WhatsApp { name, jid },
             None => Place::Http(format!("http:{name}")),
         })

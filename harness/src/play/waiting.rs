@@ -38,7 +38,7 @@ struct Sightings {
 
 impl<'a> Play<'a> {
     pub(super) async fn hear(&mut self, hear: &'a Hear) -> Result<(), Trouble> {
-        let wanted = Wanted::heard(hear, self.place(&hear.chat)?);
+        let wanted = Wanted::heard(hear, self.place(&hear.chat).await?);
         let met = self.await_entries(&wanted).await?;
         if let Some(name) = &hear.called {
             self.call(name, met)?;
@@ -269,7 +269,7 @@ impl<'a> Play<'a> {
         let (wanted, place) = match &never.sought {
             Sought::Event { event, fields } => (Wanted::event(event, fields.as_ref()), event.span),
             Sought::Heard(hear) => {
-                let wanted = Wanted::heard(hear, self.place(&hear.chat)?);
+                let wanted = Wanted::heard(hear, self.place(&hear.chat).await?);
                 let span = wanted.span();
                 (wanted, span.unwrap_or(hear.chat.span))
             }

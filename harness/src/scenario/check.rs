@@ -38,8 +38,11 @@ pub(super) fn check(
     check_settings(document, file, mistakes);
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
-    if sure("script") && sure("scripts") && sure("lanes") {
-        rehearsal::check(document, scripts, mistakes);
+    if ["script", "scripts", "lanes", "faults", "steps"]
+        .into_iter()
+        .all(sure)
+    {
+        rehearsal::check(document, file, scripts, mistakes);
     }
     if sure("chats") && sure("steps") && sure("finally") {
         cast::check(document, file, mistakes);
@@ -120,6 +123,7 @@ fn expects(step: &Step) -> bool {
         | Step::Clock(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Settle(_) => false,
     }
@@ -206,6 +210,7 @@ impl Known<'_> {
             | Step::Clock(_)
             | Step::Start(_)
             | Step::Release(_)
+            | Step::Fault(_)
             | Step::Store(_)
             | Step::Settle(_)
             | Step::Run(_)
@@ -327,6 +332,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Settle(_)
         | Step::Snapshot(_)

@@ -6,6 +6,7 @@ mod background;
 mod cast;
 mod chat;
 mod check;
+mod faults;
 mod known_names;
 mod matcher;
 mod matrix;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_server::yaml::{At, Document, Mistakes, Source};
-use mock_server::{LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
+use mock_server::{FaultRule, LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,6 +99,9 @@ pub(crate) struct ScenarioFile {
     /// Rules of the model's wire that requests need not keep in this scenario.
     #[serde(default)]
     pub(crate) lenient: Vec<WireRule>,
+    /// What goes wrong with requests by their number, whatever turn answers them.
+    #[serde(default)]
+    pub(crate) faults: Vec<At<FaultRule>>,
     /// The services around the model: keys, quotas, accounts, login.
     #[serde(default)]
     pub(crate) services: ScriptedServices,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
-use mock_server::Lapse;
+use mock_server::{FaultRule, Lapse};
 
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,6 +46,8 @@ pub(crate) enum Step {
     Restart(Restart),
     /// A turn that is held at this gate is answered.
     Release(At<String>),
+    /// From now on something goes wrong with requests, by their number.
+    Fault(Box<FaultRule>),
     /// Somebody locks nanokimi's store, or frees it: what nanokimi wants to keep waits, for 5 s.
     Store(StoreState),
     /// All that is under way comes to its end.
@@ -87,6 +89,7 @@ impl Step {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Release(_)
+            | Self::Fault(_)
             | Self::Store(_)
             | Self::Settle(_)
             | Self::Snapshot(_)

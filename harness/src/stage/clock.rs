@@ -12,13 +12,13 @@ impl Stage {
         if self.cast.is_none() {
             return self.move_with_the_model(to).await;
         }
-        wire::at_rest(self.mock.whatsapp()).await?;
+        wire::at_rest(&self.mock).await?;
         let mut moved = self.move_with_the_model(to).await?;
         let deadline = Instant::now() + wire::PATIENCE;
         // What came to rest on one side may set something going on the other.
         while moved.settled {
             let before = self.journal().last();
-            wire::at_rest(self.mock.whatsapp()).await?;
+            wire::at_rest(&self.mock).await?;
             moved = self.move_once(&json!({ "advance": "0s" })).await?;
             if self.journal().last() == before {
                 break;
@@ -34,18 +34,17 @@ impl Stage {
     /// What the model still had to say at the old instant is said by the new one, and what comes
     /// of it is waited for.
     async fn move_with_the_model(&mut self, to: &Value) -> Result<Moved, StageError> {
-        let late = self.mock.llm().paced();
+        let late = self.mock.paced().await?;
         let moved = self.move_once(to).await?;
-        if self.mock.llm().paced() < late {
+        if self.mock.paced().await? < late {
             return self.move_once(&json!({ "advance": "0s" })).await;
         }
         Ok(moved)
     }
 
     /// Whether the model waits before it goes on: at a gate, or until the clock has moved.
-    fn speaks_late(&self) -> bool {
-        let llm = self.mock.llm();
-        llm.paced() > 0 || !llm.waiting().is_empty()
+    async fn speaks_late(&self) -> Result<bool, StageError> {
+        Ok(self.mock.paced().await? > 0 || !self.mock.waiting().await?.is_empty())
     }
 
     async fn move_once(&mut self, to: &Value) -> Result<Moved, StageError> {
@@ -55,16 +54,16 @@ impl Stage {
         };
         // An answer that is held, or that takes its time, keeps its run from ending: then the
         // run is not waited for.
-        let held = self.speaks_late();
+        let held = self.speaks_late().await?;
         let moved = running.api.move_clock(to, held).await?;
         running.events.caught_up(moved.last_event).await?;
-        self.moved_to(moved.now);
+        self.moved_to(moved.now).await?;
         Ok(moved)
     }
 
     /// Moves the clock while nanokimi is down: it will start at the new instant.
-    pub(crate) fn moved_to(&mut self, now: Timestamp) {
+    pub(crate) async fn moved_to(&mut self, now: Timestamp) -> Result<(), StageError> {
         self.now = now;
-        self.journal().clock_moved(now);
+        Ok(self.mock.clock_moved(now).await?)
     }
 }

@@ -15,8 +15,8 @@ pub(crate) enum StageError {
     Joined(#[source] std::io::Error),
     #[error("a mock panicked: {0}")]
     Panicked(String),
-    #[error("the model's script does not fit together")]
-    Script(#[source] mock_server::ScriptError),
+    #[error("{0}")]
+    MockCall(#[source] super::MockError),
     #[error("the trace cannot be written")]
     Trace(#[source] std::io::Error),
     #[error("a process cannot be started")]
@@ -33,8 +33,6 @@ pub(crate) enum StageError {
     Store(String),
     #[error("the fixture of a linked device cannot be used")]
     Fixture(#[from] PairedError),
-    #[error("the mock's WhatsApp cannot be prepared")]
-    WhatsApp(#[source] mock_server::whatsapp::ControlError),
     #[error("{0}")]
     Stuck(String),
     #[error("WhatsApp does not come to rest: {0}")]

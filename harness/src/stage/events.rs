@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::StageError;
 use super::api::Api;
 use super::sse::{SseEvent, SseReader};
 use super::wire::{LITTLE_WHILE, LONGEST_WAIT_FOR_QUIET};
+use super::{Chronicle, StageError};
 use crate::chain::chain;
 use crate::lenient::parsed;
 
@@ -37,12 +37,12 @@ struct Seen {
 }
 
 impl Events {
-    pub(crate) async fn follow(api: &Api, journal: Journal) -> Result<Self, StageError> {
+    pub(crate) async fn follow(api: &Api, chronicle: Chronicle) -> Result<Self, StageError> {
         let events = api.events().await?;
-        Ok(Self::read(events, journal))
+        Ok(Self::read(events, chronicle))
     }
 
-    fn read<S>(mut events: SseReader<S>, journal: Journal) -> Self
+    fn read<S>(mut events: SseReader<S>, chronicle: Chronicle) -> Self
     where
         S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin + 'static,
     {
@@ -56,7 +56,11 @@ impl Events {
                     None => break "the stream ended".to_owned(),
                 };
                 let id = event.id.as_deref().and_then(parsed);
-                write(&journal, event);
+                // What the mocks saw before nanokimi told of it stands before it.
+                if let Err(error) = chronicle.caught_up().await {
+                    break error.to_string();
+                }
+                write(chronicle.journal(), event);
                 tell.send_if_modified(|seen| {
                     seen.number = id.map_or(seen.number, |id| id);
                     id.is_some()
@@ -137,7 +141,7 @@ mod tests {
     {
         let one = Bytes::from_static(b"id: 1\nevent: a\ndata: {}\n\n");
         let chunks = stream::iter([Ok(one)]).chain(rest);
-        Events::read(SseReader::new(chunks), Journal::open())
+        Events::read(SseReader::new(chunks), Chronicle::here(Journal::open()))
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
-//! The place a scenario plays in: mocks in our process, nanokimi as a child of it.
+//! The place a scenario plays in: its mocks, and nanokimi as a child of our process.
 //!
 //! Knows how to start, stop, ask and read; knows nothing of steps and judges nothing.
 
 mod binaries;
 mod folder;
 mod kimi;
+mod mock;
 mod paired;
 mod wire;
 mod guard;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mock_server::{Journal, MockOptions, MockServer};
+use mock_server::{Journal, MockOptions};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -43,6 +44,7 @@ pub(crate) use process::Ended;
 pub(crate) use api::{Answer, Api, Moved, Question};
 pub(crate) use error::StageError;
 pub use leaks::{Leak, end, left_over};
+pub(crate) use mock::{Chronicle, Mock, MockError};
 pub use paired::PairedError;
 pub(crate) use paired::{ACCOUNT, DEVICE_STORE, PAIRED};
 pub(crate) use states::{read_state, select};
@@ -101,7 +103,7 @@ pub struct Means {
 pub(crate) struct Stage {
     folder: Folder,
     means: Means,
-    mock: MockServer,
+    mock: Mock,
     running: Option<Running>,
     /// A command that runs while the story goes on.
     background: Option<Process>,
@@ -150,30 +152,29 @@ impl Stage {
             whatsapp: linking.is_some(),
             ..MockOptions::default()
         };
-        let mock = MockServer::start(options).await;
-        let mock = mock.map_err(StageError::Mock)?;
+        let mock = Mock::here(options).await?;
         let secrets = secrets(scenario);
-        secrets
-            .iter()
-            .for_each(|secret| mock.journal().hide(secret));
-        mock.journal().clock_moved(scenario.file.clock.start);
+        for secret in &secrets {
+            mock.hide(secret).await?;
+        }
+        mock.clock_moved(scenario.file.clock.start).await?;
         // After the clock: tokens that a script hands out are valid from then on.
         for script in &scenario.scripts {
-            mock.llm().add(script.clone()).map_err(StageError::Script)?;
+            mock.add(script).await?;
         }
         let folder = Folder::make()?;
-        let mut settings = folder.settings(scenario, &means.binaries, &mock.url());
+        let mut settings = folder.settings(scenario, &means.binaries, mock.url());
         let cast = match linking {
             Some(linking) => {
                 let paired = means.fixtures.join(PAIRED);
-                wire::prepare(mock.whatsapp(), linking, (&folder, &paired)).await?;
-                settings.extend(wire::settings(mock.whatsapp(), &folder)?);
-                Some(wire::cast(mock.whatsapp(), &scenario.file.chats).await?)
+                wire::prepare(&mock, linking, (&folder, &paired)).await?;
+                settings.extend(wire::settings(&mock, &folder).await?);
+                Some(wire::cast(&mock, &scenario.file.chats).await?)
             }
             None => None,
         };
         settings.extend(scenario.file.config.clone());
-        folder.furnish(scenario, &settings, &mock.url())?;
+        folder.furnish(scenario, &settings, mock.url())?;
         Ok(Self {
             folder,
             means: means.clone(),
@@ -195,16 +196,16 @@ impl Stage {
     }
 
     /// From now on this is a secret: masked where we write, and looked for where nanokimi does.
-    pub(crate) fn keep_secret(&mut self, secret: &str) {
-        self.journal().hide(secret);
+    pub(crate) async fn keep_secret(&mut self, secret: &str) -> Result<(), MockError> {
         self.secrets.push(secret.to_owned());
+        self.mock.hide(secret).await
     }
 
     pub(crate) fn secrets(&self) -> &[String] {
         &self.secrets
     }
 
-    pub(crate) fn mock(&self) -> &MockServer {
+    pub(crate) fn mock(&self) -> &Mock {
         &self.mock
     }
 
@@ -224,7 +225,7 @@ impl Stage {
     /// Registers a chat that has settings of its own, with nanokimi's own command.
     pub(crate) async fn register(&self, name: &str, chat: &Chat) -> Result<Printed, StageError> {
         let folder = chat.folder.as_deref().map_or(name, |folder| folder);
-        let jid = self.jid(name);
+        let jid = self.jid(name).await?;
         let mut args = vec![
             "groups", "register", &jid, "--folder", folder, "--name", name,
         ];
@@ -242,10 +243,11 @@ impl Stage {
         let args = ["run", "--test-clock", &now].map(str::to_owned);
         let nanokimi = &self.means.binaries.nanokimi;
         let mut process = self.spawn(nanokimi, &args, Some(&socket))?;
-        self.write("process.started", [("start", self.starts.into())]);
+        self.write("process.started", [("start", self.starts.into())])
+            .await?;
         let address = tokio::select! {
             ready = timeout(patience, notifications.ready()) => ready,
-            ended = process.ended(patience) => return self.early_end(&process, ended?),
+            ended = process.ended(patience) => return self.early_end(&process, ended?).await,
         };
         let Ok(ready) = address else {
             process.kill_group();
@@ -260,7 +262,8 @@ impl Stage {
                 return Ok(Started::Unusable { why });
             }
         };
-        self.write("process.ready", [("start", self.starts.into())]);
+        self.write("process.ready", [("start", self.starts.into())])
+            .await?;
         self.running = Some(Running {
             process,
             api,
@@ -275,19 +278,25 @@ impl Stage {
         let address = address.ok_or("its notification has no X_HTTP_ADDR")?;
         let token = fs_err::read_to_string(self.root().join("data/api-token"));
         let token = token.map_err(|error| chain(&error))?.trim().to_owned();
+        // Hidden from here on is enough: the mocks are never told it.
         self.journal().hide(&token);
         let api = Api::new(address, token);
-        let events = Events::follow(&api, self.journal().clone()).await;
+        let events = Events::follow(&api, self.mock.chronicle().clone()).await;
         let events = events.map_err(|error| chain(&error))?;
         Ok((api, events))
     }
 
-    fn early_end(&self, process: &Process, ended: Option<Ended>) -> Result<Started, StageError> {
+    async fn early_end(
+        &self,
+        process: &Process,
+        ended: Option<Ended>,
+    ) -> Result<Started, StageError> {
         let output = self.words_of(process);
         process.kill_group();
         Ok(match ended {
             Some(ended) => {
-                self.write("process.exited", [("how", ended.to_string().into())]);
+                self.write("process.exited", [("how", ended.to_string().into())])
+                    .await?;
                 Started::Died { ended, output }
             }
             None => Started::Silent { output },
@@ -311,6 +320,7 @@ impl Stage {
         }
         if how != How::Itself && waits && self.cast.is_some() {
             // The same for what is on its way between nanokimi and phones.
+            self.mock.caught_up().await?;
             wire::quiet(self.mock.journal()).await;
         }
         let told = running.events.still_told();
@@ -327,7 +337,8 @@ impl Stage {
         }
         let ended = running.process.ended(patience).await?;
         if let Some(ended) = ended {
-            self.write("process.exited", [("how", ended.to_string().into())]);
+            self.write("process.exited", [("how", ended.to_string().into())])
+                .await?;
         }
         running.events.end().await;
         // One that ended as we asked was alive until then, and had no reason to fall silent.
@@ -410,11 +421,16 @@ impl Stage {
     }
 
     /// Writes down what we did ourselves.
-    pub(crate) fn write(&self, event: &'static str, fields: impl IntoIterator<Item = Field>) {
+    pub(crate) async fn write(
+        &self,
+        event: &'static str,
+        fields: impl IntoIterator<Item = Field>,
+    ) -> Result<(), MockError> {
         let fields = fields
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
-        self.journal().write(event, fields.collect());
+        let chronicle = self.mock.chronicle();
+        chronicle.write(event, fields.collect()).await
     }
 
     /// Ends nanokimi; mocks and folder stay, to be judged. What had to be killed is told in
@@ -437,7 +453,7 @@ impl Stage {
 
     /// Ends the mocks, and deletes the folder unless it is to be kept.
     pub(crate) async fn strike(self, keep: bool) -> Result<Option<PathBuf>, StageError> {
-        join(self.mock).await?;
+        self.mock.join().await?;
         Ok(keep.then(|| self.folder.keep()))
     }
 
@@ -461,16 +477,4 @@ impl Stage {
 pub(crate) struct Closed {
     pub(crate) ended: Option<Ended>,
     pub(crate) leaks: Vec<Leak>,
-}
-
-/// Ends the mocks. A panic in one of them is the harness's fault, and no reason to leave
-/// other scenarios unplayed.
-async fn join(mock: MockServer) -> Result<(), StageError> {
-    let mut joining = JoinSet::new();
-    joining.spawn(mock.join());
-    match joining.join_next().await {
-        Some(Ok(joined)) => joined.map_err(StageError::Joined),
-        Some(Err(panicked)) => Err(StageError::Panicked(panicked.to_string())),
-        None => Ok(()),
-    }
 }

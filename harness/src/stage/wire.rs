@@ -7,11 +7,12 @@ use std::time::Duration;
 use fs_err as fs;
 use indexmap::IndexMap;
 use mock_server::Journal;
-use mock_server::whatsapp::{ControlError, GroupCast, WhatsApp};
+use mock_server::whatsapp::GroupCast;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::folder::Folder;
+use super::mock::{Mock, MockError};
 use super::process::Ended;
 use super::{Stage, StageError, paired};
 use crate::scenario::{Chat, Linking, OWNER};
@@ -53,7 +54,7 @@ pub(crate) enum Connecting {
 
 /// Lets in the device that was linked before, or leaves nanokimi unlinked.
 pub(super) async fn prepare(
-    whatsapp: &WhatsApp,
+    mock: &Mock,
     linking: Linking,
     (folder, fixture): (&Folder, &Path),
 ) -> Result<(), StageError> {
@@ -63,19 +64,20 @@ pub(super) async fn prepare(
         return Ok(());
     }
     let account = paired::unpack(fixture, folder.root())?;
-    whatsapp.link(account).await.map_err(StageError::WhatsApp)
+    Ok(mock.link(account).await?)
 }
 
 /// What nanokimi must know to take the mock for WhatsApp.
-pub(super) fn settings(
-    whatsapp: &WhatsApp,
+pub(super) async fn settings(
+    mock: &Mock,
     folder: &Folder,
 ) -> Result<[(String, Value); 2], StageError> {
+    let (socket_url, certificate) = mock.whatsapp_places().await?;
     let authority = folder.media_authority();
-    fs::write(&authority, whatsapp.media_authority()).map_err(StageError::Folder)?;
+    fs::write(&authority, certificate).map_err(StageError::Folder)?;
     let authority = authority.display().to_string();
     Ok([
-        ("whatsapp_url".to_owned(), whatsapp.socket_url().into()),
+        ("whatsapp_url".to_owned(), socket_url.into()),
         ("extra_ca_file".to_owned(), authority.into()),
     ])
 }
@@ -92,23 +94,23 @@ pub(super) struct Cast {
 
 /// Makes the groups and names the chats.
 pub(super) async fn cast(
-    whatsapp: &WhatsApp,
+    mock: &Mock,
     chats: &IndexMap<String, Option<Chat>>,
 ) -> Result<Cast, StageError> {
     let mut cast = Cast::default();
     cast.over_http.insert("main".to_owned());
-    let owner = whatsapp.jid_of(OWNER).map(|jid| (OWNER.to_owned(), jid));
+    let owner = mock.jid_of(OWNER).await?;
+    let owner = owner.map(|jid| (OWNER.to_owned(), jid));
     cast.people.extend(owner);
     for (name, chat) in chats {
         let chat = chat.clone().unwrap_or_default();
-        let Some(jid) = stage(whatsapp, name, &chat).await else {
+        let Some(jid) = stage(mock, name, &chat).await? else {
             cast.over_http.insert(name.clone());
             continue;
         };
-        let jid = jid.map_err(StageError::WhatsApp)?;
         cast.chats.insert(name.clone(), jid);
         for person in chat.members.into_iter().chain(chat.direct) {
-            let jid = whatsapp.jid_of(&person);
+            let jid = mock.jid_of(&person).await?;
             cast.people.extend(jid.map(|jid| (person, jid)));
         }
     }
@@ -116,28 +118,30 @@ pub(super) async fn cast(
 }
 
 /// `None` for a chat over HTTP.
-async fn stage(
-    whatsapp: &WhatsApp,
-    name: &str,
-    chat: &Chat,
-) -> Option<Result<String, ControlError>> {
+async fn stage(mock: &Mock, name: &str, chat: &Chat) -> Result<Option<String>, MockError> {
     if let Some(person) = &chat.direct {
-        return Some(whatsapp.stage_direct(name, person).await);
+        return mock.stage_direct(name, person).await.map(Some);
     }
+    let Some(id) = chat.group else {
+        return Ok(None);
+    };
     let group = GroupCast {
         name: name.to_owned(),
-        id: chat.group?.to_string(),
+        id: id.to_string(),
         subject: chat.subject.clone(),
         members: chat.members.clone(),
         addressing: chat.addressing.unwrap_or_default(),
     };
-    Some(whatsapp.stage_group(group).await)
+    mock.stage_group(group).await.map(Some)
 }
 
 /// Returns when no stanza is on its way.
-pub(super) async fn at_rest(whatsapp: &WhatsApp) -> Result<(), StageError> {
-    let rested = whatsapp.at_rest(PATIENCE).await;
-    rested.map_err(|error| StageError::Unsettled(error.to_string()))
+pub(super) async fn at_rest(mock: &Mock) -> Result<(), StageError> {
+    let rested = mock.at_rest(PATIENCE).await;
+    rested.map_err(|error| match error {
+        MockError::Refused(left) => StageError::Unsettled(left),
+        gone @ MockError::Gone(_) => gone.into(),
+    })
 }
 
 /// Returns when nothing has happened for a little while, or never stops happening.
@@ -149,25 +153,30 @@ pub(super) async fn quiet(journal: &Journal) {
 
 impl Stage {
     /// The JID of a chat on WhatsApp, `None` for one over HTTP.
-    pub(crate) fn jid_on_whatsapp(&self, chat: &str) -> Option<String> {
-        let cast = self.cast.as_ref()?;
+    pub(crate) async fn jid_on_whatsapp(&self, chat: &str) -> Result<Option<String>, MockError> {
+        let Some(cast) = &self.cast else {
+            return Ok(None);
+        };
         if let Some(jid) = cast.chats.get(chat) {
-            return Some(jid.clone());
+            return Ok(Some(jid.clone()));
         }
         if cast.over_http.contains(chat) {
-            return None;
+            return Ok(None);
         }
         // It came to be since.
-        self.mock.whatsapp().jid_of(chat)
+        self.mock.jid_of(chat).await
     }
 
     /// People and groups come into the story.
-    pub(crate) fn meet(&mut self, names: &[String]) {
+    pub(crate) async fn meet(&mut self, names: &[String]) -> Result<(), MockError> {
         let Some(cast) = &mut self.cast else {
-            return;
+            return Ok(());
         };
-        let jid = |name: &String| Some((name.clone(), self.mock.whatsapp().jid_of(name)?));
-        cast.people.extend(names.iter().filter_map(jid));
+        for name in names {
+            let jid = self.mock.jid_of(name).await?;
+            cast.people.extend(jid.map(|jid| (name.clone(), jid)));
+        }
+        Ok(())
     }
 
     /// The JIDs of people and chats by their names; where both have one name, of the chat.
@@ -181,9 +190,9 @@ impl Stage {
     }
 
     /// The JID of any chat.
-    pub(super) fn jid(&self, chat: &str) -> String {
-        self.jid_on_whatsapp(chat)
-            .unwrap_or_else(|| format!("http:{chat}"))
+    pub(super) async fn jid(&self, chat: &str) -> Result<String, MockError> {
+        let jid = self.jid_on_whatsapp(chat).await?;
+        Ok(jid.unwrap_or_else(|| format!("http:{chat}")))
     }
 
     /// Waits until nanokimi has told, after entry `after`, that it is connected, or that it
