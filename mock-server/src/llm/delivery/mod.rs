@@ -2,6 +2,7 @@
 //!
 //! It knows whether it came to its end: if it is dropped before, the client went away.
 
+mod blanks;
 mod course;
 mod dress;
 mod failure;
@@ -93,6 +94,10 @@ impl Performance {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.asked.dialect
+    }
+
+    pub(crate) fn llm(&self) -> &ScriptedLlm {
+        &self.llm
     }
 
     pub(crate) fn reply(&self) -> &Arc<Reply> {
@@ -226,6 +231,17 @@ impl Performance {
     fn arrives_whole(&self) -> bool {
         let fault = self.fault();
         fault.is_none_or(|fault| fault.lets_all_through(self.gate.is_some()))
+    }
+
+    /// Whether nothing of it comes for a while, though nothing goes wrong.
+    pub(crate) fn lets_wait(&self) -> bool {
+        let is_well = matches!(self.fault(), None | Some(Fault::Slow(_)));
+        let is_held = || {
+            self.gate
+                .as_ref()
+                .is_some_and(|gate| self.llm.is_shut(gate))
+        };
+        is_well && (self.reply.stream.takes_time() || is_held())
     }
 
     /// Whether its gate is where it stalls.
