@@ -214,11 +214,15 @@ fn summary(server: &MockServer) -> String {
     let unsaid = server.llm().unsaid();
     let unfired = server.llm().unfired();
     let unexpected = server.unexpected();
-    let mut first = format!("{} unexpected, {} unsaid", unexpected.len(), unsaid.len());
-    if !unfired.is_empty() {
-        first.push_str(&format!(", {} faults that did not come", unfired.len()));
-    }
-    let mut lines = vec![first];
+    let absent = match unfired.len() {
+        0 => String::new(),
+        count => format!(", {count} faults that did not come"),
+    };
+    let mut lines = vec![format!(
+        "{} unexpected, {} unsaid{absent}",
+        unexpected.len(),
+        unsaid.len()
+    )];
     lines.extend(unexpected.into_iter().map(|request| request.report));
     lines.extend(unsaid.iter().map(ToString::to_string));
     lines.extend(unfired.iter().map(ToString::to_string));

@@ -227,7 +227,7 @@ impl ScriptedLlm {
         }
         let record = Record {
             n,
-            dialect: asked.dialect,
+            uri: asked.uri.clone(),
             device: device(&asked.headers),
             body,
             lane,
@@ -297,6 +297,10 @@ impl ScriptedLlm {
         let opened = self.inner.score.gates().arrive(gate)?;
         self.note("llm.held", json!({ "n": n, "gate": gate }));
         Some(opened)
+    }
+
+    pub(crate) fn is_shut(&self, gate: &str) -> bool {
+        !self.inner.score.gates().is_open(gate)
     }
 
     pub(crate) fn leave(&self, gate: &str) {
