@@ -42,6 +42,13 @@ impl Outcome {
     pub fn folder(&self) -> Option<&Path> {
         self.kept.as_deref()
     }
+
+    /// The journal as a file, if it was written; beside it lies the one without what differs
+    /// from run to run, `canonical.jsonl`.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Path> {
+        self.trace.as_deref()
+    }
 }
 
 /// What a scenario says about nanokimi, or about us.

@@ -3,6 +3,7 @@
 //! Listing looks at file names only, and a test reads only its own file: nextest starts this
 //! program once for each test.
 
+mod alike;
 mod crowd;
 mod limits;
 
@@ -63,12 +64,14 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
     let scenarios = scenarios_in(&folder())?.into_iter().map(trial);
     let refused = refused_in(&folder())?.into_iter().map(refusal);
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
-    let twice = TWICE.iter().map(|name| twice(name));
-    let own = [fixture(), crowd(), patience()];
+    let twice = alike::TWICE.iter().map(|name| twice(name));
+    let apart = alike::APART.iter().map(|name| apart(name));
+    let own = [fixture(), crowd(), patience(), lost()];
     Ok(scenarios
         .chain(refused)
         .chain(failures)
         .chain(twice)
+        .chain(apart)
         .chain(own)
         .collect())
 }
@@ -145,41 +148,33 @@ fn passed(outcome: Outcome) -> Result<Outcome, String> {
     }
 }
 
-/// Scenarios with much that is concurrent, and with a kill.
-const TWICE: [&str; 6] = [
-    "chat/a-busy-group-does-not-block-others",
-    "sessions/resumed-after-a-kill",
-    "scheduler/cron-over-summer-time",
-    "whatsapp/a-call-in-a-group-is-answered",
-    "whatsapp/two-in-the-same-second",
-    "whatsapp/killed-with-the-answer-in-the-outbox",
-];
-
-/// Two runs of one scenario write the same journal, byte for byte, after redaction.
+/// Two runs of one scenario write the same journal.
 fn twice(name: &'static str) -> Trial {
     Trial::test(format!("twice::{}", name.replace('/', "::")), move || {
+        let traces = tempfile::tempdir()?;
+        let played = |run: &str| performance(traces.path().join(run), false);
+        let path = folder().join(format!("{name}.yaml"));
+        alike::compare(&path, &played("first")?, &played("second")?)
+    })
+}
+
+/// With the mocks in a process of their own a scenario goes as it does with the mocks in ours.
+fn apart(name: &'static str) -> Trial {
+    Trial::test(format!("apart::{}", name.replace('/', "::")), move || {
+        let traces = tempfile::tempdir()?;
+        let here = performance(traces.path().join("here"), false)?;
+        let mut apart = performance(traces.path().join("apart"), false)?;
+        apart.means.binaries = with_mock_server(apart.means.binaries)?;
+        alike::compare(&folder().join(format!("{name}.yaml")), &here, &apart)
+    })
+}
+
+fn lost() -> Trial {
+    Trial::test("apart::a-mock-server-that-dies-is-told", || {
         let folder = tempfile::tempdir()?;
-        let journal = |run: &str| -> Result<String, Failed> {
-            let performance = performance(folder.path().join(run), false)?;
-            let mut journal = String::new();
-            for scenario in load(&self::folder().join(format!("{name}.yaml")))? {
-                // Two that fail alike prove nothing.
-                passed(performance.play(&scenario)?)?;
-                let traces = folder.path().join(run).join(scenario.name());
-                journal.push_str(&std::fs::read_to_string(traces.join("canonical.jsonl"))?);
-            }
-            Ok(journal)
-        };
-        let (first, second) = (journal("first")?, journal("second")?);
-        let differs = first
-            .lines()
-            .zip(second.lines())
-            .find(|(one, other)| one != other);
-        match differs {
-            None if first == second => Ok(()),
-            None => Err("one journal is longer than the other".into()),
-            Some((one, other)) => Err(format!("first:  {one}\nsecond: {other}").into()),
-        }
+        let mut apart = performance(folder.path().join("traces"), false)?;
+        apart.means.binaries = with_mock_server(apart.means.binaries)?;
+        alike::lose(apart, &folder.path().join("doomed"))
     })
 }
 
@@ -326,6 +321,14 @@ fn binaries(pairs: bool) -> Result<Binaries, Failed> {
         true => found.and_then(|found| found.with_pairing(path(names[2]), &workspace())),
         false => found,
     };
+    found.map_err(|error| Failed::from(chain(&error)))
+}
+
+/// Built by the set-up script of nextest, or here and now.
+fn with_mock_server(binaries: Binaries) -> Result<Binaries, Failed> {
+    let given = environment(["MOCK_SERVER_BIN"]).into_iter().next();
+    let given = given.as_ref().map(|(_, path)| Path::new(path));
+    let found = binaries.with_mock_server(given, &workspace());
     found.map_err(|error| Failed::from(chain(&error)))
 }
 

@@ -1,31 +1,38 @@
 //! What a person or another process may tell the mocks, and ask them: `/_mock/…`.
 //!
 //! The words are those of the library; a scenario in the same process calls that instead.
+//! Each answer says in a header how far the journal is, so that whoever follows it knows when
+//! they have read all that came before the answer.
 
+mod chronicle;
 mod faults;
-
-use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::StatusCode;
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use futures_util::{Stream, StreamExt, stream};
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
+use crate::refused::Refused;
 use crate::server::{RESET, unexpected_in};
 #[cfg(feature = "whatsapp")]
-use crate::whatsapp::WhatsApp;
+use crate::whatsapp::{self, WhatsApp};
 use crate::yaml;
 
 /// How a script that came over HTTP is called in messages about it.
 const POSTED: &str = "<posted script>";
+/// And the time.
+const CLOCK: &str = "<posted clock>";
+
+/// In every answer below `/_mock`: the number of the journal's last entry when it was made.
+pub const JOURNAL_AT: &str = "x-journal-at";
 
 /// What is told, and who is asked.
 #[derive(Clone, Debug)]
@@ -37,34 +44,44 @@ pub(crate) struct Desk {
     pub(crate) closing: CancellationToken,
 }
 
-/// From where on to read the journal.
-#[derive(Debug, Deserialize)]
-struct Since {
-    #[serde(default)]
-    after: u64,
-}
-
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> {
-    Router::new()
+    let journal = desk.journal.clone();
+    let routes = Router::new()
+        .route("/_mock/health", get(async || "ok"))
         .route("/_mock/scripts", post(add_script))
         .route("/_mock/reset", post(reset).delete(reset))
         .route("/_mock/release/{gate}", post(release))
         .route("/_mock/status", get(status))
-        .route("/_mock/journal", get(entries))
-        .route("/_mock/journal/stream", get(follow))
+        .route("/_mock/clock", get(clock).post(move_clock));
+    #[cfg(feature = "whatsapp")]
+    let routes = routes.merge(whatsapp::control_routes(&desk.whatsapp));
+    routes
+        .merge(chronicle::routes())
         .merge(faults::routes(desk.llm.clone()))
+        .layer(map_response_with_state(journal, chronicle::mark))
         .with_state(desk)
 }
 
-async fn add_script(State(desk): State<Desk>, text: String) -> Response {
-    let script: Script = match yaml::read(POSTED, &text) {
+/// What its turns are called after.
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: Option<String>,
+}
+
+async fn add_script(
+    State(desk): State<Desk>,
+    Query(named): Query<Named>,
+    text: String,
+) -> Response {
+    let mut script: Script = match yaml::read(POSTED, &text) {
         Ok(script) => script,
-        Err(mistakes) => return refused(StatusCode::BAD_REQUEST, &mistakes),
+        Err(mistakes) => return Refused::Unreadable.with(&mistakes),
     };
+    script.name = named.name;
     let turns = script.turns.len();
     match desk.llm.add(script) {
         Ok(()) => Json(json!({ "added": turns })).into_response(),
-        Err(fault) => refused(StatusCode::BAD_REQUEST, &fault),
+        Err(fault) => Refused::Unfit.with(&fault),
     }
 }
 
@@ -81,7 +98,7 @@ async fn reset(State(desk): State<Desk>) -> StatusCode {
 async fn release(State(desk): State<Desk>, Path(gate): Path<String>) -> Response {
     match desk.llm.release(&gate) {
         Ok(waited) => Json(json!({ "gate": gate, "waited": waited })).into_response(),
-        Err(unknown) => refused(StatusCode::NOT_FOUND, &unknown),
+        Err(unknown) => Refused::Unknown.with(&unknown),
     }
 }
 
@@ -97,44 +114,27 @@ async fn status(State(desk): State<Desk>) -> Response {
     .into_response()
 }
 
-async fn entries(State(desk): State<Desk>, Query(since): Query<Since>) -> Response {
-    let entries = desk.journal.entries_after(since.after);
-    let entries: Vec<_> = entries.iter().map(|entry| &**entry).collect();
-    Json(entries).into_response()
+/// The time of a scenario.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    now: Option<Timestamp>,
 }
 
-/// Every entry as an SSE event; goes on where `Last-Event-ID` or `after` says.
-async fn follow(
-    State(desk): State<Desk>,
-    Query(since): Query<Since>,
-    headers: HeaderMap,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let after = last_event(&headers).unwrap_or(since.after);
-    let follower = desk.journal.follow_after(after);
-    let entries = stream::unfold(follower, async |mut follower| {
-        let entry = follower.next().await;
-        let event = Event::default()
-            .id(entry.seq.to_string())
-            .event(&*entry.event);
-        let data = event
-            .json_data(&*entry)
-            .unwrap_or_else(|fault| Event::default().comment(fault.to_string()));
-        Some((Ok(data), follower))
-    });
-    let entries = entries.take_until(desk.closing.cancelled_owned());
-    Sse::new(entries).keep_alive(KeepAlive::default())
+async fn clock(State(desk): State<Desk>) -> Json<Clock> {
+    let now = desk.journal.now();
+    Json(Clock { now })
 }
 
-/// An id that is none of ours is as good as none.
-fn last_event(headers: &HeaderMap) -> Option<u64> {
-    let id = str::from_utf8(headers.get("last-event-id")?.as_bytes());
-    match id.map(str::parse) {
-        Ok(Ok(seq)) => Some(seq),
-        Ok(Err(_)) | Err(_) => None,
-    }
-}
-
-fn refused(status: StatusCode, fault: &impl std::fmt::Display) -> Response {
-    let body = json!({ "error": { "message": fault.to_string() } });
-    (status, Json(body)).into_response()
+/// From then on time stands still between two moves.
+async fn move_clock(State(desk): State<Desk>, text: String) -> Response {
+    let clock: Clock = match yaml::read(CLOCK, &text) {
+        Ok(clock) => clock,
+        Err(mistakes) => return Refused::Unreadable.with(&mistakes),
+    };
+    let Some(now) = clock.now else {
+        return Refused::Unreadable.with(&"it names no instant; write `now: 2026-01-05T09:00:00Z`");
+    };
+    desk.journal.clock_moved(now);
+    Json(clock).into_response()
 }

@@ -3,6 +3,7 @@
 //! A mock does three things: it takes requests, it answers from its script, and it writes
 //! both into the [`Journal`]. It never decides whether a test passes.
 
+mod advertised;
 mod clock;
 mod control;
 mod drift;
@@ -12,6 +13,7 @@ mod line;
 mod listening;
 mod llm;
 mod record;
+mod refused;
 mod scripts;
 mod server;
 mod text;
@@ -19,6 +21,8 @@ mod text;
 pub mod whatsapp;
 pub mod yaml;
 
+pub use advertised::{Advertised, InvalidAdvertised};
+pub use control::JOURNAL_AT;
 pub use drift::{Difference, Drift, DriftError, check_drift};
 pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError, render_requests};
 pub use lapse::Lapse;

@@ -6,14 +6,16 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use mock_server::{
-    DriftError, MockOptions, MockServer, RecordError, RecordOptions, Recorded, Recorder, Refused,
-    ScriptError, ScriptFileError, StartError, TapeError, Upstream, check_drift, read_scripts,
+    Advertised, DriftError, MockOptions, MockServer, RecordError, RecordOptions, Recorded,
+    Recorder, Refused, ScriptError, ScriptFileError, StartError, TapeError, Upstream, check_drift,
+    read_scripts,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +43,20 @@ struct Serving {
     /// The address to serve on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
+    /// Both in one, e.g. 0.0.0.0:9100.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["host", "port"])]
+    listen: Option<SocketAddr>,
+    /// How others know this server, e.g. http://mock:9100; told to clients, and written into
+    /// the certificate of WhatsApp's media host.
+    #[arg(long, value_name = "URL")]
+    advertise: Option<Advertised>,
+    /// Time stands still at this instant, until it is moved with `POST /_mock/clock`.
+    #[arg(long, value_name = "INSTANT")]
+    clock: Option<Timestamp>,
+    /// Do without WhatsApp.
+    #[cfg(feature = "whatsapp")]
+    #[arg(long)]
+    no_whatsapp: bool,
     /// A file of scripted turns, or a folder of them; may be given several times.
     #[arg(long, value_name = "FILE OR FOLDER")]
     scripts: Vec<PathBuf>,
@@ -176,18 +192,26 @@ async fn check(checking: &Checking) -> Result<ExitCode, Failure> {
 
 async fn serve_alone(arguments: &Serving) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let apart = SocketAddr::from((arguments.host, arguments.port));
     let server = MockServer::start(MockOptions {
-        address: (arguments.host, arguments.port).into(),
+        address: arguments.listen.unwrap_or(apart),
+        advertise: arguments.advertise.clone(),
         seed: arguments.seed,
         #[cfg(feature = "whatsapp")]
-        whatsapp: true,
+        whatsapp: !arguments.no_whatsapp,
     })
     .await?;
+    // Before the scripts: tokens that they hand out are valid from then on.
+    if let Some(now) = arguments.clock {
+        server.journal().clock_moved(now);
+    }
     let loaded = load(&server, arguments);
     if loaded.is_ok() {
         say(&format!("mock-server on {}", server.url()))?;
         #[cfg(feature = "whatsapp")]
-        say(&format!("WhatsApp on {}", server.whatsapp().socket_url()))?;
+        if !arguments.no_whatsapp {
+            say(&format!("WhatsApp on {}", server.whatsapp().socket_url()))?;
+        }
         tokio::select! {
             stopped = tokio::signal::ctrl_c() => stopped?,
             _stopped = terminate.recv() => {}

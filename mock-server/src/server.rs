@@ -20,6 +20,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::advertised::Advertised;
+#[cfg(feature = "whatsapp")]
+use crate::advertised::Beside;
 use crate::control;
 use crate::journal::Journal;
 use crate::line::Line;
@@ -36,10 +39,12 @@ pub(crate) const LARGEST_BODY: usize = 64 << 20;
 pub(crate) const RESET: &str = "mock.reset";
 
 /// Where to listen, and what to make ids of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MockOptions {
     /// Default: a free port of 127.0.0.1.
     pub address: SocketAddr,
+    /// How clients know it, where that is not `address`.
+    pub advertise: Option<Advertised>,
     /// Ids of two runs with one seed are the same. Default: 0.
     pub seed: u64,
     /// Whether WhatsApp is among them. Default: yes.
@@ -51,6 +56,7 @@ impl Default for MockOptions {
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            advertise: None,
             seed: 0,
             #[cfg(feature = "whatsapp")]
             whatsapp: true,
@@ -63,6 +69,8 @@ impl Default for MockOptions {
 #[must_use = "join the mocks, or their failures are lost"]
 pub struct MockServer {
     listening: Listening,
+    /// Host and port, as clients know them.
+    authority: String,
     journal: Journal,
     llm: ScriptedLlm,
     #[cfg(feature = "whatsapp")]
@@ -101,7 +109,7 @@ impl MockServer {
         let llm = ScriptedLlm::new(journal.clone(), options.seed);
         let closing = CancellationToken::new();
         #[cfg(feature = "whatsapp")]
-        let whatsapp = start_whatsapp(options, &journal).await?;
+        let whatsapp = start_whatsapp(&options, &journal).await?;
         let router = Router::<Journal>::new()
             .merge(llm::routes(&llm))
             .merge(control::routes(control::Desk {
@@ -112,9 +120,7 @@ impl MockServer {
                 closing: closing.clone(),
             }));
         #[cfg(feature = "whatsapp")]
-        let router = router
-            .merge(whatsapp::socket_routes(&whatsapp.0))
-            .merge(whatsapp::control_routes(&whatsapp.0));
+        let router = router.merge(whatsapp::socket_routes(&whatsapp.0));
         let router = router
             .fallback(unserved)
             .method_not_allowed_fallback(unserved)
@@ -130,10 +136,15 @@ impl MockServer {
             }
         };
         let listening = Listening::start(options.address, serve).await?;
+        let authority = match &options.advertise {
+            Some(advertised) => advertised.to_string(),
+            None => listening.address().to_string(),
+        };
         #[cfg(feature = "whatsapp")]
-        whatsapp.0.listens_at(listening.address());
+        whatsapp.0.is_known_at(&authority);
         Ok(Self {
             listening,
+            authority,
             #[cfg(feature = "whatsapp")]
             whatsapp,
             journal,
@@ -142,12 +153,13 @@ impl MockServer {
         })
     }
 
-    /// E.g. `http://127.0.0.1:41325`, without a slash at the end.
+    /// As clients know it, e.g. `http://127.0.0.1:41325`, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.listening.address())
+        format!("http://{}", self.authority)
     }
 
+    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listening.address()
@@ -195,13 +207,14 @@ impl MockServer {
 
 #[cfg(feature = "whatsapp")]
 async fn start_whatsapp(
-    options: MockOptions,
+    options: &MockOptions,
     journal: &Journal,
 ) -> Result<(WhatsApp, Option<whatsapp::Running>), WhatsAppError> {
     if !options.whatsapp {
         return Ok((WhatsApp::absent(), None));
     }
-    let (whatsapp, running) = WhatsApp::start(journal, options.seed).await?;
+    let beside = Beside::new(options.address.ip(), options.advertise.as_ref());
+    let (whatsapp, running) = WhatsApp::start(journal, options.seed, beside).await?;
     Ok((whatsapp, Some(running)))
 }
 

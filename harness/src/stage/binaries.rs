@@ -14,6 +14,8 @@ pub struct Binaries {
     pub pairing: Option<PathBuf>,
     /// The real Kimi CLI, where a scenario needs it.
     pub kimi: Option<PathBuf>,
+    /// The mock server, where it is to be a process of its own and not a part of ours.
+    pub mock_server: Option<PathBuf>,
 }
 
 /// The feature of that build.
@@ -47,6 +49,7 @@ impl Binaries {
             agent_runner: found(agent_runner.map_or(beside.as_path(), |path| path))?,
             pairing: None,
             kimi: None,
+            mock_server: None,
         })
     }
 
@@ -63,6 +66,25 @@ impl Binaries {
         self.pairing = Some(match given {
             Some(given) => found(given)?,
             None => build_pairing(workspace, &self.pairing_folder(workspace))?,
+        });
+        Ok(self)
+    }
+
+    /// With the mocks as a process of their own: the program that is given, or built here.
+    ///
+    /// # Errors
+    /// The program that is given is not there, or building it failed.
+    pub fn with_mock_server(
+        mut self,
+        given: Option<&Path>,
+        workspace: &Path,
+    ) -> Result<Self, BinariesError> {
+        self.mock_server = Some(match given {
+            Some(given) => found(given)?,
+            None => named(
+                &cargo_build(workspace, &["-p", "mock-server", "--bins"])?,
+                "mock-server",
+            )?,
         });
         Ok(self)
     }
@@ -94,6 +116,7 @@ impl Binaries {
             agent_runner: named(&built, "agent-runner")?,
             pairing: None,
             kimi: None,
+            mock_server: None,
         })
     }
 }
@@ -175,6 +198,7 @@ mod tests {
             agent_runner: PathBuf::new(),
             pairing: None,
             kimi: None,
+            mock_server: None,
         };
         let usual = Path::new("/w/target/pairing");
         assert_eq!(binaries.pairing_folder(workspace), usual);

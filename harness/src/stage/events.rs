@@ -1,40 +1,22 @@
 //! Following nanokimi's events into the journal.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream};
 use jiff::Timestamp;
-use mock_server::Journal;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::api::Api;
 use super::sse::{SseEvent, SseReader};
-use super::wire::{LITTLE_WHILE, LONGEST_WAIT_FOR_QUIET};
-use super::{Chronicle, StageError};
-use crate::chain::chain;
+use super::telling::Telling;
+use super::{Chronicle, MockError, StageError};
 use crate::lenient::parsed;
 
-/// Events are told when they happen; only a broken stream takes longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Who tells.
+const NANOKIMI: &str = "nanokimi";
 
 /// The stream of one process.
 #[derive(Debug)]
-pub(crate) struct Events {
-    follower: JoinSet<()>,
-    seen: watch::Receiver<Seen>,
-}
-
-/// How far a stream has been read.
-#[derive(Debug, Default)]
-struct Seen {
-    number: u64,
-    /// Why there will be no more.
-    ended: Option<String>,
-}
+pub(crate) struct Events(Telling);
 
 impl Events {
     pub(crate) async fn follow(api: &Api, chronicle: Chronicle) -> Result<Self, StageError> {
@@ -42,33 +24,18 @@ impl Events {
         Ok(Self::read(events, chronicle))
     }
 
-    fn read<S>(mut events: SseReader<S>, chronicle: Chronicle) -> Self
+    fn read<S>(events: SseReader<S>, chronicle: Chronicle) -> Self
     where
         S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin + 'static,
     {
-        let (tell, seen) = watch::channel(Seen::default());
-        let mut follower = JoinSet::new();
-        follower.spawn(async move {
-            let ended = loop {
-                let event = match events.next().await {
-                    Some(Ok(event)) => event,
-                    Some(Err(error)) => break format!("the stream broke off: {}", chain(&error)),
-                    None => break "the stream ended".to_owned(),
-                };
-                let id = event.id.as_deref().and_then(parsed);
-                // What the mocks saw before nanokimi told of it stands before it.
-                if let Err(error) = chronicle.caught_up().await {
-                    break error.to_string();
-                }
-                write(chronicle.journal(), event);
-                tell.send_if_modified(|seen| {
-                    seen.number = id.map_or(seen.number, |id| id);
-                    id.is_some()
-                });
-            };
-            tell.send_modify(|seen| seen.ended = Some(ended));
-        });
-        Self { follower, seen }
+        Self(Telling::read(events, move |event| {
+            let chronicle = chronicle.clone();
+            async move {
+                let written = write(&chronicle, event).await;
+                written.map_err(|error| error.to_string())
+            }
+            .boxed()
+        }))
     }
 
     /// Returns when event `number` is in the journal.
@@ -76,16 +43,8 @@ impl Events {
     /// # Errors
     /// The stream has ended, or the event does not come.
     pub(crate) async fn caught_up(&self, number: u64) -> Result<(), StageError> {
-        let mut seen = self.seen.clone();
-        let enough = |seen: &Seen| seen.number >= number || seen.ended.is_some();
-        let waited = timeout(PATIENCE, seen.wait_for(enough)).await;
-        if !matches!(waited, Ok(Ok(_))) {
-            let last = self.seen.borrow().number;
-            let why = format!("nanokimi told of event {number}, the last that came is {last}");
-            return Err(StageError::Events(why));
-        }
-        drop(waited);
-        self.still_told()
+        let caught_up = self.0.reached().caught_up(NANOKIMI, number).await;
+        caught_up.map_err(StageError::Events)
     }
 
     /// Whether the stream is still open.
@@ -93,28 +52,22 @@ impl Events {
     /// # Errors
     /// It has ended: what happens now, nobody hears of.
     pub(crate) fn still_told(&self) -> Result<(), StageError> {
-        match &self.seen.borrow().ended {
-            Some(why) => Err(StageError::Events(why.clone())),
-            None => Ok(()),
-        }
+        self.0.reached().still_told().map_err(StageError::Events)
     }
 
     /// Returns when no event has come for a little while, or they never stop to come.
     pub(crate) async fn quiet(&self) {
-        let mut seen = self.seen.clone();
-        seen.mark_unchanged();
-        let silence =
-            async { while let Ok(Ok(())) = timeout(LITTLE_WHILE, seen.changed()).await {} };
-        drop(timeout(LONGEST_WAIT_FOR_QUIET, silence).await);
+        self.0.reached().quiet().await;
     }
 
     /// Reads what is left after the process has ended.
-    pub(crate) async fn end(mut self) {
-        drop(timeout(PATIENCE, self.follower.join_next()).await);
+    pub(crate) async fn end(self) {
+        self.0.end().await;
     }
 }
 
-fn write(journal: &Journal, event: SseEvent) {
+/// What the mocks saw before nanokimi told of it stands before it.
+async fn write(chronicle: &Chronicle, event: SseEvent) -> Result<(), MockError> {
     let mut fields = match serde_json::from_str(&event.data) {
         Ok(Value::Object(fields)) => fields,
         Ok(other) => Map::from_iter([("data".to_owned(), other)]),
@@ -123,16 +76,20 @@ fn write(journal: &Journal, event: SseEvent) {
     let at = fields.shift_remove("at");
     let at = at.and_then(|at| parsed::<Timestamp>(at.as_str()?));
     if let Some(at) = at {
-        journal.clock_moved(at);
+        chronicle.clock_moved(at).await?;
     }
-    journal.write(event.name, fields);
+    chronicle.write(event.name, fields).await
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures_util::{StreamExt as _, stream};
+    use mock_server::Journal;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::stage::wire::{LITTLE_WHILE, LONGEST_WAIT_FOR_QUIET};
 
     /// The events of a stream that goes on with `rest` after one event.
     fn events<S>(rest: S) -> Events

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ pub(crate) type Chunks = BoxStream<'static, io::Result<Bytes>>;
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    headers: HeaderMap,
     body: Incoming,
     /// Carries the bytes; ends with us.
     connection: JoinSet<()>,
@@ -57,12 +58,19 @@ pub(crate) async fn send(
         .map_err(io::Error::other)?;
     Ok(Response {
         status: response.status().as_u16(),
+        headers: response.headers().clone(),
         body: response.into_body(),
         connection,
     })
 }
 
 impl Response {
+    /// A header, if it is there and text.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let value = self.headers.get(name)?.to_str();
+        value.map_or(None, |value| Some(value.to_owned()))
+    }
+
     /// The next piece of the body.
     async fn chunk(&mut self) -> Option<io::Result<Bytes>> {
         loop {

@@ -16,6 +16,7 @@ mod ready;
 mod http;
 mod api;
 mod sse;
+mod telling;
 mod events;
 mod clock;
 mod lock;
@@ -152,7 +153,10 @@ impl Stage {
             whatsapp: linking.is_some(),
             ..MockOptions::default()
         };
-        let mock = Mock::here(options).await?;
+        let mock = match &means.binaries.mock_server {
+            Some(program) => Mock::child(program, &options).await?,
+            None => Mock::here(options).await?,
+        };
         let secrets = secrets(scenario);
         for secret in &secrets {
             mock.hide(secret).await?;
@@ -348,13 +352,17 @@ impl Stage {
         Ok(ended)
     }
 
-    /// Returns when nanokimi ends although nobody stops it. Cancel-safe.
+    /// Returns when nanokimi ends although nobody stops it; fails when the mocks do. Cancel-safe.
     pub(crate) async fn died(&mut self) -> Result<Ended, StageError> {
         loop {
             let Some(running) = &mut self.running else {
-                return std::future::pending().await;
+                return Err(self.mock.lost().await.into());
             };
-            if let Some(ended) = running.process.ended(Duration::MAX).await? {
+            let ended = tokio::select! {
+                ended = running.process.ended(Duration::MAX) => ended?,
+                lost = self.mock.lost() => return Err(lost.into()),
+            };
+            if let Some(ended) = ended {
                 return Ok(ended);
             }
         }

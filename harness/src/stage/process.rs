@@ -148,6 +148,11 @@ impl Process {
         self.stderr.text()
     }
 
+    /// Its stdout, to be read while somebody waits for its end.
+    pub(crate) fn printing(&self) -> Output {
+        self.stdout.clone()
+    }
+
     /// Returns when there is more on stderr since the last call. Cancel-safe.
     pub(crate) async fn says_more(&self) {
         self.stderr.grown().await;

@@ -3,13 +3,12 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde_json::json;
 
-use crate::control::refused;
 use crate::llm::{FaultRule, Script, ScriptedLlm};
+use crate::refused::Refused;
 use crate::yaml;
 
 /// How a fault that came over HTTP is called in messages about it.
@@ -24,11 +23,11 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: ScriptedLlm) -> Rout
 async fn add(State(llm): State<ScriptedLlm>, text: String) -> Response {
     let rule: FaultRule = match yaml::read(POSTED, &text) {
         Ok(rule) => rule,
-        Err(mistakes) => return refused(StatusCode::BAD_REQUEST, &mistakes),
+        Err(mistakes) => return Refused::Unreadable.with(&mistakes),
     };
     match llm.add(Script::of_faults(vec![rule])) {
         Ok(()) => Json(json!({ "added": 1 })).into_response(),
-        Err(fault) => refused(StatusCode::BAD_REQUEST, &fault),
+        Err(fault) => Refused::Unfit.with(&fault),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::journal::fields::Fields;
@@ -15,14 +15,18 @@ use crate::text::shorten;
 const SHOWN: usize = 60;
 
 /// Something that happened.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its place in the record, from 1.
     pub seq: u64,
     /// The virtual time, once somebody has said what it is.
     pub at: Option<Timestamp>,
     /// Real time since the journal was opened; in JSON `real_ms`, in milliseconds.
-    #[serde(rename = "real_ms", serialize_with = "milliseconds")]
+    #[serde(
+        rename = "real_ms",
+        serialize_with = "milliseconds",
+        deserialize_with = "from_milliseconds"
+    )]
     pub real: Duration,
     /// What happened, e.g. `llm.request`.
     pub event: Cow<'static, str>,
@@ -67,6 +71,11 @@ impl fmt::Display for Entry {
 
 fn milliseconds<S: Serializer>(real: &Duration, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_f64(real.as_secs_f64() * 1e3)
+}
+
+fn from_milliseconds<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let milliseconds = f64::deserialize(input)?;
+    Duration::try_from_secs_f64(milliseconds / 1e3).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::LazyLock;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Names and values; used like the map that it stands for.
@@ -46,6 +46,12 @@ impl fmt::Debug for Fields {
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Map::deserialize(input).map(Self::from)
     }
 }
 

@@ -25,6 +25,10 @@ impl Mask {
             .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     pub(crate) fn hide(&self, fields: &mut Map<String, Value>) {
         if let Some(Value::Object(headers)) = fields.get_mut("headers") {
             hide_credentials(headers);

@@ -11,7 +11,7 @@ mod wait;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -93,11 +93,22 @@ impl Journal {
     }
 
     fn append(&self, event: Cow<'static, str>, fields: Fields) -> Arc<Entry> {
-        let mut pages = self.pages();
+        let pages = self.pages();
+        let times = (pages.now, self.age());
+        self.put(pages, times, (event, fields))
+    }
+
+    /// Under the lock, so that numbers have no gaps.
+    fn put(
+        &self,
+        mut pages: MutexGuard<'_, Pages>,
+        (at, real): (Option<Timestamp>, Duration),
+        (event, fields): (Cow<'static, str>, Fields),
+    ) -> Arc<Entry> {
         let entry = Arc::new(Entry {
             seq: pages.entries.len() as u64 + 1,
-            at: pages.now,
-            real: self.record.opened.elapsed(),
+            at,
+            real,
             event,
             fields,
         });
@@ -105,6 +116,21 @@ impl Journal {
         // Under the lock, so that the length never goes back.
         self.record.length.send_replace(entry.seq);
         entry
+    }
+
+    /// Writes what was written into another journal: behind what is here already, but with its
+    /// own times.
+    pub fn transcribe(&self, entry: Entry) -> Arc<Entry> {
+        let Entry {
+            at,
+            real,
+            event,
+            fields,
+            ..
+        } = entry;
+        let mut fields = Map::clone(&fields);
+        self.mask().hide(&mut fields);
+        self.put(self.pages(), (at, real), (event, fields.into()))
     }
 
     /// Entries written from now on happen at this virtual time.
@@ -133,6 +159,18 @@ impl Journal {
             mask.add(secret);
             mask
         });
+    }
+
+    /// What is hidden, longest first.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.mask().secrets().to_vec()
+    }
+
+    /// Real time since it was opened.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.record.opened.elapsed()
     }
 
     /// The whole record as it stands.
@@ -204,6 +242,25 @@ mod tests {
 
         let seen: Vec<_> = journal.entries().iter().map(|e| (e.seq, e.at)).collect();
         assert_eq!(seen, [(1, None), (2, Some(noon))]);
+    }
+
+    #[test]
+    fn what_another_journal_wrote_keeps_its_times_and_gets_a_number_here() {
+        let (other, journal) = (Journal::open(), Journal::open());
+        let noon = "2026-01-05T12:00:00Z".parse().unwrap();
+        other.clock_moved(noon);
+        other.hide("sk-1");
+        let written = other.write("llm.reply", fields(json!({ "text": "sk-1 sk-2" })));
+        let text = serde_json::to_string(&*written).unwrap();
+        let read: Entry = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.at, &read.fields), (Some(noon), &written.fields));
+        assert!(read.real.abs_diff(written.real) < Duration::from_micros(1));
+
+        journal.write("boot", Map::new());
+        journal.hide("sk-2");
+        let here = journal.transcribe(read);
+        assert_eq!((here.seq, here.at), (2, Some(noon)));
+        assert_eq!(here.text("text"), Some("[secret] [secret]"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,7 @@ struct Inner {
 }
 
 /// A turn that should have been said to its end, and was not often enough.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnsaidTurn {
     pub turn: String,
     pub lane: String,
@@ -70,7 +70,7 @@ pub struct UnsaidTurn {
     /// How often it should have been.
     pub times: u32,
     /// The conversation that has the turn for itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
     #[serde(flatten)]
     pub owing: Owing,

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bytes::Base64;
+
 pub use files::{FileFault, UploadRefusal};
 pub use linking::{CodeReason, CodeRefusal, LinkOffer};
 
@@ -210,7 +212,7 @@ pub enum Wrapper {
     DeviceSent,
 }
 
-/// A file that comes with a message. Its content is one of `text`, `bytes` and `path`.
+/// A file that comes with a message. Its content is one of `text`, `bytes`, `path` and `base64`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attachment {
@@ -224,6 +226,10 @@ pub struct Attachment {
     /// The content of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// The content itself, as base64: for a mock that cannot read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub base64: Option<Base64>,
     /// The file's name; documents only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

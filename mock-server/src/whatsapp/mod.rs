@@ -30,7 +30,6 @@ mod stanza;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -61,8 +60,8 @@ const TOLD: usize = 5;
 /// A handle to the mock's WhatsApp.
 #[derive(Clone, Debug)]
 pub struct WhatsApp {
-    /// Where the mock listens; known as soon as it does.
-    address: Arc<OnceLock<SocketAddr>>,
+    /// Host and port of the mock, as clients know them; there as soon as it listens.
+    address: Arc<OnceLock<String>>,
     authority: Arc<str>,
     certificate: Arc<ShownCertificate>,
     directory: Arc<Mutex<Directory>>,

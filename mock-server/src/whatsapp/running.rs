@@ -1,7 +1,6 @@
 //! Starts the tasks behind WhatsApp, and joins them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -17,6 +16,7 @@ use super::media::{MediaHost, MediaHostError};
 use super::phone::{PhoneError, Seed};
 use super::reception::{QUEUE, receive_all};
 use super::{ShownCertificate, WhatsApp};
+use crate::advertised::Beside;
 use crate::journal::Journal;
 
 /// A full channel slows the connections down, which is what a busy server does.
@@ -61,13 +61,14 @@ pub(crate) struct Running {
 }
 
 impl WhatsApp {
-    /// Starts everything but the port, which is the mock server's: see [`Self::listens_at`].
+    /// Starts everything but the port, which is the mock server's: see [`Self::is_known_at`].
     pub(crate) async fn start(
         journal: &Journal,
         seed: u64,
+        beside: Beside,
     ) -> Result<(Self, Running), WhatsAppError> {
         let seed = Seed::of_scenario(seed);
-        let media = MediaHost::start(journal, &seed).await?;
+        let media = MediaHost::start(journal, &seed, beside).await?;
         // Clients are told it, in a stanza; the journal need not keep it.
         journal.hide(media.library().auth());
         let certificate = Certificate::issue()?;
@@ -121,8 +122,9 @@ impl WhatsApp {
         }
     }
 
-    pub(crate) fn listens_at(&self, address: SocketAddr) {
-        self.address.get_or_init(|| address);
+    /// Host and port, as clients know them.
+    pub(crate) fn is_known_at(&self, authority: &str) {
+        self.address.get_or_init(|| authority.to_owned());
     }
 }
 

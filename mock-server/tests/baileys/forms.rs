@@ -17,6 +17,7 @@ fn wrapped(wrapper: Wrapper, kind: MediaKind) -> Saying {
         text: Some("content".to_owned()),
         bytes: None,
         path: None,
+        base64: None,
         name: None,
         mime: None,
         caption: None,

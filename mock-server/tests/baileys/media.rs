@@ -14,6 +14,7 @@ fn attachment(kind: MediaKind) -> Attachment {
         text: Some(CONTENT.to_owned()),
         bytes: None,
         path: None,
+        base64: None,
         name: (kind == MediaKind::Document).then(|| "notes.txt".to_owned()),
         mime: None,
         caption: None,

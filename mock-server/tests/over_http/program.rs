@@ -69,6 +69,56 @@ async fn it_serves_its_scripts_and_sums_up_at_the_end() {
 }
 
 #[tokio::test]
+async fn it_can_be_known_by_another_name_and_begin_at_an_instant() {
+    let port = free_port().to_string();
+    let noon = "2026-01-05T12:00:00Z";
+    let listen = format!("0.0.0.0:{port}");
+    let arguments = [
+        "--listen",
+        &listen,
+        "--advertise",
+        "http://mock:9100",
+        "--clock",
+        noon,
+    ];
+    let mut child = program(&arguments).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(
+        out.next_line().await.unwrap().as_deref(),
+        Some("mock-server on http://mock:9100")
+    );
+    let ask = async |path: &str| {
+        let asked = client().get(format!("http://127.0.0.1:{port}{path}"));
+        asked.send().await.unwrap()
+    };
+    assert_eq!(ask("/_mock/health").await.text().await.unwrap(), "ok");
+    let clock: Value = ask("/_mock/clock").await.json().await.unwrap();
+    assert_eq!(clock["now"], noon);
+    #[cfg(feature = "whatsapp")]
+    {
+        let state: Value = ask("/_mock/whatsapp").await.json().await.unwrap();
+        assert_eq!(state["socket"], "ws://mock:9100/ws/chat");
+    }
+}
+
+#[cfg(feature = "whatsapp")]
+#[tokio::test]
+async fn whatsapp_can_be_left_out() {
+    let mut child = program(&["--port", "0", "--no-whatsapp"]).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = out.next_line().await.unwrap().unwrap();
+    let url = line.strip_prefix("mock-server on ").unwrap();
+    let asked = client().get(format!("{url}/_mock/whatsapp"));
+    assert_eq!(asked.send().await.unwrap().status(), 410);
+}
+
+/// One that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
 async fn a_bad_script_is_shown_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("greet.yaml");

@@ -1,9 +1,10 @@
 //! `/_mock/whatsapp`: what people and misfortune do, said over HTTP.
 
 use mock_server::whatsapp::{Base64, LinkedAccount, SignedPrekey};
+use mock_server::{MockOptions, MockServer};
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Stage, client};
 
 async fn told(stage: &Stage, control: &str) -> (u16, Value) {
     let request = stage.post("/_mock/whatsapp").body(control.to_owned());
@@ -117,4 +118,60 @@ async fn an_account_can_be_given_and_taken_along() {
     broken.noise_key = Base64(vec![1; 31]);
     let refused = stage.post("/_mock/whatsapp/accounts").json(&broken);
     assert_eq!(refused.send().await.unwrap().status(), 409);
+}
+
+#[tokio::test]
+async fn chats_can_be_there_from_the_beginning() {
+    let stage = Stage::with("[]").await;
+    let made = async |chat: &str| {
+        let posted = stage.post("/_mock/whatsapp/chats").body(chat.to_owned());
+        stage.json(posted).await
+    };
+    let jid = async |name: &str| {
+        let asked = stage.get(&format!("/_mock/whatsapp/jid?of={name}"));
+        stage.json(asked).await.1["jid"].clone()
+    };
+    let group = "group: { name: family, id: '120363000000000001', members: [ada] }";
+    let (_, family) = made(group).await;
+    assert_eq!(family, json!({"jid": "120363000000000001@g.us"}));
+    let (_, direct) = made("direct: { name: talk, person: ada }").await;
+    assert_eq!(jid("family").await, family["jid"]);
+    assert_eq!(jid("talk").await, direct["jid"]);
+    assert_eq!(jid("ada").await, direct["jid"]);
+    assert_eq!(jid("nobody").await, Value::Null);
+
+    let (status, again) = made(group).await;
+    assert_eq!(status, 409);
+    let error = json!({
+        "type": "impossible",
+        "message": "`120363000000000001` is already the name of another chat",
+    });
+    assert_eq!(again["error"], error);
+}
+
+#[tokio::test]
+async fn who_is_there_and_whether_all_is_at_rest_can_be_asked() {
+    let stage = Stage::with("[]").await;
+    let (_, online) = stage.json(stage.get("/_mock/whatsapp/online")).await;
+    assert_eq!(online, json!({"online": false}));
+    let rest = async |patience: &str| {
+        let rest = stage.post("/_mock/whatsapp/rest").body(patience.to_owned());
+        rest.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(rest("within: 5s").await, 204);
+    assert_eq!(rest("within: 5").await, 400);
+}
+
+#[tokio::test]
+async fn without_whatsapp_there_is_nobody_to_ask() {
+    let options = MockOptions {
+        whatsapp: false,
+        ..MockOptions::default()
+    };
+    let stage = Stage {
+        server: MockServer::start(options).await.unwrap(),
+        client: client(),
+    };
+    let (status, body) = told(&stage, "drop:").await;
+    assert_eq!((status, &body["error"]["type"]), (410, &json!("gone")));
 }

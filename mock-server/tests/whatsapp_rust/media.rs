@@ -14,6 +14,7 @@ fn attachment(kind: MediaKind) -> Attachment {
         text: Some("the content".to_owned()),
         bytes: None,
         path: None,
+        base64: None,
         name: None,
         mime: None,
         caption: None,

@@ -3,9 +3,15 @@
 //! It passes on and judges nothing. After each call the journal holds what the mocks had seen
 //! by then, so that whoever reads it next reads all of it.
 
+mod child;
 mod chronicle;
+mod client;
+mod elsewhere;
 mod error;
+mod mirror;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +25,9 @@ use super::StageError;
 
 pub(crate) use chronicle::Chronicle;
 pub(crate) use error::MockError;
+
+use child::Child;
+use elsewhere::Elsewhere;
 
 /// All mocks of a scenario.
 #[derive(Debug)]
@@ -34,6 +43,8 @@ pub(crate) struct Mock {
 enum Place {
     /// In this process.
     Here(MockServer),
+    /// In another process, which is spoken with over its control API.
+    Elsewhere(Elsewhere),
 }
 
 impl Mock {
@@ -45,6 +56,31 @@ impl Mock {
             chronicle: Chronicle::here(server.journal().clone()),
             url: server.url(),
             place: Place::Here(server),
+        })
+    }
+
+    /// Starts them as a process of their own, which ends with us.
+    pub(crate) async fn child(program: &Path, options: &MockOptions) -> Result<Self, StageError> {
+        let (child, address) = Child::start(program, options).await?;
+        let mock = Self::elsewhere(address, format!("http://{address}")).await?;
+        Ok(match mock.place {
+            Place::Elsewhere(elsewhere) => Self {
+                place: Place::Elsewhere(elsewhere.kept_by(child)),
+                ..mock
+            },
+            Place::Here(_) => mock,
+        })
+    }
+
+    /// Takes a mock server that somebody else has started, and will end: at `control` for us,
+    /// and at `url` for nanokimi.
+    pub(crate) async fn elsewhere(control: SocketAddr, url: String) -> Result<Self, MockError> {
+        let journal = Journal::open();
+        let (elsewhere, afar) = Elsewhere::enter(control, &journal).await?;
+        Ok(Self {
+            place: Place::Elsewhere(elsewhere),
+            chronicle: Chronicle::level_with(journal, afar),
+            url,
         })
     }
 
@@ -70,22 +106,21 @@ impl Mock {
 
     /// From now on this is written down nowhere.
     pub(crate) async fn hide(&self, secret: &str) -> Result<(), MockError> {
+        self.journal().hide(secret);
         match &self.place {
-            Place::Here(server) => server.journal().hide(secret),
+            Place::Here(_) => Ok(()),
+            Place::Elsewhere(server) => server.hide(secret).await,
         }
-        Ok(())
     }
 
     pub(crate) async fn clock_moved(&self, now: Timestamp) -> Result<(), MockError> {
-        match &self.place {
-            Place::Here(server) => server.journal().clock_moved(now),
-        }
-        Ok(())
+        self.chronicle.clock_moved(now).await
     }
 
     pub(crate) async fn add(&self, script: &Script) -> Result<(), MockError> {
         match &self.place {
             Place::Here(server) => server.llm().add(script.clone()).map_err(MockError::refused),
+            Place::Elsewhere(server) => server.add(script).await,
         }
     }
 
@@ -96,6 +131,7 @@ impl Mock {
                 let released = server.llm().release(gate);
                 released.map(drop).map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.release(gate).await,
         }
     }
 
@@ -103,6 +139,7 @@ impl Mock {
     pub(crate) async fn waiting(&self) -> Result<Vec<String>, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.llm().waiting()),
+            Place::Elsewhere(server) => Ok(server.status().await?.waiting),
         }
     }
 
@@ -110,6 +147,7 @@ impl Mock {
     pub(crate) async fn paced(&self) -> Result<usize, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.llm().paced()),
+            Place::Elsewhere(server) => Ok(server.status().await?.paced),
         }
     }
 
@@ -117,6 +155,7 @@ impl Mock {
     pub(crate) async fn unsaid(&self) -> Result<Vec<UnsaidTurn>, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.llm().unsaid()),
+            Place::Elsewhere(server) => Ok(server.status().await?.unsaid),
         }
     }
 
@@ -124,6 +163,7 @@ impl Mock {
     pub(crate) async fn unfired(&self) -> Result<Vec<FaultCount>, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.llm().unfired()),
+            Place::Elsewhere(server) => Ok(server.status().await?.unfired),
         }
     }
 
@@ -140,6 +180,7 @@ impl Mock {
                 let linked = server.whatsapp().link(account).await;
                 linked.map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.link(&account).await,
         }
     }
 
@@ -147,6 +188,7 @@ impl Mock {
     pub(crate) async fn linked(&self) -> Result<Vec<LinkedAccount>, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.whatsapp().linked().await),
+            Place::Elsewhere(server) => server.linked().await,
         }
     }
 
@@ -157,6 +199,7 @@ impl Mock {
                 let staged = server.whatsapp().stage_group(group).await;
                 staged.map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.stage_group(&group).await,
         }
     }
 
@@ -167,6 +210,7 @@ impl Mock {
                 let staged = server.whatsapp().stage_direct(name, person).await;
                 staged.map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.stage_direct(name, person).await,
         }
     }
 
@@ -174,6 +218,7 @@ impl Mock {
     pub(crate) async fn jid_of(&self, chat: &str) -> Result<Option<String>, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.whatsapp().jid_of(chat)),
+            Place::Elsewhere(server) => server.jid_of(chat).await,
         }
     }
 
@@ -184,6 +229,7 @@ impl Mock {
                 let done = server.whatsapp().control(control).await;
                 done.map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.control(control).await,
         }
     }
 
@@ -191,6 +237,7 @@ impl Mock {
     pub(crate) async fn online(&self) -> Result<bool, MockError> {
         match &self.place {
             Place::Here(server) => Ok(server.whatsapp().online().await),
+            Place::Elsewhere(server) => server.online().await,
         }
     }
 
@@ -201,6 +248,7 @@ impl Mock {
                 let rested = server.whatsapp().at_rest(patience).await;
                 rested.map_err(MockError::refused)
             }
+            Place::Elsewhere(server) => server.at_rest(patience).await,
         }
     }
 
@@ -212,10 +260,19 @@ impl Mock {
                 let whatsapp = server.whatsapp();
                 Ok((whatsapp.socket_url(), whatsapp.media_authority()))
             }
+            Place::Elsewhere(server) => server.whatsapp_places().await,
         }
     }
 
-    /// Ends them. A panic in one of them is the harness's fault, and no reason to leave other
+    /// Returns when they cannot be spoken with any more, and says why. Cancel-safe.
+    pub(crate) async fn lost(&self) -> MockError {
+        match &self.place {
+            Place::Here(_) => std::future::pending().await,
+            Place::Elsewhere(server) => server.lost().await,
+        }
+    }
+
+    /// Ends them, unless somebody else does. A panic in one of them is the harness's fault, and no reason to leave other
     /// scenarios unplayed.
     pub(crate) async fn join(self) -> Result<(), StageError> {
         match self.place {
@@ -228,6 +285,10 @@ impl Mock {
                     None => Ok(()),
                 }
             }
+            Place::Elsewhere(server) => server.end().await,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crate::llm::oauth::OAuthAct;
 use crate::llm::oauth::ledger::Issued;
 use crate::llm::oauth::refusal::NoToken;
 use crate::llm::scripted::ScriptedLlm;
+use crate::refused::Refused;
 use crate::yaml;
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -120,18 +121,11 @@ fn polled(llm: &ScriptedLlm, code: Option<&str>) -> Result<Issued, NoToken> {
 async fn act(State(llm): State<ScriptedLlm>, text: String) -> Response {
     let act: OAuthAct = match yaml::read("<posted act>", &text) {
         Ok(act) => act,
-        Err(mistakes) => return refused(StatusCode::BAD_REQUEST, &mistakes.to_string()),
+        Err(mistakes) => return Refused::Unreadable.with(&mistakes),
     };
     match llm.oauth(act) {
-        0 => refused(
-            StatusCode::CONFLICT,
-            "nobody waits to be let in, and no token is affected; let a client begin first",
-        ),
+        0 => Refused::Impossible
+            .with(&"nobody waits to be let in, and no token is affected; let a client begin first"),
         changed => Json(json!({ "act": act.as_str(), "changed": changed })).into_response(),
     }
-}
-
-fn refused(status: StatusCode, message: &str) -> Response {
-    let body = json!({ "error": { "message": message } });
-    (status, Json(body)).into_response()
 }

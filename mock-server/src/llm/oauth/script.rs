@@ -3,11 +3,11 @@
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Kimi's login. Once a script has this, `/coding/v1` takes access tokens, and keys only if
 /// `keys` lists them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptedOAuth {
     /// The tokens that are valid at the start.
@@ -19,7 +19,7 @@ pub struct ScriptedOAuth {
 }
 
 /// A pair of tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedTokens {
     /// Opens `/coding/v1`.
@@ -33,7 +33,7 @@ pub struct ScriptedTokens {
 }
 
 /// The device flow: the user answers on another screen, while the device asks again and again.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptedDevice {
     /// How many seconds the device is told to wait between two questions. Default: 1.
@@ -45,7 +45,7 @@ pub struct ScriptedDevice {
 }
 
 /// What a device hears when it asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Poll {
     /// The user has not answered yet.
@@ -61,7 +61,7 @@ pub enum Poll {
 }
 
 /// What a user does on another screen, or to all devices at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OAuthAct {
     /// Lets the devices in that wait.

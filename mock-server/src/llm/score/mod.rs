@@ -24,7 +24,7 @@ pub(crate) use lane::Debt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::llm::dialect::Refused;
 use crate::llm::question::Question;
@@ -84,7 +84,7 @@ impl Part {
 }
 
 /// Why a turn is still owed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Owing {
     /// Nobody asked for it, or not often enough.

@@ -30,6 +30,7 @@ pub use turn::{
 pub use wording::NumberOr;
 
 use indexmap::IndexMap;
+use serde::Serialize;
 
 use crate::llm::score::repertoire::Repertoire;
 use crate::llm::services::{Keys, ScriptedServices};
@@ -38,9 +39,11 @@ use crate::llm::services::{Keys, ScriptedServices};
 ///
 /// As YAML or JSON it is a list of turns, or a map of `turns`, `lanes`, `lenient`, `faults` and of
 /// what [`ScriptedServices`] names.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Script {
-    /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`.
+    /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`. It is
+    /// no part of the file.
+    #[serde(skip)]
     pub name: Option<String>,
     /// What is not for the lane `main`. A request belongs to the first that claims it.
     pub lanes: IndexMap<String, LaneRule>,

@@ -1,18 +1,19 @@
 //! Whose account it is: credits, keys and quotas, as each service tells them.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lapse::Lapse;
 use crate::llm::services::catalogue::dollars;
 
 /// The account behind every key. What answers cost is added to what it has used.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Account {
     /// OpenRouter: what was paid in, in dollars; spent, every question is a 402. Default:
     /// 100, and never spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub credits: Option<f64>,
     /// OpenRouter: what was used before, in dollars.
     pub usage: f64,
@@ -28,21 +29,23 @@ pub struct Account {
 }
 
 /// What OpenRouter knows about a key.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyOnRecord {
     /// How it is shown. Default: `sk-or-v1-moc...k00`.
     pub label: String,
     /// How much it may spend, in dollars. Default: any amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
     /// When that begins anew: `daily`, `weekly` or `monthly`. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_reset: Option<String>,
     /// Whether nothing was ever paid in.
     pub free_tier: bool,
 }
 
 /// What Moonshot's open platform has left for the account.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
     /// May be below zero. Default: 10.
@@ -52,7 +55,7 @@ pub struct Balance {
 }
 
 /// How much of Kimi's membership is used.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quota {
     /// How many questions a week. Default: 2048.

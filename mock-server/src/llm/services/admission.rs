@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::llm::dialect::{AGENTS_ONLY, Complaint, Dialect};
 
@@ -148,6 +148,27 @@ impl<'de> Deserialize<'de> for Agents {
             WordOr::Word(word) if word == "any" => Self::Any,
             WordOr::Word(word) => return Err(D::Error::unknown_variant(&word, &["any"])),
         })
+    }
+}
+
+impl Serialize for Keys {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Any => out.serialize_str("any"),
+            Self::None => out.serialize_str("none"),
+            Self::Only(keys) => keys.serialize(out),
+        }
+    }
+}
+
+impl Serialize for Agents {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // As if nothing had been said.
+            Self::Known => out.serialize_none(),
+            Self::Any => out.serialize_str("any"),
+            Self::Only(agents) => agents.serialize(out),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! may expect. A model that is not listed costs what Kimi does.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::llm::dialect::Dialect;
@@ -13,7 +13,7 @@ use crate::llm::score::lines::Usage;
 const USUAL_CONTEXT: u64 = 262_144;
 
 /// A model in the lists of the services.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListedModel {
     /// What clients ask for.
@@ -42,7 +42,7 @@ pub struct ListedModel {
 }
 
 /// Dollars for a million tokens. Default: 0.6, 2.5 and 0.15.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
     /// Of the request.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::llm::script::pattern::{Heard, TextPattern};
 
 /// What a search finds. The first that matches answers, as often as it is asked.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedSearch {
     /// What the query holds; without it, any query.
@@ -31,7 +31,7 @@ pub struct Finding {
 }
 
 /// A page that can be fetched.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedPage {
     /// Its address, exactly.

@@ -156,19 +156,23 @@ impl Exchange {
         if let Some(FileFault::Status(status)) = attachment.fault {
             need_error(status)?;
         }
-        let content = match (&attachment.text, attachment.bytes, &attachment.path) {
-            (Some(text), None, None) => text.clone().into_bytes(),
-            (None, Some(bytes), None) if bytes > LARGEST_FILE => {
+        let read = (&attachment.path, &attachment.base64);
+        let content = match (&attachment.text, attachment.bytes, read) {
+            (Some(text), None, (None, None)) => text.clone().into_bytes(),
+            (None, Some(bytes), (None, None)) if bytes > LARGEST_FILE => {
                 let most = format!("a file of {bytes} bytes is more than {LARGEST_FILE}");
                 return Err(unfit(most));
             }
-            (None, Some(bytes), None) => {
+            (None, Some(bytes), (None, None)) => {
                 let block = seed.of("content").bytes();
                 block.into_iter().cycle().take(bytes).collect()
             }
-            (None, None, Some(path)) => fs::read(path).map_err(|fault| unfit(chain(&fault)))?,
+            (None, None, (Some(path), None)) => {
+                fs::read(path).map_err(|fault| unfit(chain(&fault)))?
+            }
+            (None, None, (None, Some(content))) => content.0.clone(),
             (_, _, _) => {
-                let what = "the content of a file is one of `text`, `bytes` and `path`";
+                let what = "the content of a file is one of `text`, `bytes`, `path` and `base64`";
                 return Err(unfit(what.to_owned()));
             }
         };

@@ -3,7 +3,6 @@
 //! Its keys follow from the seed, as all keys here do; nobody should trust it for longer than
 //! a test takes.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use rcgen::{
@@ -15,6 +14,7 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
+use crate::advertised::Beside;
 use crate::whatsapp::phone::Seed;
 
 /// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
@@ -32,14 +32,19 @@ pub(crate) enum AuthorityError {
 }
 
 /// The authority's certificate as PEM, and TLS with a certificate that it signed for
-/// 127.0.0.1 and `localhost`.
-pub(super) fn identity(seed: &Seed) -> Result<(String, TlsAcceptor), AuthorityError> {
+/// `localhost` and for what clients know the host as.
+pub(super) fn identity(
+    seed: &Seed,
+    beside: &Beside,
+) -> Result<(String, TlsAcceptor), AuthorityError> {
     let seed = seed.of("media host");
     let authority = CertifiedIssuer::self_signed(authority_params(), key(&seed.of("authority"))?)?;
-    let mut params = CertificateParams::new(["localhost".to_owned()])?;
-    params
-        .subject_alt_names
-        .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let (name, ip) = beside.names();
+    let names = ["localhost"].into_iter().chain(name);
+    // A name that is an address is read as one.
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    let mut params = CertificateParams::new(names)?;
+    params.subject_alt_names.push(SanType::IpAddress(ip));
     let key = key(&seed.of("host"))?;
     let certificate = params.signed_by(&key, &authority)?;
     let chain = vec![certificate.der().clone(), authority.der().clone()];
@@ -72,7 +77,11 @@ mod tests {
 
     #[test]
     fn the_authority_is_the_same_for_the_same_seed() {
-        let made = |seed| identity(&Seed::of_scenario(seed)).unwrap().0;
+        let made = |seed| {
+            identity(&Seed::of_scenario(seed), &Beside::default())
+                .unwrap()
+                .0
+        };
         assert_eq!(made(1), made(1));
         assert_ne!(made(1), made(2));
     }

@@ -7,7 +7,6 @@
 //! `GET <direct_path>` gives it back, whole or in ranges; or not, if somebody wanted it so.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::authority::{AuthorityError, identity};
 use super::library::{MediaLibrary, path_of, token};
+use crate::advertised::Beside;
 use crate::journal::Journal;
 use crate::listening::{ListenError, Listening};
 use crate::whatsapp::controls::FileFault;
@@ -67,21 +67,24 @@ struct Desk {
 }
 
 impl MediaHost {
-    /// Takes a free port of 127.0.0.1; clients may come as soon as this returns.
+    /// Takes a free port beside the others; clients may come as soon as this returns.
     ///
     /// # Errors
     /// No port can be had, or no certificate be made.
-    pub(crate) async fn start(journal: &Journal, seed: &Seed) -> Result<Self, MediaHostError> {
-        let (authority, acceptor) = identity(seed)?;
+    pub(crate) async fn start(
+        journal: &Journal,
+        seed: &Seed,
+        beside: Beside,
+    ) -> Result<Self, MediaHostError> {
+        let (authority, acceptor) = identity(seed, &beside)?;
         let library = MediaLibrary::new(seed);
         let router = routes(Desk {
             library: library.clone(),
             journal: journal.clone(),
         });
         let serve = move |socket, stop| speak(socket, stop, acceptor.clone(), router.clone());
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listening = Listening::start(any_port, serve).await?;
-        library.open_at(listening.address());
+        let listening = Listening::start(beside.any_port(), serve).await?;
+        library.open_at(beside.told(listening.address().port()));
         Ok(Self {
             listening,
             library,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine as _;
@@ -22,7 +21,7 @@ const LIFETIME: u32 = 86_400;
 /// look things up.
 #[derive(Clone)]
 pub(crate) struct MediaLibrary {
-    /// `127.0.0.1:<port>`, as clients are told; known once the host has its port.
+    /// Host and port, as clients are told; known once the host has its port.
     hostname: Arc<OnceLock<String>>,
     /// What uploads must show.
     auth: String,
@@ -57,8 +56,8 @@ impl MediaLibrary {
         }
     }
 
-    pub(super) fn open_at(&self, address: SocketAddr) {
-        self.hostname.get_or_init(|| address.to_string());
+    pub(super) fn open_at(&self, hostname: String) {
+        self.hostname.get_or_init(|| hostname);
     }
 
     fn hostname(&self) -> &str {

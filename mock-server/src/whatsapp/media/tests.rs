@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::seal::{UnreadableFile, open, seal};
 use super::{MediaHost, SealedFile};
+use crate::advertised::Beside;
 use crate::journal::Journal;
 use crate::whatsapp::controls::{FileFault, MediaKind, UploadRefusal};
 use crate::whatsapp::phone::{Seed, sha256};
@@ -72,6 +73,17 @@ fn what_was_changed_on_the_way_does_not_open() {
     assert_eq!(refused(&told, &sealed), Err(UnreadableFile::OtherContent));
 }
 
+/// In a container the host listens on all interfaces and is known by a name.
+#[tokio::test]
+async fn a_host_that_is_known_by_a_name_proves_to_be_it() {
+    let advertised = "http://mock:9100".parse().unwrap();
+    let beside = Beside::new([0, 0, 0, 0].into(), Some(&advertised));
+    let visit = Visit::at(beside, "mock").await;
+    assert!(visit.host.library().url("/x").starts_with("https://mock:"));
+    let (status, _) = visit.upload(&visit.auth(), b"sealed".to_vec()).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
 struct Visit {
     host: MediaHost,
     client: Client,
@@ -80,15 +92,21 @@ struct Visit {
 
 impl Visit {
     async fn new() -> Self {
+        Self::at(Beside::default(), "localhost").await
+    }
+
+    /// `name` is looked up on this machine.
+    async fn at(beside: Beside, name: &str) -> Self {
         // Another test of this process may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let journal = Journal::open();
-        let host = MediaHost::start(&journal, &Seed::of_scenario(1))
+        let host = MediaHost::start(&journal, &Seed::of_scenario(1), beside)
             .await
             .unwrap();
         let authority = Certificate::from_pem(host.authority().as_bytes()).unwrap();
         let client = Client::builder()
             .tls_certs_only([authority])
+            .resolve(name, ([127, 0, 0, 1], 0).into())
             .build()
             .unwrap();
         Self {

@@ -60,6 +60,7 @@ async fn a_saying_that_is_refused_leaves_no_trace() {
         text: None,
         bytes: Some(usize::MAX),
         path: None,
+        base64: None,
         name: None,
         mime: None,
         caption: None,
