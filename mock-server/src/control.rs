@@ -5,6 +5,7 @@
 //! they have read all that came before the answer.
 
 mod chronicle;
+mod faults;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -56,6 +57,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
     let routes = routes.merge(whatsapp::control_routes(&desk.whatsapp));
     routes
         .merge(chronicle::routes())
+        .merge(faults::routes(desk.llm.clone()))
         .layer(map_response_with_state(journal, chronicle::mark))
         .with_state(desk)
 }
@@ -103,6 +105,7 @@ async fn release(State(desk): State<Desk>, Path(gate): Path<String>) -> Response
 async fn status(State(desk): State<Desk>) -> Response {
     Json(json!({
         "unsaid": desk.llm.unsaid(),
+        "unfired": desk.llm.unfired(),
         "unexpected": unexpected_in(&desk.journal),
         "waiting": desk.llm.waiting(),
         "paced": desk.llm.paced(),

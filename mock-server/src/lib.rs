@@ -29,13 +29,13 @@ pub use lapse::Lapse;
 pub use listening::{ListenError, Listening};
 pub use llm::{
     Account, Agents, Any, Arguments, Balance, Breaking, Clauses, Drops, Emptiness, Fault,
-    FaultMoment, Finding, FinishReason, FrameRange, HeaderRule, HeaderText, InvalidPattern,
-    InvalidTemplate, KeyOnRecord, KeyPattern, Keys, LaneRule, Limits, LineEnd, ListedModel,
-    MAIN_LANE, Match, NumberOr, OAuthAct, Owing, Per, Poll, Price, Quota, Response, Script,
-    ScriptError, ScriptedCall, ScriptedDevice, ScriptedFault, ScriptedLlm, ScriptedOAuth,
-    ScriptedPage, ScriptedSearch, ScriptedServices, ScriptedTokens, ScriptedTurn, ScriptedUsage,
-    Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern, Times,
-    ToolResultClause, ToolsRule, UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
+    FaultCount, FaultMoment, FaultRule, Finding, FinishReason, FrameRange, HeaderRule, HeaderText,
+    InvalidPattern, InvalidTemplate, KeyOnRecord, KeyPattern, Keys, LaneRule, Limits, LineEnd,
+    ListedModel, MAIN_LANE, Match, Neighbour, Nth, NumberOr, OAuthAct, Owing, Per, Poll, Price,
+    Quota, Response, Script, ScriptError, ScriptedCall, ScriptedDevice, ScriptedFault, ScriptedLlm,
+    ScriptedOAuth, ScriptedPage, ScriptedSearch, ScriptedServices, ScriptedTokens, ScriptedTurn,
+    ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
+    Times, ToolResultClause, ToolsRule, UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
 };
 pub use record::{
     InvalidUpstream, RecordError, RecordOptions, Recorded, Recorder, Refused, TapeError, Unfit,

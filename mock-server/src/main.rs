@@ -237,14 +237,20 @@ fn load(server: &MockServer, arguments: &Serving) -> Result<(), Failure> {
 
 fn summary(server: &MockServer) -> String {
     let unsaid = server.llm().unsaid();
+    let unfired = server.llm().unfired();
     let unexpected = server.unexpected();
+    let absent = match unfired.len() {
+        0 => String::new(),
+        count => format!(", {count} faults that did not come"),
+    };
     let mut lines = vec![format!(
-        "{} unexpected, {} unsaid",
+        "{} unexpected, {} unsaid{absent}",
         unexpected.len(),
         unsaid.len()
     )];
     lines.extend(unexpected.into_iter().map(|request| request.report));
     lines.extend(unsaid.iter().map(ToString::to_string));
+    lines.extend(unfired.iter().map(ToString::to_string));
     lines.join("\n")
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mock_server::{Owing, Unexpected, UnsaidTurn};
+use mock_server::{FaultCount, Owing, Unexpected, UnsaidTurn};
 use serde_json::Value;
 
 use super::{traces_left, wire};
@@ -37,6 +37,8 @@ pub(crate) async fn final_word(
     let surprises = stage.mock().unexpected().await?;
     let mut failures: Vec<Failure> = surprises.iter().map(unexpected).collect();
     failures.extend(unsaid(scenario, stage.mock().unsaid().await?));
+    let unfired = stage.mock().unfired().await?;
+    failures.extend(unfired.iter().map(|fault| did_not_come(scenario, fault)));
     failures.extend(wire::unheard(&stage.journal().entries()));
     failures.extend(logged_errors(scenario, stage.root()));
     failures.extend(broken_invariants(stage.root())?);
@@ -88,6 +90,26 @@ fn unsaid(scenario: &Scenario, turns: Vec<UnsaidTurn>) -> Vec<Failure> {
         }
     };
     turns.into_iter().map(told).collect()
+}
+
+/// The story was not broken as it should be.
+fn did_not_come(scenario: &Scenario, fault: &FaultCount) -> Failure {
+    let headline = format!(
+        "the fault `{}` came {} of {} times",
+        fault.fault,
+        fault.came,
+        fault.nth.wanted()
+    );
+    let note = format!(
+        "it is for request {}, and it counted {} requests to the model",
+        fault.nth, fault.asked
+    );
+    let help = "mark it `must: false`, or find out why the model was not asked so often";
+    let failure = Failure::new(headline).note(note).help(help);
+    match scenario.place_of_fault(&fault.fault) {
+        Some(place) => failure.at(place).label("did not come"),
+        None => failure,
+    }
 }
 
 fn logged_errors(scenario: &Scenario, root: &Path) -> Option<Failure> {

@@ -91,6 +91,7 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
         | Step::Run(_) => true,

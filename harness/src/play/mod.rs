@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use mock_server::yaml::{At, Span};
-use mock_server::{Owing, UnsaidTurn};
+use mock_server::{FaultRule, Owing, Script, UnsaidTurn};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -183,6 +183,7 @@ impl<'a> Play<'a> {
                 | Step::Never(_)
                 | Step::Clock(_)
                 | Step::Release(_)
+                | Step::Fault(_)
                 | Step::Store(_)
                 | Step::Box(_)
                 | Step::Settle(_)
@@ -218,6 +219,7 @@ impl<'a> Play<'a> {
                     broke @ Trouble::Broke(_) => broke,
                 })
             }
+            Step::Fault(rule) => self.go_wrong(rule).await,
             Step::Store(state) => self.store(*state),
             Step::Box(befalling) => self.befall(befalling, step.span).await,
             Step::Settle(_) => self.settle().await.map(drop),
@@ -232,6 +234,19 @@ impl<'a> Play<'a> {
             Trouble::Failed(failure) => Trouble::Failed(Box::new(failure.at(step.span))),
             Trouble::Broke(error) => Trouble::Broke(error),
         })
+    }
+
+    /// From now on something goes wrong.
+    async fn go_wrong(&self, rule: &FaultRule) -> Result<(), Trouble> {
+        let unfit = |error: serde_json::Error| Failure::new(format!("the fault is none: {error}"));
+        let written = serde_json::to_value(rule).map_err(unfit)?;
+        let filled = self.names().fill_value(&written)?;
+        let rule = serde_json::from_value(filled).map_err(unfit)?;
+        self.stage
+            .mock()
+            .add(&Script::of_faults(vec![rule]))
+            .await?;
+        Ok(())
     }
 
     pub(crate) fn names(&self) -> Names {

@@ -29,6 +29,7 @@ pub(super) fn check(file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
             | Step::Stop(_)
             | Step::Restart(_)
             | Step::Release(_)
+            | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
             | Step::Settle(_)

@@ -37,6 +37,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             | Step::Stop(_)
             | Step::Restart(_)
             | Step::Release(_)
+            | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
             | Step::Settle(_)

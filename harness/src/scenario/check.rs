@@ -43,8 +43,11 @@ pub(super) fn check(
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
     boxes::check(file, mistakes);
-    if sure("script") && sure("scripts") && sure("lanes") {
-        rehearsal::check(document, scripts, mistakes);
+    if ["script", "scripts", "lanes", "faults", "steps"]
+        .into_iter()
+        .all(sure)
+    {
+        rehearsal::check(document, file, scripts, mistakes);
     }
     if sure("chats") && sure("steps") && sure("finally") {
         cast::check(document, file, mistakes);
@@ -125,6 +128,7 @@ fn expects(step: &Step) -> bool {
         | Step::Clock(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
         | Step::Settle(_) => false,
@@ -212,6 +216,7 @@ impl Known<'_> {
             | Step::Clock(_)
             | Step::Start(_)
             | Step::Release(_)
+            | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
             | Step::Settle(_)
@@ -337,6 +342,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
         | Step::Settle(_)

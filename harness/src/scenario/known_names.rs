@@ -44,6 +44,7 @@ pub(super) const EVENTS: &[&str] = &[
     "llm.fault",
     "llm.fallback",
     "llm.limited",
+    "llm.overfull",
     "llm.refused",
     "llm.search",
     "llm.fetch",

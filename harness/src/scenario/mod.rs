@@ -7,6 +7,7 @@ mod boxes;
 mod cast;
 mod chat;
 mod check;
+mod faults;
 mod form;
 mod known_names;
 mod matcher;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_server::yaml::{At, Document, Mistakes, Source};
-use mock_server::{LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
+use mock_server::{FaultRule, LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -105,6 +106,9 @@ pub(crate) struct ScenarioFile {
     /// Rules of the model's wire that requests need not keep in this scenario.
     #[serde(default)]
     pub(crate) lenient: Vec<WireRule>,
+    /// What goes wrong with requests by their number, whatever turn answers them.
+    #[serde(default)]
+    pub(crate) faults: Vec<At<FaultRule>>,
     /// The services around the model: keys, quotas, accounts, login.
     #[serde(default)]
     pub(crate) services: ScriptedServices,

@@ -5,13 +5,22 @@
 use mock_server::yaml::{Content, Document, Mistake, Node, Span};
 use mock_server::{Script, ScriptError};
 
+use super::{ScenarioFile, faults};
+
 /// Adds what keeps the scripts from being said in one scenario.
-pub(super) fn check(document: &Document, scripts: &[Script], mistakes: &mut Vec<Mistake>) {
-    if let Err(error) = Script::rehearse(scripts) {
-        mistakes.push(Mistake::new(
-            place(document, scripts, &error),
-            error.to_string(),
-        ));
+pub(super) fn check(
+    document: &Document,
+    file: &ScenarioFile,
+    scripts: &[Script],
+    mistakes: &mut Vec<Mistake>,
+) {
+    let on_the_way = faults::in_steps(file).map(|(_, rule)| Script::of_faults(vec![rule.clone()]));
+    let all: Vec<_> = scripts.iter().cloned().chain(on_the_way).collect();
+    if let Err(error) = Script::rehearse(&all) {
+        let fault = error.fault();
+        let fault = fault.and_then(|name| faults::place(file, scripts, name));
+        let place = fault.unwrap_or_else(|| place(document, scripts, &error));
+        mistakes.push(Mistake::new(place, error.to_string()));
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) fn gather(path: &Path, file: &ScenarioFile, mistakes: &mut Vec<Mistak
         name: None,
         lanes: file.lanes.clone(),
         lenient: file.lenient.clone(),
+        faults: file
+            .faults
+            .iter()
+            .map(|fault| fault.value.clone())
+            .collect(),
         services: file.services.clone(),
         turns: file.script.iter().map(|turn| turn.value.clone()).collect(),
     };

@@ -14,7 +14,7 @@ use super::boxes::Befalling;
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
-use mock_server::Lapse;
+use mock_server::{FaultRule, Lapse};
 
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Restart(Restart),
     /// A turn that is held at this gate is answered.
     Release(At<String>),
+    /// From now on something goes wrong with requests, by their number.
+    Fault(Box<FaultRule>),
     /// Somebody locks nanokimi's store, or frees it: what nanokimi wants to keep waits, for 5 s.
     Store(StoreState),
     /// Something befalls a container: `pause`, `resume`, `disconnect`, `connect`, `kill`.
@@ -90,6 +92,7 @@ impl Step {
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Release(_)
+            | Self::Fault(_)
             | Self::Store(_)
             | Self::Box(_)
             | Self::Settle(_)

@@ -80,6 +80,7 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
         | Step::Stop(_)
         | Step::Restart(_)
         | Step::Release(_)
+        | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
         | Step::Settle(_)

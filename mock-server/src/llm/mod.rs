@@ -19,18 +19,21 @@ mod tokens;
 pub use oauth::{OAuthAct, Poll, ScriptedDevice, ScriptedOAuth, ScriptedTokens};
 pub use score::{Owing, UnknownGate};
 pub use script::{
-    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FinishReason,
-    FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern, LaneRule,
-    Limits, LineEnd, MAIN_LANE, Match, NumberOr, Per, Response, Script, ScriptError, ScriptedCall,
-    ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
-    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
+    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FaultRule,
+    FinishReason, FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern,
+    LaneRule, Limits, LineEnd, MAIN_LANE, Match, Neighbour, Nth, NumberOr, Per, Response, Script,
+    ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
+    StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
+    UsagePlace, WireRule, Word,
 };
-pub use scripted::{ScriptedLlm, UnsaidTurn};
+pub use scripted::{FaultCount, ScriptedLlm, UnsaidTurn};
 pub use services::{
     Account, Agents, Balance, Finding, KeyOnRecord, Keys, ListedModel, Price, Quota, ScriptedPage,
     ScriptedSearch, ScriptedServices,
 };
 
+pub(crate) use dialect::responses::Conversations;
+pub(crate) use dialect::{Complaint, Dialect};
 pub(crate) use question::Question;
 pub(crate) use question::request::{ChatBody, ToolResult, went_well};
 pub(crate) use routes::routes;

@@ -1,13 +1,14 @@
 //! The HTTP of all services: questions to the model here, the rest beside it.
 
 mod anthropic;
+mod context;
 mod embeddings;
 mod responses;
 
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -60,13 +61,19 @@ pub(crate) fn listed_for_anthropic(desk: &Desk, headers: &HeaderMap) -> Option<R
 async fn chat(
     State(desk): State<Desk>,
     Extension(scissors): Extension<Scissors>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
         Ok(body) => {
-            let dialect = desk.mount.dialect(&body);
-            ask(&desk.llm, dialect, headers, body, scissors).await
+            let asked = Asked {
+                dialect: desk.mount.dialect(&body),
+                uri,
+                headers,
+                body,
+            };
+            ask(&desk.llm, asked, scissors).await
         }
         Err(rejection) => {
             let path = format!("{}/chat/completions", desk.mount.path);
@@ -77,21 +84,14 @@ async fn chat(
 }
 
 /// Has a request answered, whatever its protocol is.
-async fn ask(
-    llm: &ScriptedLlm,
-    dialect: Dialect,
-    headers: HeaderMap,
-    body: Bytes,
-    scissors: Scissors,
-) -> Response {
+async fn ask(llm: &ScriptedLlm, asked: Asked, scissors: Scissors) -> Response {
+    let dialect = asked.dialect;
     if let Some(refusal) = llm.services().overdrawn(dialect) {
         return refusal;
     }
-    let asked = Asked {
-        dialect,
-        headers,
-        body,
-    };
+    if let Some(refusal) = context::refuse(llm, &asked) {
+        return refusal;
+    }
     let (quotas, now) = (llm.quotas(), llm.journal().now());
     let mut response = match quotas.enter(now) {
         Err(spent) => quota::refuse(llm, dialect, spent),

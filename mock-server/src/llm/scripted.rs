@@ -4,6 +4,9 @@
 //! both stand at a gate.
 
 mod fallback;
+mod fault_count;
+
+pub use fault_count::FaultCount;
 
 use std::fmt;
 use std::sync::Arc;
@@ -143,6 +146,22 @@ impl ScriptedLlm {
         owed.map(UnsaidTurn::of).collect()
     }
 
+    /// The faults beside the turns, and how often each came.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultCount> {
+        let strikes = self.inner.score.strikes();
+        let rules = strikes.rules().iter();
+        rules.map(|rule| FaultCount::of(rule)).collect()
+    }
+
+    /// Those of them that must come, and have not as often as they should.
+    #[must_use]
+    pub fn unfired(&self) -> Vec<FaultCount> {
+        let mut faults = self.faults();
+        faults.retain(FaultCount::is_owed);
+        faults
+    }
+
     /// Forgets script, score and gates. Answers that wait go on.
     pub(crate) fn reset(&self) {
         self.inner.score.reset();
@@ -208,7 +227,7 @@ impl ScriptedLlm {
         }
         let record = Record {
             n,
-            dialect: asked.dialect,
+            uri: asked.uri.clone(),
             device: device(&asked.headers),
             body,
             lane,
@@ -278,6 +297,10 @@ impl ScriptedLlm {
         let opened = self.inner.score.gates().arrive(gate)?;
         self.note("llm.held", json!({ "n": n, "gate": gate }));
         Some(opened)
+    }
+
+    pub(crate) fn is_shut(&self, gate: &str) -> bool {
+        !self.inner.score.gates().is_open(gate)
     }
 
     pub(crate) fn leave(&self, gate: &str) {

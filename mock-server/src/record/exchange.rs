@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::MASK;
+use crate::llm::Dialect;
 use crate::record::secrets::{Secrets, authenticates};
 
 /// A request and what came back; one line of a file of exchanges.
@@ -42,7 +43,7 @@ pub(crate) type Headers = IndexMap<String, String>;
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Chat,
+    Model(Dialect),
     /// A model, in a dialect that is not recorded.
     OtherModel,
     Other,
@@ -75,13 +76,13 @@ impl Sent {
     /// What the request is for a recording.
     pub(crate) fn kind(&self) -> Kind {
         let path = self.path.split('?').next().unwrap_or(&self.path);
-        let asks_a_model = ["/messages", "/responses", "/completions"]
-            .iter()
-            .any(|ending| path.ends_with(ending));
-        match (self.method.as_str(), path) {
-            ("POST", path) if path.ends_with("/chat/completions") => Kind::Chat,
-            ("POST", _) if asks_a_model => Kind::OtherModel,
-            _ => Kind::Other,
+        if self.method != "POST" {
+            return Kind::Other;
+        }
+        match Dialect::asked_at(path, self.body.as_bytes()) {
+            Some(dialect) => Kind::Model(dialect),
+            None if path.ends_with("/completions") => Kind::OtherModel,
+            None => Kind::Other,
         }
     }
 

@@ -15,9 +15,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::record::answer::Unfit;
 use crate::record::exchange::{Exchange, Headers, Received, Sent};
 use crate::record::sse::{self, Frame};
+use crate::record::unfit::Unfit;
 use crate::record::upstream::Upstream;
 use crate::server::LARGEST_BODY;
 use crate::text::chain;

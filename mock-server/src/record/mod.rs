@@ -2,7 +2,7 @@
 //!
 //! The recorder stands between a client and its service. It passes everything on as it is
 //! and writes down what the model said; secrets are taken out before anything is written,
-//! and what is empty, broken or an error is told and left out.
+//! and what is empty or broken is told and left out. An error of the service is a turn too.
 
 mod answer;
 mod exchange;
@@ -14,6 +14,7 @@ mod recording;
 mod secrets;
 mod sse;
 mod tape;
+mod unfit;
 mod upstream;
 mod wording;
 
@@ -25,8 +26,8 @@ use axum::Router;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use answer::Unfit;
 pub use tape::{Recorded, Refused, TapeError};
+pub use unfit::Unfit;
 pub use upstream::{InvalidUpstream, Upstream};
 
 pub(crate) use exchange::{Exchange, Received, Sent};

@@ -7,10 +7,14 @@ use std::num::NonZeroU32;
 
 use serde_json::{Value, json};
 
-use crate::llm::{ChatBody, Clauses, InvalidTemplate, Match, NumberOr, Question, ScriptedTurn};
-use crate::record::answer::{Answer, Unfit};
+use crate::llm::{
+    ChatBody, Clauses, Conversations, Dialect, InvalidTemplate, Match, NumberOr, Question,
+    ScriptedFault, ScriptedTurn,
+};
+use crate::record::answer::Answer;
 use crate::record::matching::smallest;
 use crate::record::pace::Pace;
+use crate::record::unfit::Unfit;
 use crate::record::wording::response;
 
 #[derive(Debug, Default)]
@@ -45,11 +49,20 @@ pub(crate) enum UnwritableTurn {
 
 impl Recording {
     /// Adds what was asked, as the body of the request, and what was answered.
-    pub(crate) fn add(&mut self, request: &str, answer: Answer) -> Result<(), Unfit> {
+    pub(crate) fn add(
+        &mut self,
+        dialect: Dialect,
+        request: &str,
+        answer: Answer,
+    ) -> Result<(), Unfit> {
         let refused = |fault: String| Unfit::Request(fault);
-        let body: ChatBody =
-            serde_json::from_str(request).map_err(|fault| refused(fault.to_string()))?;
-        Question::read(&body).map_err(|violation| refused(violation.to_string()))?;
+        // What goes on from an earlier answer by its id asks what a replay gives another id.
+        let body = dialect.read(request.as_bytes(), &Conversations::default());
+        let body = body.map_err(|violation| refused(violation.to_string()))?;
+        let question = Question::read(&body).map_err(|violation| refused(violation.to_string()))?;
+        if let Some(unfit) = question.unfit {
+            return Err(refused(unfit.to_string()));
+        }
         let place = self.takes.len();
         self.takes.push(Take {
             body,
@@ -131,9 +144,15 @@ impl Recording {
 
 impl Counted<'_> {
     fn written(&self, with_pace: bool) -> Result<Value, UnwritableTurn> {
+        let answer = &self.take.answer;
+        let fault = answer.fault.clone();
         let turn = ScriptedTurn {
             matches: shortest(&self.take.clauses),
-            response: Some(response(&self.take.answer)?),
+            response: match fault {
+                None => Some(response(answer)?),
+                Some(_) => None,
+            },
+            fault: fault.map(|fault| ScriptedFault { times: None, fault }),
             times: NumberOr::Number(NonZeroU32::MIN.saturating_add(self.times - 1)),
             ..ScriptedTurn::default()
         };
@@ -189,11 +208,7 @@ mod tests {
     fn answer(content: &str) -> Answer {
         Answer {
             content: Some(content.to_owned()),
-            reasoning: None,
-            calls: Vec::new(),
-            finish_reason: None,
-            usage: None,
-            pace: None,
+            ..Answer::default()
         }
     }
 
@@ -208,7 +223,7 @@ mod tests {
         for line in heard {
             let (question, said) = line.split_once(" > ").unwrap();
             recording
-                .add(&request("kimi-k2", question), answer(said))
+                .add(Dialect::OpenAi, &request("kimi-k2", question), answer(said))
                 .unwrap();
         }
         let turns = recording.turns(false).unwrap();
@@ -253,7 +268,9 @@ mod tests {
                 { "role": "tool", "tool_call_id": "c", "content": "ok" },
             ]);
             let request = json!({ "model": "m", "messages": messages }).to_string();
-            recording.add(&request, answer(said)).unwrap();
+            recording
+                .add(Dialect::OpenAi, &request, answer(said))
+                .unwrap();
         }
         let turns = recording.turns(false).unwrap();
         let said: Vec<_> = turns
@@ -267,7 +284,9 @@ mod tests {
     fn a_request_that_no_mock_would_take_is_refused() {
         #[track_caller]
         fn check(request: &str, complaint: &str) {
-            let refused = Recording::default().add(request, answer("a")).unwrap_err();
+            let refused = Recording::default()
+                .add(Dialect::OpenAi, request, answer("a"))
+                .unwrap_err();
             assert!(refused.to_string().contains(complaint), "{refused}");
         }
         check("{", "EOF");
@@ -286,7 +305,9 @@ mod tests {
             pace,
             ..answer("a")
         };
-        recording.add(&request("m", "hi"), answer).unwrap();
+        recording
+            .add(Dialect::OpenAi, &request("m", "hi"), answer)
+            .unwrap();
         let with = &recording.turns(true).unwrap()[0]["stream"];
         assert_eq!(
             *with,

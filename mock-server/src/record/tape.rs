@@ -10,11 +10,13 @@ use fs_err as fs;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::record::answer::{Answer, Unfit};
+use crate::llm::Dialect;
+use crate::record::answer::Answer;
 use crate::record::exchange::{Exchange, Kind};
 use crate::record::forward::Take;
 use crate::record::recording::{Recording, UnwritableTurn};
 use crate::record::secrets::Secrets;
+use crate::record::unfit::Unfit;
 
 /// An exchange that was passed on and is not in the recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,14 +101,15 @@ impl Tape {
         exchange: Exchange,
         end: Result<(), Unfit>,
     ) -> Result<Result<(), Unfit>, TapeError> {
-        let answer = match end.and_then(|()| read(&exchange)) {
-            Ok(answer) => answer,
+        let heard = match end.and_then(|()| read(&exchange)) {
+            Ok(heard) => heard,
             Err(unfit) => return Ok(Err(unfit)),
         };
         let exchange = exchange.masked(&self.secrets);
-        if let Some(answer) = answer {
+        if let Some((dialect, answer)) = heard {
             let answer = answer.masked(&self.secrets);
-            if let Err(unfit) = self.recording.add(&exchange.request.body, answer) {
+            let request = &exchange.request.body;
+            if let Err(unfit) = self.recording.add(dialect, request, answer) {
                 return Ok(Err(unfit));
             }
             self.write_script()?;
@@ -142,9 +145,12 @@ impl Tape {
 }
 
 /// None if no model was asked. What else a client asks is kept with the exchanges.
-fn read(exchange: &Exchange) -> Result<Option<Answer>, Unfit> {
+fn read(exchange: &Exchange) -> Result<Option<(Dialect, Answer)>, Unfit> {
     match (exchange.request.kind(), exchange.response.status) {
-        (Kind::Chat, _) => Answer::read(&exchange.response).map(Some),
+        (Kind::Model(dialect), _) => {
+            let answer = Answer::read(dialect, &exchange.response)?;
+            Ok(Some((dialect, answer)))
+        }
         (Kind::OtherModel, _) => Err(Unfit::Dialect),
         (Kind::Other, status) if status >= 400 => Err(Unfit::Status(status)),
         (Kind::Other, _) => Ok(None),

@@ -86,7 +86,7 @@ async fn the_state_can_be_asked_for_and_forgotten() {
         .unwrap();
     assert_eq!(
         status,
-        json!({"unsaid": [], "unexpected": [], "waiting": [], "paced": 0, "last": 3})
+        json!({"unsaid": [], "unfired": [], "unexpected": [], "waiting": [], "paced": 0, "last": 3})
     );
 }
 

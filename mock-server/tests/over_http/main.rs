@@ -18,6 +18,8 @@ mod crowds;
 #[cfg(test)]
 mod embeddings;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod journal;

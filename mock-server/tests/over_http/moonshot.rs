@@ -182,3 +182,26 @@ async fn what_cannot_be_read_is_refused_in_the_service_s_words_and_told() {
         assert!(reports[place].report.starts_with(told), "{reports:?}");
     }
 }
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_for_its_model_is_refused_and_eats_no_turn() {
+    let stage = Stage::with(
+        "{ services: { models: [{ id: kimi-k2.6, context_length: 100 }, { id: kimi-k2.5, context_length: 50 }] }, turns: [{ response: { content: Short enough. } }] }",
+    )
+    .await;
+    // Four bytes are a token.
+    let refusal = stage.refused(400, &asking_kimi(&"a".repeat(401))).await;
+    assert_eq!(
+        refusal,
+        "Invalid request: Your request exceeded model token limit: 100 (requested: 101)"
+    );
+    let told = json!({ "path": "/v1/chat/completions", "model": "kimi-k2.6", "tokens": 101, "limit": 100 });
+    assert_eq!(stage.told("llm.overfull"), [told]);
+    assert!(stage.server.unexpected().is_empty());
+    assert_eq!(stage.server.llm().unsaid().len(), 1);
+    assert_eq!(
+        stage.hear(&asking_kimi(&"a".repeat(400))).await,
+        "Short enough."
+    );
+    assert_eq!(stage.server.llm().unsaid(), []);
+}

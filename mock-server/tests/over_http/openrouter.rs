@@ -141,6 +141,27 @@ async fn an_answer_can_be_asked_about_and_is_paid_for() {
 }
 
 #[tokio::test]
+async fn an_answer_is_known_a_moment_after_it_was_given() {
+    let stage = Stage::with(
+        "{ services: { account: { told_after: 2s } }, turns: [{ response: { content: hi } }] }",
+    )
+    .await;
+    let start = jiff::Timestamp::UNIX_EPOCH;
+    let pass = |seconds| {
+        let now = start + jiff::SignedDuration::from_secs(seconds);
+        stage.server.journal().clock_moved(now);
+    };
+    pass(0);
+    let (_, answer) = answer(&stage, &priced()).await;
+    let id = answer["id"].as_str().unwrap();
+    let about = || stage.get(&format!("/api/v1/generation?id={id}"));
+    for (second, expected) in [(0, 404), (1, 404), (2, 200)] {
+        pass(second);
+        assert_eq!(stage.json(about()).await.0, expected, "after {second} s");
+    }
+}
+
+#[tokio::test]
 async fn without_credits_there_are_no_answers() {
     let stage = Stage::with(
         "{ services: { account: { credits: 1, usage: 1 } }, turns: [{ response: {}, optional: true }] }",

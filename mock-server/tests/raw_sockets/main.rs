@@ -5,9 +5,15 @@
 //! answer of a turn without a fault is the measure: a broken one is a known part of it.
 
 #[cfg(test)]
+mod blanks;
+#[cfg(test)]
 mod breaks;
 #[cfg(test)]
 mod clock;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod protocols;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

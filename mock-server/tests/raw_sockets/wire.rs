@@ -23,11 +23,15 @@ pub(crate) struct Form {
 pub(crate) const OPENROUTER: &str = "/api/v1";
 pub(crate) const KIMI: &str = "/coding/v1";
 pub(crate) const SERVICES: [&str; 2] = [OPENROUTER, KIMI];
+/// Those with a protocol of their own, and the one whose protocol all others speak.
+pub(crate) const ANTHROPIC: &str = "/anthropic/v1";
+pub(crate) const OPENAI: &str = "/openai/v1";
+pub(crate) const RESPONSES: &str = "/openai/v1/responses";
 
 /// All bytes of one answer, and how they ended.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Wire {
-    /// Without the date.
+    /// Without the date, and without the request's number.
     pub(crate) head: String,
     /// As it was sent, its chunks not taken apart.
     pub(crate) body: Vec<u8>,
@@ -74,8 +78,8 @@ pub(crate) async fn ask(server: &MockServer, form: Form) -> Wire {
 pub(crate) async fn begin(server: &MockServer, form: Form) -> TcpStream {
     let body = question(form).to_string();
     let request = format!(
-        "POST {}/chat/completions HTTP/1.1\r\nhost: mock\r\nuser-agent: KimiCLI/1.51.0\r\nauthorization: Bearer sk-test\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        form.path,
+        "POST {} HTTP/1.1\r\nhost: mock\r\nuser-agent: KimiCLI/1.51.0\r\nauthorization: Bearer sk-test\r\nanthropic-version: 2023-06-01\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        endpoint(form),
         body.len()
     );
     let mut socket = TcpStream::connect(server.address()).await.unwrap();
@@ -83,7 +87,37 @@ pub(crate) async fn begin(server: &MockServer, form: Form) -> TcpStream {
     socket
 }
 
+fn endpoint(form: Form) -> String {
+    match form.path {
+        ANTHROPIC => format!("{ANTHROPIC}/messages"),
+        RESPONSES => RESPONSES.to_owned(),
+        chat => format!("{chat}/chat/completions"),
+    }
+}
+
 fn question(form: Form) -> Value {
+    match form.path {
+        ANTHROPIC => {
+            let tool = |name| json!({"name": name, "input_schema": {"type": "object"}});
+            return json!({
+                "model": "claude-sonnet-4-5",
+                "max_tokens": 1000,
+                "stream": form.is_streamed,
+                "messages": [{"role": "user", "content": "hi"}],
+                "tools": [tool("bash"), tool("write_file")],
+            });
+        }
+        RESPONSES => {
+            let tool = |name| json!({"type": "function", "name": name, "parameters": {}});
+            return json!({
+                "model": "gpt-5",
+                "stream": form.is_streamed,
+                "input": "hi",
+                "tools": [tool("bash"), tool("write_file")],
+            });
+        }
+        _chat => {}
+    }
     let tool = |name| json!({"type": "function", "function": {"name": name, "parameters": {}}});
     json!({
         "model": "kimi-k2",
@@ -129,7 +163,8 @@ pub(crate) fn ended<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 pub(crate) fn is_comment(frame: &[u8]) -> bool {
-    frame.starts_with(b":")
+    // Anthropic's are events.
+    frame.starts_with(b":") || frame.starts_with(b"event: ping\n")
 }
 
 impl Wire {
@@ -139,7 +174,7 @@ impl Wire {
         let dated = str::from_utf8(&bytes[..head]).unwrap();
         let dateless = dated
             .split_inclusive("\r\n")
-            .filter(|line| !line.starts_with("date: "));
+            .filter(|line| !line.starts_with("date: ") && !line.starts_with("request-id: "));
         Self {
             head: dateless.collect(),
             body: bytes[head..].to_vec(),

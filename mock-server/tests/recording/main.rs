@@ -6,7 +6,11 @@
 #[cfg(test)]
 mod canned;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod drift;
+#[cfg(test)]
+mod errors;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]

@@ -149,13 +149,13 @@ async fn a_model_in_another_dialect_is_passed_on_and_told() {
     let stage = Stage::before(&service.url).await;
     let request = stage
         .client
-        .post(format!("{}/v1/messages", stage.url))
+        .post(format!("{}/v1/completions", stage.url))
         .json(&asking("hi"));
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), "{}");
     let (recorded, _folder) = stage.stop().await;
     assert_eq!(
         recorded.refused[0].to_string(),
-        "POST /v1/messages is not recorded: only chat/completions are recorded so far"
+        "POST /v1/completions is not recorded: only chat/completions, messages and responses are recorded"
     );
 }
 

@@ -99,10 +99,10 @@ async fn the_reason_of_a_refusal_holds_no_secret() {
     let url = format!("{}/v1/files?key=olive-oil", stage.url);
     let asked = stage.client.post(url).bearer_auth("open-sesame");
     asked.send().await.unwrap();
-    let quoting = r#"{"error":{"message":"no such key: open-sesame"}}"#;
-    let length = quoting.len();
+    let said = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
+    let quoting = r#"data: {"error":{"message":"no such key: open-sesame"}}"#;
     let service = Canned::saying(&format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{quoting}"
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{said}\n\n{quoting}\n\n"
     ))
     .await;
     let other = Stage::before(&service.url).await;

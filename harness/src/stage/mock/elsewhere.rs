@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fs_err::tokio as fs;
 use mock_server::whatsapp::{Base64, Control, Done, GroupCast, LinkedAccount};
-use mock_server::{Journal, Lapse, Script, UnsaidTurn};
+use mock_server::{FaultCount, Journal, Lapse, Script, UnsaidTurn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub(super) struct Elsewhere {
 #[derive(Debug, Deserialize)]
 pub(super) struct Status {
     pub(super) unsaid: Vec<UnsaidTurn>,
+    pub(super) unfired: Vec<FaultCount>,
     pub(super) waiting: Vec<String>,
     pub(super) paced: usize,
 }

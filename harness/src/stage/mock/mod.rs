@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mock_server::whatsapp::{Control, Done, GroupCast, LinkedAccount};
 use mock_server::{
-    Journal, MockOptions, MockServer, Script, Unexpected, UnsaidTurn, unexpected_in,
+    FaultCount, Journal, MockOptions, MockServer, Script, Unexpected, UnsaidTurn, unexpected_in,
 };
 use tokio::task::JoinSet;
 
@@ -156,6 +156,14 @@ impl Mock {
         match &self.place {
             Place::Here(server) => Ok(server.llm().unsaid()),
             Place::Elsewhere(server) => Ok(server.status().await?.unsaid),
+        }
+    }
+
+    /// The faults that must come, and have not as often as they should.
+    pub(crate) async fn unfired(&self) -> Result<Vec<FaultCount>, MockError> {
+        match &self.place {
+            Place::Here(server) => Ok(server.llm().unfired()),
+            Place::Elsewhere(server) => Ok(server.status().await?.unfired),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It knows whether it came to its end: if it is dropped before, the client went away.
 
+mod blanks;
 mod course;
 mod dress;
 mod failure;
@@ -93,6 +94,10 @@ impl Performance {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.asked.dialect
+    }
+
+    pub(crate) fn llm(&self) -> &ScriptedLlm {
+        &self.llm
     }
 
     pub(crate) fn reply(&self) -> &Arc<Reply> {
@@ -210,7 +215,7 @@ impl Performance {
 
     fn tell(&self, sent: Sent) {
         if let Some(mishap) = &self.mishap {
-            self.llm.note("llm.fault", self.told(&mishap.fault, sent));
+            self.llm.note("llm.fault", self.told(mishap, sent));
         }
     }
 
@@ -228,13 +233,28 @@ impl Performance {
         fault.is_none_or(|fault| fault.lets_all_through(self.gate.is_some()))
     }
 
+    /// Whether nothing of it comes for a while, though nothing goes wrong.
+    pub(crate) fn lets_wait(&self) -> bool {
+        let is_well = matches!(self.fault(), None | Some(Fault::Slow(_)));
+        let is_held = || {
+            self.gate
+                .as_ref()
+                .is_some_and(|gate| self.llm.is_shut(gate))
+        };
+        is_well && (self.reply.stream.takes_time() || is_held())
+    }
+
     /// Whether its gate is where it stalls.
     fn gate_is_within(&self) -> bool {
         matches!(self.fault(), Some(Fault::Break(Breaking::Stall, _)))
     }
 
-    fn told(&self, fault: &Fault, sent: Sent) -> Value {
+    fn told(&self, mishap: &Mishap, sent: Sent) -> Value {
+        let fault = &*mishap.fault;
         let mut fields = Map::new();
+        if let Some(rule) = &mishap.rule {
+            fields.insert("rule".to_owned(), (**rule).into());
+        }
         fields.insert("n".to_owned(), self.n.into());
         fields.insert("lane".to_owned(), self.reply.lane.as_str().into());
         fields.insert("turn".to_owned(), (*self.reply.turn).into());

@@ -15,7 +15,7 @@ use crate::llm::delivery::dress::Dress;
 use crate::llm::delivery::film::Film;
 use crate::llm::delivery::playing::Playing;
 use crate::llm::delivery::reel::Reel;
-use crate::llm::delivery::{Performance, Sent, failure};
+use crate::llm::delivery::{Performance, Sent, blanks, failure};
 use crate::llm::dialect::{Dialect, PROCESSING};
 use crate::llm::script::fault::{Breaking, Emptiness, Fault};
 use crate::llm::script::moment::FaultMoment;
@@ -80,13 +80,18 @@ async fn whole(performance: Performance, scissors: Scissors) -> serde_json::Resu
     let generation = generation(&performance);
     let (body, frames) = (document(&performance)?, frames_of(&performance)?);
     let (course, promised) = performance.tempo().document(body, frames);
+    let json = HeaderValue::from_static("application/json");
+    if performance.dialect() == Dialect::OpenRouter && performance.lets_wait() {
+        let llm = performance.llm().clone();
+        let playing = Playing::new(performance, course, scissors);
+        let document = stream::try_unfold(playing, Playing::next);
+        let head = AppendHeaders([(header::CONTENT_TYPE, json)]);
+        return Ok((generation, head, blanks::before(document, llm)).into_response());
+    }
     let mut playing = Playing::new(performance, course, scissors);
     playing.begin().await?;
     let head = AppendHeaders([
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (header::CONTENT_TYPE, json),
         (header::CONTENT_LENGTH, HeaderValue::from(promised)),
     ]);
     let body = match playing.at_once() {

@@ -16,7 +16,7 @@ use crate::llm::script::stream::UsagePlace;
 /// Comes several times before the first frame of a stream.
 pub(crate) const PROCESSING: &[u8] = b": OPENROUTER PROCESSING\n\n";
 /// Keeps the connection of a client alive that waits for a whole document.
-const WAITING: &[u8] = b"\n         \n";
+pub(crate) const WAITING: &[u8] = b"\n         \n";
 const DONE: &[u8] = b"[DONE]";
 
 /// What is sent before the model has said anything.

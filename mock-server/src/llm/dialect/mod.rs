@@ -15,7 +15,7 @@ mod sheet;
 mod usage;
 mod wording;
 
-pub(crate) use chat::PROCESSING;
+pub(crate) use chat::{PROCESSING, WAITING};
 pub(crate) use failure::Complaint;
 pub(crate) use frame::{Frame, FrameKind};
 pub(crate) use frames::Frames;

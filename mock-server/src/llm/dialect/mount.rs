@@ -68,6 +68,23 @@ impl Mount {
     }
 }
 
+impl Dialect {
+    /// Whose model is asked at this path, which may have more before it than ours.
+    pub(crate) fn asked_at(path: &str, body: &[u8]) -> Option<Self> {
+        let own = [Self::Anthropic, Self::Responses];
+        let own = own.into_iter().find(|one| path.ends_with(one.endpoint()));
+        let chat = || {
+            let below = path.strip_suffix(Self::OpenAi.endpoint())?;
+            let fitting = Mount::ALL
+                .iter()
+                .filter(|mount| below.ends_with(mount.path));
+            let longest = fitting.max_by_key(|mount| mount.path.len());
+            Some(longest.map_or(Self::OpenAi, |mount| mount.dialect(body)))
+        };
+        own.or_else(chat)
+    }
+}
+
 fn asks_moonshot(body: &[u8]) -> bool {
     /// Nothing else is read, so this is one quick look.
     #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use crate::llm::script::lenient::{Lenience, WireRule};
 use crate::text::shorten;
 
 /// What Moonshot takes, in bytes.
-const LARGEST_BODY: usize = 2_097_152;
+pub(crate) const LARGEST_BODY: usize = 2_097_152;
 
 /// What is wrong with a request. Places are indices into `messages`, from 0.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! What the journal is told about a request.
 
+use axum::http::Uri;
 use serde_json::{Map, Value, json};
 
-use crate::llm::dialect::Dialect;
 use crate::llm::question::Question;
 use crate::llm::question::request::ChatBody;
 use crate::llm::script::pattern::Heard;
@@ -14,7 +14,8 @@ const FIELDS: usize = 11;
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) n: u64,
-    pub(crate) dialect: Dialect,
+    /// Where it was asked.
+    pub(crate) uri: Uri,
     pub(crate) body: ChatBody,
     /// What the client tells about itself.
     pub(crate) device: Map<String, Value>,
@@ -38,10 +39,9 @@ impl Record {
     /// What stands on the envelope.
     fn envelope(&self) -> Map<String, Value> {
         let body = &self.body;
-        let path = format!("{}{}", self.dialect.path(), self.dialect.endpoint());
         let mut fields = Map::with_capacity(FIELDS);
         fields.insert("n".to_owned(), self.n.into());
-        fields.insert("path".to_owned(), path.into());
+        fields.insert("path".to_owned(), self.uri.path().into());
         fields.insert("model".to_owned(), body.model.clone().into());
         fields.insert("stream".to_owned(), body.wants_stream().into());
         fields.insert("tools".to_owned(), body.tools().map(Value::from).collect());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -20,6 +20,7 @@ use crate::llm::dialect::{Complaint, Dialect, anthropic};
 use crate::llm::question::Question;
 use crate::llm::question::protocol::Violation;
 use crate::llm::routes::{ask, unread};
+use crate::llm::score::Asked;
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit};
 use crate::llm::tokens;
@@ -85,11 +86,20 @@ async fn attend(State(desk): State<Desk>, request: Request, next: Next) -> Respo
 async fn messages(
     State(desk): State<Desk>,
     Extension(scissors): Extension<Scissors>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&desk.llm, Dialect::Anthropic, headers, body, scissors).await,
+        Ok(body) => {
+            let asked = Asked {
+                dialect: Dialect::Anthropic,
+                uri,
+                headers,
+                body,
+            };
+            ask(&desk.llm, asked, scissors).await
+        }
         Err(rejection) => unreadable(&desk, &rejection, "messages"),
     }
 }

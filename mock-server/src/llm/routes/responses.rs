@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::line::Scissors;
 use crate::llm::dialect::{Complaint, Dialect, Mount};
 use crate::llm::routes::{ask, unread};
+use crate::llm::score::Asked;
 use crate::llm::scripted::ScriptedLlm;
 use crate::llm::services::{Door, admit};
 
@@ -39,11 +40,20 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
 async fn respond(
     State(llm): State<ScriptedLlm>,
     Extension(scissors): Extension<Scissors>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match body {
-        Ok(body) => ask(&llm, Dialect::Responses, headers, body, scissors).await,
+        Ok(body) => {
+            let asked = Asked {
+                dialect: Dialect::Responses,
+                uri,
+                headers,
+                body,
+            };
+            ask(&llm, asked, scissors).await
+        }
         Err(rejection) => {
             unread(&llm, "/v1/responses", &rejection);
             rejection.into_response()

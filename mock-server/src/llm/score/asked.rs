@@ -1,6 +1,6 @@
 //! A request as it came, before anybody has looked inside.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 
 use crate::llm::dialect::Dialect;
@@ -9,6 +9,8 @@ use crate::llm::script::origin::{key_in, lane_in, session_in};
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
+    /// Where it was asked; one service may be found at several places.
+    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }

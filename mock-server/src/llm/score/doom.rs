@@ -24,6 +24,8 @@ pub(crate) struct Mishap {
     pub(crate) fault: Arc<Fault>,
     /// Whether the turn counts as said.
     pub(crate) counts: bool,
+    /// The rule that has it come to this request; without one it is the turn's own.
+    pub(crate) rule: Option<Arc<str>>,
 }
 
 impl Doom {
@@ -61,6 +63,7 @@ impl Doom {
         tally.break_down(limit).then(|| Mishap {
             fault: Arc::clone(&self.fault),
             counts: self.counts,
+            rule: None,
         })
     }
 }

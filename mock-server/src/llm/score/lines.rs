@@ -88,8 +88,8 @@ impl Occasion<'_> {
     }
 }
 
-/// The prepared response of a turn.
-#[derive(Debug)]
+/// The prepared response of a turn. By default it says nothing.
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// Without its texts.
     response: Response,

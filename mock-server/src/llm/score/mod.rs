@@ -12,6 +12,7 @@ mod lane;
 pub(crate) mod lines;
 mod miss;
 pub(crate) mod repertoire;
+pub(crate) mod strikes;
 mod tally;
 pub(crate) mod turn;
 mod unfinished;
@@ -34,6 +35,7 @@ use crate::llm::score::gates::Gates;
 use crate::llm::score::lane::Lane;
 use crate::llm::score::lines::{Occasion, Reply};
 use crate::llm::score::repertoire::Repertoire;
+use crate::llm::score::strikes::{Strike, Strikes};
 use crate::llm::score::tally::Tally;
 use crate::llm::score::turn::{Receipt, Turn};
 use crate::llm::score::unfinished::Unfinished;
@@ -146,6 +148,11 @@ impl Score {
             .collect()
     }
 
+    /// The rules by which something goes wrong, in the order in which they were put in.
+    pub(crate) fn strikes(&self) -> Strikes {
+        self.repertoire.load().strikes.clone()
+    }
+
     /// The first of several models that some turn asks for, else the first.
     pub(crate) fn model_of<'a>(
         &self,
@@ -176,15 +183,19 @@ impl Score {
             length: asked.body.len(),
         };
         protocol::check(question, rules)?;
-        if let Some(part) = self.again(asked, question) {
+        let strike = repertoire.strikes.strike(question).map(|rule| &**rule);
+        if let Some(part) = self.again(asked, question, strike) {
+            strike.into_iter().for_each(Strike::came);
             return Ok(part);
         }
         let stand = Stand {
             repertoire: &repertoire,
             lane,
             conversation: question.conversation.filter(|_| lane.is_per_conversation()),
+            strike,
         };
         let part = stand.answer(asked, question, moment)?;
+        strike.into_iter().for_each(Strike::came);
         for (place, call) in part.reply.calls.iter().enumerate() {
             self.broken_arguments.sent(&call.arguments);
             let called = Called {
@@ -209,12 +220,22 @@ impl Score {
         }
     }
 
-    fn again(&self, asked: &Asked, question: &Question<'_>) -> Option<Part> {
+    fn again(
+        &self,
+        asked: &Asked,
+        question: &Question<'_>,
+        strike: Option<&Strike>,
+    ) -> Option<Part> {
         let answer = self.unfinished.take(asked, question)?;
         let receipt = &answer.reply.receipt;
+        let mishap = befall(receipt, strike);
+        if mishap.as_ref().is_some_and(|mishap| !mishap.counts) {
+            // It was said already, and is to be heard after this.
+            self.keep(answer.n, asked.clone(), Arc::clone(&answer.reply));
+        }
         Some(Part {
             gate: receipt.turn.hold.clone(),
-            mishap: receipt.befall(),
+            mishap,
             retry_of: Some(answer.n),
             reply: answer.reply,
         })
@@ -252,6 +273,8 @@ struct Stand<'a> {
     lane: &'a Lane,
     /// The conversation that has the turns of the lane for itself.
     conversation: Option<&'a str>,
+    /// The rule that has something go wrong now.
+    strike: Option<&'a Strike>,
 }
 
 impl Stand<'_> {
@@ -266,6 +289,7 @@ impl Stand<'_> {
             let receipt = self
                 .lane
                 .choose(question, &tallies)
+                .or_else(|| self.strike.and_then(Strike::silence))
                 .ok_or_else(|| Refusal {
                     refused: Refused::Unscripted,
                     report: miss::report(moment.n, question, self.repertoire, &tallies),
@@ -276,7 +300,7 @@ impl Stand<'_> {
             }
             let limit = tallies.limit(receipt.turn.times);
             // Another request may have been faster; then this one looks again.
-            if let Some((before, mishap)) = claim(&receipt, limit) {
+            if let Some((before, mishap)) = claim(&receipt, limit, self.strike) {
                 let occasion = Occasion {
                     dialect: asked.dialect,
                     seed: moment.seed,
@@ -320,25 +344,43 @@ impl Stand<'_> {
 
 /// Counts the turn as said, unless what goes wrong leaves it to be said later: how often it
 /// was said before, and what goes wrong.
-fn claim(receipt: &Receipt, limit: Option<u32>) -> Option<(u32, Option<Mishap>)> {
-    let mishap = receipt.befall();
+fn claim(
+    receipt: &Receipt,
+    limit: Option<u32>,
+    strike: Option<&Strike>,
+) -> Option<(u32, Option<Mishap>)> {
+    let mishap = befall(receipt, strike);
     if mishap.as_ref().is_some_and(|mishap| !mishap.counts) {
         return Some((receipt.tally.said(), mishap));
     }
     let before = receipt.tally.claim(limit);
-    if before.is_none() && mishap.is_some() {
-        receipt.tally.mend();
+    if before.is_none() {
+        mend(&receipt.tally, mishap.as_ref());
     }
     Some((before?, mishap))
+}
+
+/// What goes wrong with a turn that is to be said. Its own fault waits for its next time if
+/// a rule strikes.
+fn befall(receipt: &Receipt, strike: Option<&Strike>) -> Option<Mishap> {
+    match strike {
+        Some(strike) => Some(strike.befall(&receipt.turn)),
+        None => receipt.befall(),
+    }
+}
+
+/// The turn's own fault did not come after all.
+fn mend(tally: &Tally, mishap: Option<&Mishap>) {
+    if mishap.is_some_and(|mishap| mishap.rule.is_none()) {
+        tally.mend();
+    }
 }
 
 fn give_back(tally: &Tally, mishap: Option<&Mishap>) {
     if mishap.is_none_or(|mishap| mishap.counts) {
         tally.give_back();
     }
-    if mishap.is_some() {
-        tally.mend();
-    }
+    mend(tally, mishap);
 }
 
 fn check_offered(turn: &Turn, question: &Question<'_>) -> Result<(), Violation> {

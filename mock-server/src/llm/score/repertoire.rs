@@ -13,6 +13,7 @@ use crate::llm::question::given::GivenIds;
 use crate::llm::score::doom::Doom;
 use crate::llm::score::lane::{Debt, Lane};
 use crate::llm::score::lines::Lines;
+use crate::llm::score::strikes::Strikes;
 use crate::llm::score::turn::Turn;
 use crate::llm::script::lane::{LaneRule, MAIN_LANE, known};
 use crate::llm::script::lenient::Lenience;
@@ -34,12 +35,16 @@ pub(crate) struct Repertoire {
     pub(crate) lenience: Lenience,
     /// Which ids the calls of which turns got.
     pub(crate) given: Arc<GivenIds>,
+    /// What goes wrong by number, whatever turn answers.
+    pub(crate) strikes: Strikes,
 }
 
 impl Repertoire {
     /// This one with a script behind what is there: all of it, or an error.
     pub(crate) fn with(&self, script: Script) -> Result<Self, ScriptError> {
         let rules = self.merged_rules(&script)?;
+        let lanes: Vec<_> = rules.keys().map(String::as_str).collect();
+        let strikes = self.strikes.with(script.faults, &lanes)?;
         let mut reading = Reading::after(self, script.name, rules);
         for scripted in script.turns {
             reading.read(scripted)?;
@@ -47,6 +52,7 @@ impl Repertoire {
         reading.read_otherwise(self)?;
         Ok(Self {
             lenience: self.lenience.and(&script.lenient),
+            strikes,
             ..reading.into_repertoire(self)
         })
     }
@@ -116,6 +122,7 @@ impl Default for Repertoire {
             compiled: Compiled::default(),
             lenience: Lenience::default(),
             given: Arc::default(),
+            strikes: Strikes::default(),
         }
     }
 }
@@ -263,6 +270,7 @@ impl Reading {
             count: self.count,
             compiled: self.compiled,
             lenience: before.lenience.clone(),
+            strikes: before.strikes.clone(),
         }
     }
 }

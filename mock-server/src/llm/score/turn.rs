@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::llm::score::doom::{Doom, Mishap};
 use crate::llm::score::lines::Lines;
 use crate::llm::score::tally::Tally;
+use crate::llm::script::lane::MAIN_LANE;
 use crate::llm::script::stream::StreamShape;
-use crate::llm::script::turn::{Clauses, Times};
+use crate::llm::script::turn::{Any, Clauses, Times};
 
 /// A turn, ready to be said.
 #[derive(Debug)]
@@ -32,6 +33,22 @@ pub(crate) struct Receipt {
 }
 
 impl Turn {
+    /// A turn that is never tried: it says nothing, as often as somebody wants that.
+    pub(crate) fn silent(id: Arc<str>) -> Self {
+        Self {
+            id,
+            place: 0,
+            lane: MAIN_LANE.into(),
+            clauses: Clauses::default(),
+            lines: Lines::default(),
+            times: Times::Word(Any::Any),
+            hold: None,
+            optional: true,
+            stream: StreamShape::default(),
+            fault: None,
+        }
+    }
+
     /// What goes wrong now that the turn is to be said.
     pub(crate) fn befall(&self, tally: &Tally) -> Option<Mishap> {
         self.fault.as_ref().and_then(|fault| fault.befall(tally))

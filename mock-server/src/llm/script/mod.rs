@@ -1,6 +1,7 @@
 //! A script: turns in the order they are tried, and the lanes they are said in.
 
 pub(crate) mod fault;
+pub(crate) mod fault_rule;
 pub(crate) mod lane;
 pub(crate) mod lenient;
 pub(crate) mod limits;
@@ -13,6 +14,7 @@ pub(crate) mod turn;
 pub(crate) mod wording;
 
 pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
+pub use fault_rule::{FaultRule, Neighbour, Nth};
 pub use lane::{LaneRule, MAIN_LANE, Per};
 pub use lenient::WireRule;
 pub use limits::Limits;
@@ -35,8 +37,8 @@ use crate::llm::services::{Keys, ScriptedServices};
 
 /// Turns that belong together: a file of `scripts/`, or the script of a scenario.
 ///
-/// As YAML or JSON it is a list of turns, or a map of `turns`, `lanes`, `lenient` and of what
-/// [`ScriptedServices`] names.
+/// As YAML or JSON it is a list of turns, or a map of `turns`, `lanes`, `lenient`, `faults` and of
+/// what [`ScriptedServices`] names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Script {
     /// Begins the names of turns without an id: `chat-3`; without it they are `turn-3`. It is
@@ -47,6 +49,8 @@ pub struct Script {
     pub lanes: IndexMap<String, LaneRule>,
     /// Rules of the wire that requests need not keep, from now on and for all scripts.
     pub lenient: Vec<WireRule>,
+    /// What goes wrong by number, whatever turn answers.
+    pub faults: Vec<FaultRule>,
     /// The services around the model.
     pub services: ScriptedServices,
     /// In the order they are tried.
@@ -88,6 +92,14 @@ pub enum ScriptError {
         "the fault of turn `{turn}` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`"
     )]
     FaultAlone { turn: String },
+    #[error("two faults are called `{fault}`; each id names one fault")]
+    DuplicateFault { fault: String },
+    #[error("fault `{fault}` is for lane `{lane}`, which nothing declares; lanes: {known}")]
+    FaultLane {
+        fault: String,
+        lane: String,
+        known: String,
+    },
     #[error("turn `{turn}`: {fault}")]
     Template {
         turn: String,
@@ -106,7 +118,28 @@ impl ScriptError {
             | Self::NoAnswer { turn }
             | Self::FaultAlone { turn }
             | Self::Template { turn, .. } => Some(turn),
-            Self::TwoRules { .. } | Self::EmptyRule { .. } | Self::MainLane => None,
+            Self::TwoRules { .. }
+            | Self::EmptyRule { .. }
+            | Self::MainLane
+            | Self::DuplicateFault { .. }
+            | Self::FaultLane { .. } => None,
+        }
+    }
+
+    /// The fault beside the turns that does not fit.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        match self {
+            Self::DuplicateFault { fault } | Self::FaultLane { fault, .. } => Some(fault),
+            Self::DuplicateId { .. }
+            | Self::UnknownLane { .. }
+            | Self::TwoLanes { .. }
+            | Self::TwoRules { .. }
+            | Self::EmptyRule { .. }
+            | Self::MainLane
+            | Self::NoAnswer { .. }
+            | Self::FaultAlone { .. }
+            | Self::Template { .. } => None,
         }
     }
 }
@@ -133,6 +166,15 @@ impl Script {
     pub fn of(turns: Vec<ScriptedTurn>) -> Self {
         Self {
             turns,
+            ..Self::default()
+        }
+    }
+
+    /// No turns, but what goes wrong with those that are there.
+    #[must_use]
+    pub fn of_faults(faults: Vec<FaultRule>) -> Self {
+        Self {
+            faults,
             ..Self::default()
         }
     }

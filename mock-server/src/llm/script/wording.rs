@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::llm::script::Script;
+use crate::llm::script::fault_rule::FaultRule;
 use crate::llm::script::lane::LaneRule;
 use crate::llm::script::lenient::WireRule;
 use crate::llm::script::pattern::TextPattern;
@@ -156,6 +157,8 @@ struct WholeScript {
     #[serde(default)]
     lenient: Vec<WireRule>,
     #[serde(default)]
+    faults: Vec<FaultRule>,
+    #[serde(default)]
     services: ScriptedServices,
     #[serde(default)]
     turns: Vec<ScriptedTurn>,
@@ -167,7 +170,9 @@ impl<'de> Visitor<'de> for TurnsOrScript {
     type Value = Script;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of turns, or a map of `turns`, `lanes`, `lenient` and `services`")
+        out.write_str(
+            "a list of turns, or a map of `turns`, `lanes`, `lenient`, `faults` and `services`",
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, turns: A) -> Result<Script, A::Error> {
@@ -179,6 +184,7 @@ impl<'de> Visitor<'de> for TurnsOrScript {
         Ok(Script {
             lanes: whole.lanes,
             lenient: whole.lenient,
+            faults: whole.faults,
             services: whole.services,
             ..Script::of(whole.turns)
         })

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::lapse::Lapse;
 use crate::llm::services::catalogue::dollars;
 
 /// The account behind every key. What answers cost is added to what it has used.
@@ -16,6 +17,9 @@ pub struct Account {
     pub credits: Option<f64>,
     /// OpenRouter: what was used before, in dollars.
     pub usage: f64,
+    /// OpenRouter: how long nobody can be told about an answer that has just been given;
+    /// until then `GET generation` is a 404. In whole seconds. Default: 0.
+    pub told_after: Lapse,
     /// OpenRouter: the key that asks.
     pub key: KeyOnRecord,
     /// Moonshot: what is left; with nothing left, every question is a 429.

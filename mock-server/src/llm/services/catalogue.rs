@@ -114,6 +114,13 @@ impl Catalogue {
         self.scripted.clone().unwrap_or_else(|| usual(dialect))
     }
 
+    /// What every one of them can hold.
+    pub(crate) fn shortest_context(&self) -> u64 {
+        let scripted = self.scripted.iter().flatten();
+        let lengths = scripted.map(|model| model.context_length);
+        lengths.min().unwrap_or(USUAL_CONTEXT)
+    }
+
     pub(crate) fn find(&self, dialect: Dialect, model: &str) -> Option<ListedModel> {
         let mut models = self.models(dialect).into_iter();
         models.find(|listed| listed.id == model || listed.slug.as_deref() == Some(model))

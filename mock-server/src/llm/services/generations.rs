@@ -13,21 +13,23 @@ const REMEMBERED: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
-    given: IndexMap<String, Value>,
+    /// From when on each is known, in seconds, and what is known.
+    given: IndexMap<String, (i64, Value)>,
     /// In billionths of a dollar.
     spent: u64,
 }
 
 impl Generations {
-    /// An answer came to its end.
-    pub(crate) fn give(&mut self, reply: &Reply, route: &Route) {
+    /// An answer came to its end; `from` then on, in seconds, it can be asked about.
+    pub(crate) fn give(&mut self, reply: &Reply, route: &Route, from: i64) {
         let id = Dialect::OpenRouter.response_id(reply.created, &reply.letters);
         let cost = route.cost(reply.usage).total();
         self.spent = self.spent.saturating_add(cost);
         if self.given.len() == REMEMBERED {
             self.given.shift_remove_index(0);
         }
-        self.given.insert(id.clone(), body(&id, reply, route));
+        let known = (from, body(&id, reply, route));
+        self.given.insert(id, known);
     }
 
     /// What all of them have cost.
@@ -36,8 +38,9 @@ impl Generations {
     }
 
     /// The body of `GET generation`.
-    pub(crate) fn find(&self, id: &str) -> Option<Value> {
-        self.given.get(id).map(|data| json!({ "data": data }))
+    pub(crate) fn find(&self, id: &str, now: i64) -> Option<Value> {
+        let (from, data) = self.given.get(id)?;
+        (*from <= now).then(|| json!({ "data": data }))
     }
 }
 

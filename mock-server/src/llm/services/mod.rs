@@ -28,6 +28,7 @@ pub(crate) use routes::side_routes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::journal::Journal;
+use crate::llm::dialect::Dialect;
 use crate::llm::oauth::OAuthAct;
 use crate::llm::oauth::ledger::{Begun, Issued, Ledger};
 use crate::llm::oauth::refusal::NoToken;
@@ -123,6 +124,17 @@ impl Services {
         Arc::clone(&doors)
     }
 
+    /// How many tokens the service's model of that name can hold, if it is listed.
+    pub(crate) fn context_of(&self, dialect: Dialect, model: &str) -> Option<u64> {
+        let listed = self.state().catalogue.find(dialect, model)?;
+        Some(listed.context_length)
+    }
+
+    /// What every model that is listed can hold.
+    pub(crate) fn shortest_context(&self) -> u64 {
+        self.state().catalogue.shortest_context()
+    }
+
     /// The way of an answer of OpenRouter's.
     pub(crate) fn route(&self, order: &Order<'_>) -> Result<Route, NoProvider> {
         Route::find(&self.state().catalogue, order)
@@ -131,7 +143,10 @@ impl Services {
     /// An answer came to its end.
     pub(crate) fn delivered(&self, reply: &Reply) {
         if let Some(route) = &reply.route {
-            self.state().generations.give(reply, route);
+            let mut state = self.state();
+            let after = i64::try_from(state.account.told_after.length().as_secs());
+            let from = self.now().saturating_add(after.unwrap_or(i64::MAX));
+            state.generations.give(reply, route, from);
         }
     }
 

@@ -136,7 +136,9 @@ async fn generation(
     let Some(id) = wanted.id else {
         return desk.misread("/generation", StatusCode::BAD_REQUEST, "id is required");
     };
-    let found = desk.llm.services().state().generations.find(&id);
+    let services = desk.llm.services();
+    let now = services.now();
+    let found = services.state().generations.find(&id, now);
     match found {
         Some(body) => Json(body).into_response(),
         None => desk.fail(StatusCode::NOT_FOUND, &format!("Generation {id} not found")),

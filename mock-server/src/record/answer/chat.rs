@@ -1,70 +1,19 @@
-//! What a model said, read from its answer: one document, or a stream put together again.
-//!
-//! Only whole answers are read. A recording with an empty or broken answer in it would be
-//! replayed for years before anybody wonders.
+//! Chat completions, of OpenAI's and of all who speak like it: one document, or chunks.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::refusal::late;
+use super::{Answer, Called, append, document};
 use crate::llm::{FinishReason, ScriptedUsage};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
-use crate::record::secrets::Secrets;
 use crate::record::sse::{self, Frame};
+use crate::record::unfit::Unfit;
 
 /// No model makes so many calls at once.
 const TOO_MANY_CALLS: usize = 128;
-
-/// An answer of a model, in no dialect.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) content: Option<String>,
-    pub(crate) reasoning: Option<String>,
-    pub(crate) calls: Vec<Called>,
-    /// None if the stream ended well and gave no reason.
-    pub(crate) finish_reason: Option<FinishReason>,
-    pub(crate) usage: Option<ScriptedUsage>,
-    /// Of a stream.
-    pub(crate) pace: Option<Pace>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Called {
-    pub(crate) name: String,
-    pub(crate) arguments: String,
-}
-
-/// Why an answer is not recorded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    #[error("the upstream cannot be reached: {0}")]
-    Unreachable(String),
-    #[error("the answer is an error, status {0}; errors are not recorded yet")]
-    Status(u16),
-    #[error("the answer is an error with status 200: {0}; errors are not recorded yet")]
-    ErrorBody(String),
-    #[error("the stream ends in an error: {0}; errors are not recorded yet")]
-    ErrorInStream(String),
-    #[error("the answer was cut off: {0}")]
-    Cut(String),
-    #[error("the answer is empty")]
-    Empty,
-    #[error("the stream is truncated: no finish_reason, and no [DONE]")]
-    Truncated,
-    #[error("the answer is encoded as `{0}`, although the recorder asked for plain text")]
-    Encoded(String),
-    #[error("the answer cannot be read: {0}")]
-    Unreadable(String),
-    #[error("a script cannot say the finish_reason `{0}`")]
-    FinishReason(String),
-    #[error("only chat/completions are recorded so far")]
-    Dialect,
-    #[error("the request is none that a mock would take: {0}")]
-    Request(String),
-    #[error("the request was cut off, or is too large: {0}")]
-    RequestCut(String),
-}
 
 /// A document, or one chunk of a stream.
 #[derive(Debug, Deserialize)]
@@ -120,94 +69,13 @@ struct Details {
     cached_tokens: Option<u64>,
 }
 
-impl Answer {
-    pub(crate) fn read(received: &Received) -> Result<Self, Unfit> {
-        check_readable(received)?;
-        if received.is_stream() {
-            return streamed(received);
-        }
-        let body = document(&received.body)?;
-        if let Some(error) = body.error {
-            return Err(Unfit::ErrorBody(crate::text::shorten(
-                &error.to_string(),
-                120,
-            )));
-        }
-        let mut heard = Heard::default();
-        heard.take(body)?;
-        heard.answer(None)
+pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
+    if received.is_stream() {
+        return streamed(received);
     }
-
-    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
-        let masked = |text: String| secrets.masked(&text);
-        let calls = self.calls.into_iter();
-        Self {
-            content: self.content.map(masked),
-            reasoning: self.reasoning.map(masked),
-            calls: calls.map(|call| call.masked(secrets)).collect(),
-            ..self
-        }
-    }
-
-    /// Whether both say the same; what it cost and how long it took may differ.
-    pub(crate) fn says_as(&self, other: &Self) -> bool {
-        (
-            &self.content,
-            &self.reasoning,
-            &self.calls,
-            self.finish_reason,
-        ) == (
-            &other.content,
-            &other.reasoning,
-            &other.calls,
-            other.finish_reason,
-        )
-    }
-}
-
-impl Called {
-    fn masked(self, secrets: &Secrets) -> Self {
-        Self {
-            arguments: secrets.masked_document(&self.arguments),
-            name: self.name,
-        }
-    }
-}
-
-impl Unfit {
-    /// What services and libraries say may quote a key.
-    pub(crate) fn masked(self, secrets: &Secrets) -> Self {
-        let masked = |text: String| secrets.masked(&text);
-        match self {
-            Self::Unreachable(text) => Self::Unreachable(masked(text)),
-            Self::ErrorBody(text) => Self::ErrorBody(masked(text)),
-            Self::ErrorInStream(text) => Self::ErrorInStream(masked(text)),
-            Self::Cut(text) => Self::Cut(masked(text)),
-            Self::Encoded(text) => Self::Encoded(masked(text)),
-            Self::Unreadable(text) => Self::Unreadable(masked(text)),
-            Self::FinishReason(text) => Self::FinishReason(masked(text)),
-            Self::Request(text) => Self::Request(masked(text)),
-            Self::RequestCut(text) => Self::RequestCut(masked(text)),
-            Self::Status(_) | Self::Empty | Self::Truncated | Self::Dialect => self,
-        }
-    }
-}
-
-fn check_readable(received: &Received) -> Result<(), Unfit> {
-    if received.status >= 400 {
-        return Err(Unfit::Status(received.status));
-    }
-    if received.body.trim().is_empty() {
-        return Err(Unfit::Empty);
-    }
-    match received.headers.get("content-encoding") {
-        Some(encoding) if encoding != "identity" => Err(Unfit::Encoded(encoding.clone())),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn document(text: &str) -> Result<Body, Unfit> {
-    serde_json::from_str(text).map_err(|fault| Unfit::Unreadable(fault.to_string()))
+    let mut heard = Heard::default();
+    heard.take(document(&received.body)?)?;
+    heard.answer()
 }
 
 fn streamed(received: &Received) -> Result<Answer, Unfit> {
@@ -217,12 +85,9 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
     let mut spoken = Vec::new();
     for frame in frames.iter().filter(|frame| !frame.is_done()) {
         let Some(data) = &frame.data else { continue };
-        let body = document(data)?;
+        let body: Body = document(data)?;
         if let Some(error) = body.error {
-            return Err(Unfit::ErrorInStream(crate::text::shorten(
-                &error.to_string(),
-                120,
-            )));
+            return late(&error, !spoken.is_empty());
         }
         if heard.take(body)? {
             spoken.push(frame.end);
@@ -234,7 +99,9 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
     if heard.finish_reason.is_none() && !frames.iter().any(Frame::is_done) {
         return Err(Unfit::Truncated);
     }
-    heard.answer(Pace::of(&spoken, &received.arrivals))
+    let pace = Pace::of(&spoken, &received.arrivals);
+    let answer = heard.answer()?;
+    Ok(Answer { pace, ..answer })
 }
 
 /// An answer as far as it was heard.
@@ -287,7 +154,7 @@ impl Heard {
         Ok(says)
     }
 
-    fn answer(self, pace: Option<Pace>) -> Result<Answer, Unfit> {
+    fn answer(self) -> Result<Answer, Unfit> {
         let reason = self.finish_reason.as_deref();
         let answer = Answer {
             content: self.said.content,
@@ -295,25 +162,10 @@ impl Heard {
             calls: self.calls.into_values().collect(),
             finish_reason: reason.map(finish_reason).transpose()?,
             usage: self.usage.and_then(Usage::scripted),
-            pace,
+            ..Answer::default()
         };
-        if answer.calls.iter().any(|call| call.name.is_empty()) {
-            return Err(Unfit::Unreadable("a call has no name".to_owned()));
-        }
-        let says = answer.content.is_some() || answer.reasoning.is_some();
-        // Who was filtered says nothing, and means it.
-        let is_filtered = answer.finish_reason == Some(FinishReason::ContentFilter);
-        let is_whole = says || !answer.calls.is_empty() || is_filtered;
-        is_whole.then_some(answer).ok_or(Unfit::Empty)
+        answer.whole()
     }
-}
-
-fn append(text: &mut Option<String>, more: Option<String>) -> bool {
-    let Some(more) = more.filter(|more| !more.is_empty()) else {
-        return false;
-    };
-    text.get_or_insert_default().push_str(&more);
-    true
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Unfit> {
@@ -343,14 +195,18 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Dialect;
 
     fn read(content_type: &str, body: &str) -> Result<Answer, Unfit> {
-        Answer::read(&Received {
-            status: 200,
-            headers: [("content-type".to_owned(), content_type.to_owned())].into(),
-            body: body.to_owned(),
-            arrivals: Vec::new(),
-        })
+        Answer::read(
+            Dialect::OpenAi,
+            &Received {
+                status: 200,
+                headers: [("content-type".to_owned(), content_type.to_owned())].into(),
+                body: body.to_owned(),
+                arrivals: Vec::new(),
+            },
+        )
     }
 
     fn stream(deltas: &[&str], reason: &str) -> Result<Answer, Unfit> {
