@@ -330,7 +330,8 @@ impl Found {
 /// Ends nanokimi and looks at all that it left, also on its way out.
 async fn judge_end(scenario: &Scenario, stage: &mut Stage, found: &mut Found) {
     let running = stage.api().is_some();
-    let closing = within(END, "nanokimi did not end", stage.close()).await;
+    let limit = stage.leisurely(END);
+    let closing = within(limit, "nanokimi did not end", stage.close()).await;
     let judged = final_word(scenario, stage).await;
     let left = match closing {
         Ok(closed) => closed.map(|closed| left_over(&closed, running)),

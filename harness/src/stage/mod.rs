@@ -254,7 +254,8 @@ impl Stage {
         const GRACE: Duration = Duration::from_secs(15);
         const LAST_AGENT: Duration = Duration::from_secs(5);
         self.lock = None;
-        let ended = self.stop((How::Term, Moment::Quiet), GRACE).await;
+        let grace = self.leisurely(GRACE);
+        let ended = self.stop((How::Term, Moment::Quiet), grace).await;
         drop(self.background.take());
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.root(), LAST_AGENT).await;
