@@ -57,7 +57,12 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
         return Ok(vec![trial]);
     }
     let listed = scenarios_in(&folder())?;
-    let on = |form: Form| listed.clone().into_iter().map(move |one| trial(one, form));
+    let on = |form: Form| {
+        let played = listed.clone().into_iter();
+        played
+            .filter(move |one| form != Form::Hybrid || in_hybrid(one))
+            .map(move |one| trial(one, form))
+    };
     let scenarios = forms().into_iter().flat_map(on);
     let refused = refused_in(&folder())?.into_iter().map(refusal);
     let failures = scenarios_in(&failures())?.into_iter().map(failure);
@@ -71,6 +76,21 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
         .chain(apart)
         .chain(own)
         .collect())
+}
+
+/// The folders whose stories hang on what an agent in a container does to a nanokimi that is a
+/// process. In all others the form `hybrid` shows nothing that `docker` does not; `harness run
+/// --stage hybrid` plays them.
+fn in_hybrid(listed: &Listed) -> bool {
+    const FOLDERS: [&str; 6] = [
+        "bootstrap/",
+        "containers/",
+        "ipc/",
+        "kimi/",
+        "sessions/",
+        "tools/",
+    ];
+    FOLDERS.iter().any(|folder| listed.name.starts_with(folder))
 }
 
 /// The one test that is asked for, without a look at the others.

@@ -37,7 +37,10 @@ impl Play<'_> {
         for subject in subjects {
             let (name, value) = match &subject.value {
                 Subject::Transcript => ("transcript".to_owned(), transcript(&entries)),
-                Subject::Model => ("model".to_owned(), render_requests(&entries).into()),
+                Subject::Model => (
+                    "model".to_owned(),
+                    render_requests(&entries, &self.group_folders()?).into(),
+                ),
                 Subject::Journal => {
                     let lines = canonical_journal(&entries, &mut redactor);
                     ("journal".to_owned(), Value::Array(lines))
@@ -51,6 +54,21 @@ impl Play<'_> {
         let text = self.stage.journal().masked(&text);
         let file = SnapshotFile::of(&self.scenario.path, &self.snapshot_name());
         file.compare(&text, self.snapshots)
+    }
+
+    /// The folders that agents work in, as they know them on each form of the stage.
+    fn group_folders(&self) -> Result<Vec<(String, &'static str)>, StageError> {
+        const IN_A_BOX: &str = "/workspace/group";
+        const NAME: &str = "[group folder]";
+        let mut folders = vec![(IN_A_BOX.to_owned(), NAME)];
+        let groups = self.stage.root().join("groups");
+        for folder in fs_err::read_dir(groups).map_err(StageError::Folder)? {
+            let folder = folder.map_err(StageError::Folder)?;
+            folders.push((folder.path().display().to_string(), NAME));
+        }
+        // The longer first: one may begin like another.
+        folders.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        Ok(folders)
     }
 
     /// `1`, `2`, … or `paused-1`, … for a row of a matrix.

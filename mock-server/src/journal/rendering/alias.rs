@@ -15,17 +15,30 @@ const FOREIGN: &str = concat!(
 static PATTERN: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| Regex::new(FOREIGN));
 
 #[derive(Debug, Default)]
-pub(super) struct Aliases {
+pub(super) struct Aliases<'a> {
+    /// Places that are called otherwise elsewhere, and the name that stands for them.
+    places: &'a [(String, &'a str)],
     uuids: BTreeMap<String, usize>,
     paths: BTreeMap<String, usize>,
 }
 
-impl Aliases {
+impl<'a> Aliases<'a> {
+    pub(super) fn of(places: &'a [(String, &'a str)]) -> Self {
+        Self {
+            places,
+            ..Self::default()
+        }
+    }
+
     /// The text with `[uuid-1]` and `[path-1]` in it: the same for the same, in all texts.
     pub(super) fn stable(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (place, name) in self.places {
+            text = text.replace(place.as_str(), name);
+        }
         let Ok(pattern) = &*PATTERN else {
             // It is a constant, and the tests see it compile.
-            return text.to_owned();
+            return text;
         };
         let name = |found: &Captures<'_>| {
             let (names, kind) = match found.name("uuid") {
@@ -36,6 +49,6 @@ impl Aliases {
             let number = names.entry(found[0].to_lowercase()).or_insert(next);
             format!("[{kind}-{number}]")
         };
-        pattern.replace_all(text, name).into_owned()
+        pattern.replace_all(&text, name).into_owned()
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// The message without its place: `user: hello`.
-    pub(super) fn read(&mut self, message: &Value, aliases: &mut Aliases) -> String {
+    pub(super) fn read(&mut self, message: &Value, aliases: &mut Aliases<'_>) -> String {
         let Ok(message) = Message::deserialize(message) else {
             let shown = elide::line(&aliases.stable(&message.to_string()));
             return format!("unreadable: {shown}");
@@ -92,7 +92,7 @@ impl Reader {
         .join("\n")
     }
 
-    fn call(&mut self, call: &Call, aliases: &mut Aliases) -> String {
+    fn call(&mut self, call: &Call, aliases: &mut Aliases<'_>) -> String {
         let name = self.name(&call.id, &call.function.name);
         let arguments = &call.function.arguments;
         // Clients put white space where they like.

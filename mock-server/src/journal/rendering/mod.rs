@@ -28,10 +28,11 @@ const REQUEST: &str = "llm.request";
 /// 03 tool bash#1 ok: README.md
 /// ```
 ///
-/// Messages that an earlier request of the lane has shown are not shown again.
+/// Messages that an earlier request of the lane has shown are not shown again. `places` are
+/// paths that depend on where an agent runs, each with what is to stand for it.
 #[must_use]
-pub fn render_requests(entries: &[Arc<Entry>]) -> String {
-    let mut aliases = Aliases::default();
+pub fn render_requests(entries: &[Arc<Entry>], places: &[(String, &str)]) -> String {
+    let mut aliases = Aliases::of(places);
     let mut lanes: BTreeMap<String, Lane> = BTreeMap::new();
     let requests = entries.iter().filter(|entry| entry.event == REQUEST);
     let paragraphs = requests.map(|entry| {
@@ -49,7 +50,7 @@ struct Lane {
 }
 
 impl Lane {
-    fn render(&mut self, entry: &Entry, aliases: &mut Aliases) -> String {
+    fn render(&mut self, entry: &Entry, aliases: &mut Aliases<'_>) -> String {
         let n = entry.fields.get("n").and_then(Value::as_u64).unwrap_or(0);
         // Each request holds its whole conversation, so calls have the same names in the next,
         // whatever other conversations of the lane do meanwhile.
@@ -147,7 +148,7 @@ mod tests {
             journal.write(REQUEST, fields);
             journal.write("llm.reply", serde_json::Map::new());
         }
-        render_requests(&journal.entries())
+        render_requests(&journal.entries(), &[])
     }
 
     fn said(role: &str, text: &str) -> Value {
