@@ -43,10 +43,8 @@ pub(super) fn check(
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
     boxes::check(file, mistakes);
-    if ["script", "scripts", "lanes", "faults", "steps"]
-        .into_iter()
-        .all(sure)
-    {
+    let told = ["script", "scripts", "lanes", "faults", "steps"];
+    if told.into_iter().all(sure) {
         rehearsal::check(document, file, scripts, mistakes);
     }
     if sure("chats") && sure("steps") && sure("finally") {
