@@ -1,6 +1,7 @@
 //! A box for one agent: its folders, its environment, and what came out of it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -116,7 +117,11 @@ impl Stage {
 
     async fn launch(&self, agent: Command, stdin: &str) -> Running {
         let (running, mut pipe) = self.spawn(agent);
-        pipe.write_all(stdin.as_bytes()).await.unwrap();
+        match pipe.write_all(stdin.as_bytes()).await {
+            // It may have ended before it wanted to know; what it said tells why.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written.unwrap(),
+        }
         running
     }
 
