@@ -53,17 +53,6 @@ fn settings_that_cannot_work_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_test_clock_is_refused_where_others_could_reach_it() {
-    let stage = Stage::new();
-    stage.write(
-        "nanokimi.toml",
-        "agent_runtime = \"host\"\nagent_runner = \"/bin/true\"\nhttp_listen = \"0.0.0.0:0\"\n",
-    );
-    let output = stage.run(&["run", "--test-clock", "2026-01-05T09:00:00Z"]);
-    assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
 fn a_damaged_token_is_not_replaced_behind_the_operators_back() {
     let stage = Stage::new();
     stage.write("data/api-token", "short");
