@@ -5,7 +5,6 @@
 
 mod commands;
 
-use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -147,7 +146,7 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
                 stages: run.stage,
                 jobs: run.jobs,
                 keep: run.keep,
-                snapshots: snapshots(run.update, insta_update.as_deref(), is_ci),
+                snapshots: Snapshots::wanted(run.update, insta_update.as_deref(), is_ci),
                 seed: run.seed,
                 traces: run.traces,
                 programs: Programs {
@@ -184,18 +183,6 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
     }
 }
 
-/// As `insta` would; what is asked for on the command line comes first.
-fn snapshots(update: bool, insta_update: Option<&OsStr>, is_ci: bool) -> Snapshots {
-    match insta_update.map(OsStr::as_encoded_bytes) {
-        _ if update => Snapshots::Take,
-        Some(b"always") => Snapshots::Take,
-        Some(b"no") => Snapshots::Compare,
-        Some(b"new") => Snapshots::Propose,
-        Some(_) | None if is_ci => Snapshots::Compare,
-        Some(_) | None => Snapshots::Propose,
-    }
-}
-
 /// Those of our environment that are there.
 fn variables<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
     names
@@ -211,25 +198,4 @@ fn told(error: &str, exit: Exit) -> ExitCode {
     // Without a stderr the exit code has to do.
     let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "error: {error}");
     exit.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn snapshots_are_taken_as_insta_would() {
-        for (update, insta_update, is_ci, expected) in [
-            (false, None, false, Snapshots::Propose),
-            (false, None, true, Snapshots::Compare),
-            (false, Some("always"), true, Snapshots::Take),
-            (false, Some("no"), false, Snapshots::Compare),
-            (false, Some("new"), true, Snapshots::Propose),
-            (false, Some("auto"), true, Snapshots::Compare),
-            (true, Some("no"), true, Snapshots::Take),
-        ] {
-            let found = snapshots(update, insta_update.map(OsStr::new), is_ci);
-            assert_eq!(found, expected, "{update} {insta_update:?} {is_ci}");
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! Every scenario file, as one test each; and every file that must be refused.
+//! Every scenario file, as one test for each form of the stage that is had here; and every file
+//! that must be refused.
 //!
 //! Listing looks at file names only, and a test reads only its own file: nextest starts this
 //! program once for each test.

@@ -2,6 +2,7 @@
 //!
 //! The files are those of `insta`, so that `cargo insta review` shows and takes them.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,22 @@ pub enum Snapshots {
     Take,
     /// Nothing is written.
     Compare,
+}
+
+impl Snapshots {
+    /// As `insta` would by `INSTA_UPDATE`, and by whether it is on a machine of CI; what is asked
+    /// for on the command line (`update`) comes first.
+    #[must_use]
+    pub fn wanted(update: bool, insta_update: Option<&OsStr>, is_ci: bool) -> Self {
+        match insta_update.map(OsStr::as_encoded_bytes) {
+            _ if update => Self::Take,
+            Some(b"always") => Self::Take,
+            Some(b"no") => Self::Compare,
+            Some(b"new") => Self::Propose,
+            Some(_) | None if is_ci => Self::Compare,
+            Some(_) | None => Self::Propose,
+        }
+    }
 }
 
 impl Play<'_> {
@@ -207,6 +224,22 @@ mod tests {
             Snapshots::Compare,
             "`x@1.snap` shows something else",
         );
+    }
+
+    #[test]
+    fn snapshots_are_taken_as_insta_would() {
+        for (update, insta_update, is_ci, expected) in [
+            (false, None, false, Snapshots::Propose),
+            (false, None, true, Snapshots::Compare),
+            (false, Some("always"), true, Snapshots::Take),
+            (false, Some("no"), false, Snapshots::Compare),
+            (false, Some("new"), true, Snapshots::Propose),
+            (false, Some("auto"), true, Snapshots::Compare),
+            (true, Some("no"), true, Snapshots::Take),
+        ] {
+            let found = Snapshots::wanted(update, insta_update.map(OsStr::new), is_ci);
+            assert_eq!(found, expected, "{update} {insta_update:?} {is_ci}");
+        }
     }
 
     #[test]

@@ -67,7 +67,11 @@ pub(crate) fn performance(
         traces,
         trace_all: true,
         keep: Keep::None,
-        snapshots: snapshots(),
+        snapshots: Snapshots::wanted(
+            false,
+            std::env::var_os("INSTA_UPDATE").as_deref(),
+            std::env::var_os("CI").is_some(),
+        ),
         seed: 0,
     })
 }
@@ -145,16 +149,4 @@ fn environment<const N: usize>(names: [&str; N]) -> Vec<(String, String)> {
             Some((name.to_owned(), value.to_string_lossy().into_owned()))
         })
         .collect()
-}
-
-/// As `insta` would.
-fn snapshots() -> Snapshots {
-    let given: BTreeMap<_, _> = environment(["INSTA_UPDATE", "CI"]).into_iter().collect();
-    match given.get("INSTA_UPDATE").map(String::as_str) {
-        Some("always") => Snapshots::Take,
-        Some("no") => Snapshots::Compare,
-        Some("new") => Snapshots::Propose,
-        Some(_) | None if given.contains_key("CI") => Snapshots::Compare,
-        Some(_) | None => Snapshots::Propose,
-    }
 }

@@ -223,7 +223,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "whatsapp_url",
-        "where WhatsApp is; wss, or ws on loopback",
+        "where WhatsApp is; wss, or ws on loopback or to a name without a dot",
         &[],
         "wss://web.whatsapp.com/ws/chat",
     ),
