@@ -106,7 +106,9 @@ async fn ask(llm: &ScriptedLlm, asked: Asked, scissors: Scissors) -> Response {
         return refusal;
     }
     let (quotas, now) = (llm.quotas(), llm.journal().now());
-    let mut response = match quotas.enter(now) {
+    let whose = quotas.whose(&asked.headers);
+    let whose = whose.as_deref();
+    let mut response = match quotas.enter(whose, now) {
         Err(spent) => quota::refuse(llm, dialect, spent),
         Ok(()) => match llm.answer(asked) {
             // A proxy knows of no quotas.
@@ -120,7 +122,7 @@ async fn ask(llm: &ScriptedLlm, asked: Asked, scissors: Scissors) -> Response {
             Err(refusal) => refused(dialect, &refusal),
         },
     };
-    quotas.tell(now, response.headers_mut());
+    quotas.tell(whose, now, response.headers_mut());
     response
 }
 

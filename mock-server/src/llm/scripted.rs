@@ -242,7 +242,8 @@ impl ScriptedLlm {
         if part.arrives_whole() {
             let usage = part.reply.usage;
             let tokens = usage.prompt.saturating_add(usage.completion);
-            self.inner.quotas.spend(tokens);
+            let quotas = &self.inner.quotas;
+            quotas.spend(quotas.whose(&asked.headers).as_deref(), tokens);
         }
         Ok(Performance::new(self.clone(), n, asked, part, wishes))
     }
