@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use mock_server::{
     Recorder, Refused, ScriptError, ScriptFileError, StartError, TapeError, Upstream, check_drift,
     read_scripts,
 };
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-ins for the services that the orchestrator and its agents talk to.
@@ -137,19 +139,32 @@ impl From<&Failure> for ExitCode {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Arguments { command, serve } = Arguments::parse();
-    let ended = match &command {
-        None => serve_alone(&serve).await,
-        Some(Command::Record(recording)) => record(recording).await,
-        Some(Command::CheckDrift(checking)) => check(checking).await,
+    let work = async {
+        match &command {
+            None => serve_alone(&serve).await,
+            Some(Command::Record(recording)) => record(recording).await,
+            Some(Command::CheckDrift(checking)) => check(checking).await,
+        }
     };
+    let ended = runtime()
+        .map_err(Failure::Io)
+        .and_then(|runtime| runtime.block_on(work));
     ended.unwrap_or_else(|failure| {
         // With stderr gone the exit code still tells.
         drop(complain(&failure));
         ExitCode::from(&failure)
     })
+}
+
+/// A thread for each core. For a single one it is this thread: others would only wait for it.
+fn runtime() -> io::Result<Runtime> {
+    let mut threads = match available_parallelism()?.get() {
+        1 => Builder::new_current_thread(),
+        _several => Builder::new_multi_thread(),
+    };
+    threads.enable_all().build()
 }
 
 async fn record(recording: &Recording) -> Result<ExitCode, Failure> {

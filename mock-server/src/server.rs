@@ -35,6 +35,9 @@ use crate::whatsapp::{self, WhatsApp, WhatsAppError};
 const GRACE: Duration = Duration::from_secs(2);
 /// A model's whole context with pictures in it is far smaller.
 pub(crate) const LARGEST_BODY: usize = 64 << 20;
+/// How much of an answer is made before what there is of it is written, for each client; and the
+/// longest head of a request.
+const UNWRITTEN: usize = 16 << 10;
 /// Written by whoever begins anew; what was unexpected before is forgotten.
 pub(crate) const RESET: &str = "mock.reset";
 
@@ -124,7 +127,6 @@ impl MockServer {
         let router = router
             .fallback(unserved)
             .method_not_allowed_fallback(unserved)
-            .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(journal.clone());
         let desk = journal.clone();
         let serve = move |socket, stop| {
@@ -246,9 +248,15 @@ pub(crate) async fn speak_http(
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(scissors.clone());
+        // Here, since a layer costs every request a few allocations.
+        DefaultBodyLimit::max(LARGEST_BODY).apply(&mut request);
         router.call(request)
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(line), service);
+    let connection = http1::Builder::new()
+        // The frames of a stream are small: one write of many is cheaper than a list of them.
+        .writev(false)
+        .max_buf_size(UNWRITTEN)
+        .serve_connection(TokioIo::new(line), service);
     // A WebSocket is served elsewhere once it is one.
     let connection = connection.with_upgrades();
     let mut connection = pin!(connection);

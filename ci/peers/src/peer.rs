@@ -7,6 +7,9 @@ use std::process::Command;
 use crate::case::Case;
 use crate::scripts;
 
+/// Where its npm package has it.
+const WIREMOCK_JAR: &str = "npm/node_modules/wiremock/build/wiremock-standalone-3.13.2.jar";
+
 /// A server that can stand in for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -30,14 +33,15 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(ours: Option<PathBuf>, peers: PathBuf) -> io::Result<Self> {
-        let pin = Command::new("taskset").args(["-c", "0", "true"]).output();
-        let cores = std::thread::available_parallelism()?.get();
+        // This program may be pinned itself, and then counts one core where there are two.
+        let can_pin = |core| Command::new("taskset").args(["-c", core, "true"]).output();
+        let has = |core| can_pin(core).is_ok_and(|pin| pin.status.success());
         Ok(Self {
             // Each server is started in a folder of its own.
             ours: ours.map(std::path::absolute).transpose()?,
             peers: std::path::absolute(peers)?,
             this: std::env::current_exe()?,
-            pins: cores > 1 && pin.is_ok_and(|pin| pin.status.success()),
+            pins: has("0") && has("1"),
         })
     }
 
@@ -123,7 +127,7 @@ impl Peer {
             Self::Aimock => place.node("@copilotkit/aimock/dist/cli.js")?,
             Self::MockLlm => place.node("@dwmkerr/mock-llm/dist/main.js")?,
             Self::WiremockJava => {
-                let jar = place.installed("wiremock-standalone.jar")?;
+                let jar = place.installed(WIREMOCK_JAR)?;
                 let mut java = place.command(Path::new("java"));
                 java.arg("-jar").arg(jar);
                 java

@@ -114,7 +114,16 @@ impl Journal {
         });
         pages.entries.push(Arc::clone(&entry));
         // Under the lock, so that the length never goes back.
-        self.record.length.send_replace(entry.seq);
+        let length = &self.record.length;
+        length.send_if_modified(|length| {
+            *length = entry.seq;
+            false
+        });
+        // To wake costs more than to write, and mostly nobody waits. Who begins to wait from here
+        // on looks first, and sees the length as it is.
+        if length.receiver_count() > 0 {
+            length.send_modify(|_told_already| {});
+        }
         entry
     }
 

@@ -1,8 +1,9 @@
-//! The quotas of a minute: who asks beyond them is refused, and everybody is told what is
-//! left.
+//! The quotas of a minute, of each key: who asks beyond them is refused, and everybody is told
+//! what is left.
 //!
 //! They stand before the model: what is refused here is no question to it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,16 +15,26 @@ use serde_json::json;
 
 use crate::llm::dialect::{Complaint, Dialect};
 use crate::llm::script::limits::Limits;
+use crate::llm::script::origin::key_in;
 use crate::llm::scripted::ScriptedLlm;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How many keys are remembered; of more, those are let go whose minute is over.
+const KEYS: usize = 1024;
 
 /// The quotas and what is left of them.
 #[derive(Debug)]
 pub(crate) struct Quotas {
     opened: Instant,
     is_limited: AtomicBool,
-    window: Mutex<Window>,
+    windows: Mutex<Windows>,
+}
+
+/// The minutes of all keys.
+#[derive(Debug, Default)]
+struct Windows {
+    limits: Limits,
+    each: HashMap<String, Window>,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +64,7 @@ impl Default for Quotas {
         Self {
             opened: Instant::now(),
             is_limited: AtomicBool::new(false),
-            window: Mutex::default(),
+            windows: Mutex::default(),
         }
     }
 }
@@ -61,34 +72,49 @@ impl Default for Quotas {
 impl Quotas {
     /// These are in force from now on.
     pub(crate) fn set(&self, limits: Limits) {
-        *self.window() = Window {
+        *self.windows() = Windows {
             limits,
-            ..Window::default()
+            each: HashMap::new(),
         };
         let is_limited = limits != Limits::default();
         self.is_limited.store(is_limited, Ordering::Release);
     }
 
+    /// Whose quotas count for a request with these headers, if any do. Who needs no key shares
+    /// them with all others who have none.
+    pub(crate) fn whose(&self, headers: &HeaderMap) -> Option<String> {
+        self.is_limited()
+            .then(|| key_in(headers).unwrap_or_default().to_owned())
+    }
+
     /// Tokens that an answer has cost.
-    pub(crate) fn spend(&self, tokens: u64) {
-        if self.is_limited() {
-            let mut window = self.window();
+    pub(crate) fn spend(&self, whose: Option<&str>, tokens: u64) {
+        if let Some(key) = whose {
+            let mut windows = self.windows();
+            let window = windows.of(key);
             window.tokens = window.tokens.saturating_add(tokens);
         }
     }
 
     /// Counts a request, if there is room for it.
-    pub(crate) fn enter(&self, now: Option<Timestamp>) -> Result<(), Spent> {
-        if !self.is_limited() {
+    pub(crate) fn enter(&self, whose: Option<&str>, now: Option<Timestamp>) -> Result<(), Spent> {
+        let Some(key) = whose else {
             return Ok(());
-        }
-        self.window().enter(self.time(now))
+        };
+        let (time, mut windows) = (self.time(now), self.windows());
+        windows.let_go(time);
+        windows.of(key).enter(time)
     }
 
     /// Tells whoever is limited what is left.
-    pub(crate) fn tell(&self, now: Option<Timestamp>, headers: &mut HeaderMap) {
-        if self.is_limited() {
-            self.window().tell(self.time(now), headers);
+    pub(crate) fn tell(
+        &self,
+        whose: Option<&str>,
+        now: Option<Timestamp>,
+        headers: &mut HeaderMap,
+    ) {
+        if let Some(key) = whose {
+            self.windows().of(key).tell(self.time(now), headers);
         }
     }
 
@@ -107,16 +133,31 @@ impl Quotas {
         }
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Windows {
+    fn of(&mut self, key: &str) -> &mut Window {
+        let limits = self.limits;
+        self.each.entry(key.to_owned()).or_insert_with(|| Window {
+            limits,
+            ..Window::default()
+        })
+    }
+
+    fn let_go(&mut self, time: Duration) {
+        if self.each.len() >= KEYS {
+            self.each.retain(|_key, window| !window.is_over(time));
+        }
     }
 }
 
 impl Window {
     /// Counts a request, if there is room for it.
     fn enter(&mut self, time: Duration) -> Result<(), Spent> {
-        let is_over = |began: &Duration| time.checked_sub(*began).is_none_or(|age| age >= MINUTE);
-        if self.began.as_ref().is_none_or(is_over) {
+        if self.is_over(time) {
             (self.began, self.requests, self.tokens) = (Some(time), 0, 0);
         }
         let requests = self.limits.requests_per_minute;
@@ -132,6 +173,11 @@ impl Window {
         }
         self.requests += 1;
         Ok(())
+    }
+
+    fn is_over(&self, time: Duration) -> bool {
+        let age = self.began.and_then(|began| time.checked_sub(began));
+        age.is_none_or(|age| age >= MINUTE)
     }
 
     /// How much is left of the minute.
@@ -200,8 +246,14 @@ pub(crate) fn refuse(llm: &ScriptedLlm, dialect: Dialect, spent: Spent) -> Respo
         kind: dialect.is_moonshots().then_some("rate_limit_reached_error"),
         message: None,
     };
-    let (status, mut headers, body) =
+    let (status, mut headers, mut body) =
         dialect.status_error(StatusCode::TOO_MANY_REQUESTS, complaint);
+    if dialect == Dialect::OpenRouter {
+        // As it repeats what the provider has said.
+        let metadata = &mut body["error"]["metadata"];
+        metadata["retry_after_seconds"] = wait.into();
+        metadata["headers"] = json!({ "Retry-After": wait.to_string() });
+    }
     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
     llm.note(
         "llm.limited",
@@ -248,6 +300,41 @@ mod tests {
             &[5, 6, 7, 64, 65, 66, 70],
             ". . requests58 requests1 . . requests55",
         );
+    }
+
+    #[test]
+    fn each_key_has_quotas_of_its_own() {
+        let quotas = Quotas::default();
+        quotas.set(Limits {
+            requests_per_minute: NonZeroU32::new(1),
+            tokens_per_minute: NonZeroU64::new(10),
+        });
+        let now = Some(Timestamp::UNIX_EPOCH);
+        let asks = |key| quotas.enter(Some(key), now).is_ok();
+        assert_eq!(["a", "a", "b", "b"].map(asks), [true, false, true, false]);
+
+        quotas.spend(Some("a"), 7);
+        let left = |key| {
+            let mut headers = HeaderMap::new();
+            quotas.tell(Some(key), now, &mut headers);
+            headers["x-ratelimit-remaining-tokens"].clone()
+        };
+        assert_eq!(["a", "b"].map(left), ["3", "10"]);
+    }
+
+    #[test]
+    fn keys_whose_minute_is_over_are_let_go() {
+        let quotas = Quotas::default();
+        quotas.set(Limits {
+            requests_per_minute: NonZeroU32::new(1),
+            tokens_per_minute: None,
+        });
+        let at = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        for key in 0..KEYS {
+            quotas.enter(Some(&key.to_string()), Some(at(0))).unwrap();
+        }
+        quotas.enter(Some("new"), Some(at(1))).unwrap();
+        assert_eq!(quotas.windows().each.len(), 1);
     }
 
     #[test]

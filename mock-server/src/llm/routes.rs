@@ -5,10 +5,12 @@ mod context;
 mod embeddings;
 mod responses;
 
+use std::mem::take;
+
 use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::extract::{Extension, FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -31,6 +33,12 @@ pub(crate) struct Desk {
     pub(crate) mount: Mount,
 }
 
+impl Desk {
+    fn door(&self) -> Door {
+        Door::at(&self.llm, self.mount)
+    }
+}
+
 /// The routes of all services.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Router<S> {
     let chats = Mount::ALL.into_iter().fold(Router::new(), |router, mount| {
@@ -38,10 +46,10 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(llm: &ScriptedLlm) -> Rou
             llm: llm.clone(),
             mount,
         };
-        let door = Door::at(llm, mount);
         let routes = side_routes(&desk)
+            .route_layer(from_fn_with_state(desk.door(), admit))
+            // Behind the layer: who asks the model stands at the door himself.
             .route(&format!("{}/chat/completions", mount.path), post(chat))
-            .route_layer(from_fn_with_state(door, admit))
             .with_state(desk);
         router.merge(routes)
     });
@@ -61,11 +69,16 @@ pub(crate) fn listed_for_anthropic(desk: &Desk, headers: &HeaderMap) -> Option<R
 async fn chat(
     State(desk): State<Desk>,
     Extension(scissors): Extension<Scissors>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
-    match body {
+    let mut request = match desk.door().let_in(request, true).await {
+        Ok(request) => request,
+        Err(refusal) => return *refusal,
+    };
+    // Taken, not copied.
+    let uri = take(request.uri_mut());
+    let headers = take(request.headers_mut());
+    match Bytes::from_request(request, &()).await {
         Ok(body) => {
             let asked = Asked {
                 dialect: desk.mount.dialect(&body),
@@ -93,7 +106,9 @@ async fn ask(llm: &ScriptedLlm, asked: Asked, scissors: Scissors) -> Response {
         return refusal;
     }
     let (quotas, now) = (llm.quotas(), llm.journal().now());
-    let mut response = match quotas.enter(now) {
+    let whose = quotas.whose(&asked.headers);
+    let whose = whose.as_deref();
+    let mut response = match quotas.enter(whose, now) {
         Err(spent) => quota::refuse(llm, dialect, spent),
         Ok(()) => match llm.answer(asked) {
             // A proxy knows of no quotas.
@@ -107,7 +122,7 @@ async fn ask(llm: &ScriptedLlm, asked: Asked, scissors: Scissors) -> Response {
             Err(refusal) => refused(dialect, &refusal),
         },
     };
-    quotas.tell(now, response.headers_mut());
+    quotas.tell(whose, now, response.headers_mut());
     response
 }
 

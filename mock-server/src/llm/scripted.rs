@@ -25,7 +25,7 @@ use crate::llm::dialect::responses::Conversations;
 use crate::llm::dialect::{Dialect, Refused};
 use crate::llm::oauth::OAuthAct;
 use crate::llm::question::Question;
-use crate::llm::question::record::Record;
+use crate::llm::question::record::{Kept, Record};
 use crate::llm::question::request::ChatBody;
 use crate::llm::quota::Quotas;
 use crate::llm::score::gates::UnknownGate;
@@ -227,9 +227,9 @@ impl ScriptedLlm {
         }
         let record = Record {
             n,
-            uri: asked.uri.clone(),
+            path: asked.uri.path().into(),
             device: device(&asked.headers),
-            body,
+            body: Kept::of(asked.dialect, &asked.body, body),
             lane,
         };
         let journal = &self.inner.journal;
@@ -242,7 +242,8 @@ impl ScriptedLlm {
         if part.arrives_whole() {
             let usage = part.reply.usage;
             let tokens = usage.prompt.saturating_add(usage.completion);
-            self.inner.quotas.spend(tokens);
+            let quotas = &self.inner.quotas;
+            quotas.spend(quotas.whose(&asked.headers).as_deref(), tokens);
         }
         Ok(Performance::new(self.clone(), n, asked, part, wishes))
     }

@@ -238,3 +238,23 @@ turns:
         .collect();
     assert_eq!(told, Vec::<&str>::new());
 }
+
+#[tokio::test]
+async fn each_key_has_quotas_and_is_told_when_to_come_back() {
+    let stage = Stage::with(
+        "{ services: { limits: { requests_per_minute: 1 } }, turns: [{ times: 2, response: { content: hi } }] }",
+    )
+    .await;
+    let ask = async |key: &str| {
+        let request = stage.post("/api/v1/chat/completions").bearer_auth(key);
+        stage.json(request.json(&asking("hi"))).await
+    };
+    assert_eq!(ask("sk-one").await.0, 200);
+    let (status, refused) = ask("sk-one").await;
+    assert_eq!(status, 429, "{refused}");
+    let metadata = &refused["error"]["metadata"];
+    let wait = metadata["retry_after_seconds"].as_u64().unwrap();
+    assert!((1..=60).contains(&wait), "{metadata}");
+    assert_eq!(metadata["headers"]["Retry-After"], wait.to_string());
+    assert_eq!(ask("sk-two").await.0, 200);
+}

@@ -266,3 +266,18 @@ async fn an_end_alone_says_nothing() {
         assert!(!stream.contains(said), "{stream}");
     }
 }
+
+#[tokio::test]
+async fn of_very_many_answers_the_latest_are_kept() {
+    let script = "[{ match: hi, times: any, response: { content: Hello. } }]";
+    let stage = Stage::with(script).await;
+    let first = hear(&stage, &asking(&json!("hi"))).await;
+    let second = hear(&stage, &asking(&json!("hi"))).await;
+    for _ in 0..1_023 {
+        hear(&stage, &asking(&json!("hi"))).await;
+    }
+    let (status, error) = ask(&stage, &following(&first, &json!("hi"))).await;
+    assert_eq!(status, 400, "{error:#}");
+    assert_eq!(error["error"]["code"], "previous_response_not_found");
+    hear(&stage, &following(&second, &json!("hi"))).await;
+}

@@ -25,7 +25,7 @@ use crate::llm::delivery::paced::{TakesTime, Until};
 use crate::llm::dialect::Dialect;
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::doom::Mishap;
-use crate::llm::score::lines::Reply;
+use crate::llm::score::lines::{Call, Reply};
 use crate::llm::score::{Asked, Part};
 use crate::llm::script::fault::{Breaking, Emptiness, Fault};
 use crate::llm::script::moment::FaultMoment;
@@ -133,9 +133,9 @@ impl Performance {
             self.llm.wait(&mut pace, first).await;
         }
         if self.arrives_whole() {
-            let (n, reply) = (self.n, Arc::clone(&self.reply));
+            let told = Told::of(self.n, &self.reply);
             let journal = self.llm.journal();
-            journal.write_later("llm.reply", move || journaled(n, &reply));
+            journal.write_later("llm.reply", move || told.fields());
         }
         pace
     }
@@ -271,22 +271,44 @@ impl Performance {
     }
 }
 
-/// What the journal is told of an answer that is whole.
-fn journaled(n: u64, reply: &Reply) -> Map<String, Value> {
-    let calls = reply
-        .calls
-        .iter()
-        .map(|call| json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
-    let fields = [
-        ("n", Value::from(n)),
-        ("lane", reply.lane.as_str().into()),
-        ("turn", (*reply.turn).into()),
-        ("content", reply.content.as_deref().into()),
-        ("tool_calls", calls.collect()),
-        ("finish_reason", reply.finish_reason.as_str().into()),
-    ];
-    let fields = fields.map(|(name, value)| (name.to_owned(), value));
-    fields.into_iter().collect()
+/// What the journal is told of an answer that is whole; the rest of it is let go.
+struct Told {
+    n: u64,
+    lane: String,
+    turn: Arc<str>,
+    content: Option<Arc<str>>,
+    calls: Vec<Call>,
+    finish_reason: FinishReason,
+}
+
+impl Told {
+    fn of(n: u64, reply: &Reply) -> Self {
+        Self {
+            n,
+            lane: reply.lane.clone(),
+            turn: Arc::clone(&reply.turn),
+            content: reply.content.clone(),
+            calls: reply.calls.clone(),
+            finish_reason: reply.finish_reason,
+        }
+    }
+
+    fn fields(self) -> Map<String, Value> {
+        let calls = self
+            .calls
+            .iter()
+            .map(|call| json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
+        let fields = [
+            ("n", Value::from(self.n)),
+            ("lane", self.lane.into()),
+            ("turn", (*self.turn).into()),
+            ("content", self.content.as_deref().into()),
+            ("tool_calls", calls.collect()),
+            ("finish_reason", self.finish_reason.as_str().into()),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value));
+        fields.into_iter().collect()
+    }
 }
 
 impl Drop for Performance {

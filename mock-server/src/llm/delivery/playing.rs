@@ -27,8 +27,9 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    pub(crate) fn new(performance: Performance, course: Course, scissors: Scissors) -> Self {
-        Self {
+    /// In a box, since it is handed over with each frame.
+    pub(crate) fn new(performance: Performance, course: Course, scissors: Scissors) -> Box<Self> {
+        Box::new(Self {
             performance,
             course,
             scissors,
@@ -36,7 +37,7 @@ impl Playing {
             left: Bytes::new(),
             drips: false,
             sent: Sent::default(),
-        }
+        })
     }
 
     /// Goes as far as nothing need be written.
@@ -60,7 +61,9 @@ impl Playing {
     }
 
     /// The next bytes to write.
-    pub(crate) async fn next(mut self) -> serde_json::Result<Option<(Bytes, Self)>> {
+    pub(crate) async fn next(
+        mut self: Box<Self>,
+    ) -> serde_json::Result<Option<(Bytes, Box<Self>)>> {
         while self.left.is_empty() {
             let Some(step) = self.next_step()? else {
                 self.performance.end(self.sent);
@@ -70,7 +73,7 @@ impl Playing {
                 return Ok(None);
             }
         }
-        let bytes = self.drop().await;
+        let bytes = self.drip().await;
         self.sent.bytes += bytes.len();
         if self.left.is_empty() && self.course.peek(self.performance.tempo())?.is_none() {
             self.performance.end(self.sent);
@@ -133,7 +136,7 @@ impl Playing {
     }
 
     /// As many bytes as are written at once, each after its time.
-    async fn drop(&mut self) -> Bytes {
+    async fn drip(&mut self) -> Bytes {
         let Some(drops) = self.course.drops else {
             return std::mem::take(&mut self.left);
         };

@@ -116,6 +116,12 @@ impl Dialect {
         matches!(self, Self::Moonshot | Self::Kimi)
     }
 
+    /// Whether a request may stand for others that came before it, so that nobody can read it
+    /// alone.
+    pub(crate) fn refers_to_others(self) -> bool {
+        self == Self::Responses
+    }
+
     /// Reads a request into the shape that all dialects share.
     pub(crate) fn read(
         self,

@@ -91,10 +91,16 @@ fn asks_moonshot(body: &[u8]) -> bool {
     struct Addressed<'a> {
         model: &'a str,
     }
+    const MAKERS: [&str; 2] = ["kimi", "moonshot"];
+    // Most requests hold neither word, and need not be read for it.
+    if let Ok(text) = str::from_utf8(body)
+        && !MAKERS.iter().any(|maker| text.contains(maker))
+    {
+        return false;
+    }
     serde_json::from_slice::<Addressed<'_>>(body).is_ok_and(|addressed| {
-        ["kimi", "moonshot"]
-            .iter()
-            .any(|maker| addressed.model.starts_with(maker))
+        let mut makers = MAKERS.iter();
+        makers.any(|maker| addressed.model.starts_with(maker))
     })
 }
 

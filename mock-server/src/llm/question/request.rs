@@ -21,7 +21,7 @@ const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 
 /// The body of `POST chat/completions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct ChatBody {
     #[serde(default)]
     pub(crate) messages: Vec<Value>,

@@ -3,6 +3,8 @@
 //! A script answers whatever model is asked for; what is listed only tells clients what they
 //! may expect. A model that is not listed costs what Kimi does.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -110,8 +112,8 @@ impl Catalogue {
     }
 
     /// What the service lists.
-    pub(crate) fn models(&self, dialect: Dialect) -> Vec<ListedModel> {
-        self.scripted.clone().unwrap_or_else(|| usual(dialect))
+    pub(crate) fn models(&self, dialect: Dialect) -> &[ListedModel] {
+        self.scripted.as_deref().unwrap_or_else(|| usual(dialect))
     }
 
     /// What every one of them can hold.
@@ -121,8 +123,8 @@ impl Catalogue {
         lengths.min().unwrap_or(USUAL_CONTEXT)
     }
 
-    pub(crate) fn find(&self, dialect: Dialect, model: &str) -> Option<ListedModel> {
-        let mut models = self.models(dialect).into_iter();
+    pub(crate) fn find(&self, dialect: Dialect, model: &str) -> Option<&ListedModel> {
+        let mut models = self.models(dialect).iter();
         models.find(|listed| listed.id == model || listed.slug.as_deref() == Some(model))
     }
 }
@@ -248,26 +250,32 @@ fn per_token(dollars_per_million: f64) -> String {
     text.to_owned()
 }
 
-fn usual(dialect: Dialect) -> Vec<ListedModel> {
+fn usual(dialect: Dialect) -> &'static [ListedModel] {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => {
-            vec![ListedModel::named("scripted")]
-        }
-        Dialect::OpenRouter => vec![
-            ListedModel::named("moonshotai/kimi-k2"),
-            measured_kimi(),
-            ListedModel::named("moonshotai/kimi-k2.6"),
-        ],
-        Dialect::Moonshot => ["kimi-k2.6", "kimi-k2.5", "moonshot-v1-8k"]
-            .map(ListedModel::named)
-            .into(),
-        Dialect::Kimi => vec![ListedModel {
-            name: Some("Kimi for Coding".to_owned()),
-            images: true,
-            ..ListedModel::named("kimi-for-coding")
-        }],
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Responses => &*SCRIPTED,
+        Dialect::OpenRouter => &*OPENROUTERS,
+        Dialect::Moonshot => &*MOONSHOTS,
+        Dialect::Kimi => &*KIMIS,
     }
 }
+
+static SCRIPTED: LazyLock<[ListedModel; 1]> = LazyLock::new(|| [ListedModel::named("scripted")]);
+static OPENROUTERS: LazyLock<[ListedModel; 3]> = LazyLock::new(|| {
+    [
+        ListedModel::named("moonshotai/kimi-k2"),
+        measured_kimi(),
+        ListedModel::named("moonshotai/kimi-k2.6"),
+    ]
+});
+static MOONSHOTS: LazyLock<[ListedModel; 3]> =
+    LazyLock::new(|| ["kimi-k2.6", "kimi-k2.5", "moonshot-v1-8k"].map(ListedModel::named));
+static KIMIS: LazyLock<[ListedModel; 1]> = LazyLock::new(|| {
+    [ListedModel {
+        name: Some("Kimi for Coding".to_owned()),
+        images: true,
+        ..ListedModel::named("kimi-for-coding")
+    }]
+});
 
 /// As OpenRouter was seen to sell it.
 fn measured_kimi() -> ListedModel {

@@ -65,11 +65,25 @@ impl Whose {
 
 /// Lets a request pass, or answers it as its service would.
 pub(crate) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let is_question = request.uri().path().ends_with("/chat/completions");
-    let services = door.llm.services();
-    match services.admits(door.whose, request.headers(), is_question) {
-        Ok(()) => next.run(request).await,
-        Err(turned_away) => turn_away(&door, turned_away, request).await,
+    match door.let_in(request, false).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
+impl Door {
+    /// The request back, or the answer of a service that does not let it in. Questions to the
+    /// model ask here themselves: a layer costs each of them as much as finding its turn.
+    pub(crate) async fn let_in(
+        &self,
+        request: Request,
+        is_question: bool,
+    ) -> Result<Request, Box<Response>> {
+        let services = self.llm.services();
+        match services.admits(self.whose, request.headers(), is_question) {
+            Ok(()) => Ok(request),
+            Err(turned_away) => Err(Box::new(turn_away(self, turned_away, request).await)),
+        }
     }
 }
 

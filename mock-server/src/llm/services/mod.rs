@@ -126,8 +126,9 @@ impl Services {
 
     /// How many tokens the service's model of that name can hold, if it is listed.
     pub(crate) fn context_of(&self, dialect: Dialect, model: &str) -> Option<u64> {
-        let listed = self.state().catalogue.find(dialect, model)?;
-        Some(listed.context_length)
+        let state = self.state();
+        let listed = state.catalogue.find(dialect, model);
+        listed.map(|listed| listed.context_length)
     }
 
     /// What every model that is listed can hold.

@@ -94,13 +94,14 @@ async fn models(State(desk): State<Desk>, headers: HeaderMap) -> Response {
     desk.llm.note("llm.models", json!({ "path": path }));
     let state = desk.llm.services().state();
     let dialect = desk.mount.dialect(&[]);
-    let mut models = state.catalogue.models(dialect);
+    let mut models = state.catalogue.models(dialect).to_vec();
     // Two services share a path, and a list.
     if dialect == Dialect::OpenAi && desk.mount.serves(Dialect::Moonshot) {
         let others = state.catalogue.models(Dialect::Moonshot);
         let news: Vec<_> = others
-            .into_iter()
+            .iter()
             .filter(|other| models.iter().all(|model| model.id != other.id))
+            .cloned()
             .collect();
         models.extend(news);
     }

@@ -52,9 +52,14 @@ pub(crate) struct Order<'a> {
 
 impl Route {
     pub(crate) fn find(catalogue: &Catalogue, order: &Order<'_>) -> Result<Self, NoProvider> {
-        let model = catalogue
-            .find(Dialect::OpenRouter, order.model)
-            .unwrap_or_else(|| ListedModel::named(order.model));
+        let unlisted;
+        let model = match catalogue.find(Dialect::OpenRouter, order.model) {
+            Some(listed) => listed,
+            None => {
+                unlisted = ListedModel::named(order.model);
+                &unlisted
+            }
+        };
         let provider = match order.wish {
             Some(wish) => wish.choose(&model.providers)?,
             None => usual(&model.providers),

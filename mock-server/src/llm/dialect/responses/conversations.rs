@@ -1,10 +1,10 @@
 //! What the server remembers of its answers, so that a client may go on from one.
 //!
-//! For as long as the run lasts, or until the mocks begin anew.
+//! The latest of them, until the mocks begin anew.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::llm::dialect::Dialect;
@@ -14,9 +14,12 @@ use crate::llm::dialect::responses::{Unfit, document};
 use crate::llm::question::request::ChatBody;
 use crate::llm::score::lines::Reply;
 
+/// How many are kept: each holds the whole of what was said before it, and a long run has no end.
+const KEPT: usize = 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct Conversations {
-    kept: Mutex<HashMap<String, Kept>>,
+    kept: Mutex<IndexMap<String, Kept>>,
 }
 
 /// An answer, and what led to it.
@@ -45,7 +48,11 @@ impl Conversations {
             output,
             reply: Arc::clone(reply),
         };
-        self.kept().insert(id, kept);
+        let mut all = self.kept();
+        if all.len() == KEPT {
+            all.shift_remove_index(0);
+        }
+        all.insert(id, kept);
     }
 
     /// The conversation up to an answer.
@@ -87,14 +94,14 @@ impl Conversations {
 
     /// Whether there was something to forget.
     pub(crate) fn forget(&self, id: &str) -> bool {
-        self.kept().remove(id).is_some()
+        self.kept().shift_remove(id).is_some()
     }
 
     pub(crate) fn forget_all(&self) {
         self.kept().clear();
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+    fn kept(&self) -> MutexGuard<'_, IndexMap<String, Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
