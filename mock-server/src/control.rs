@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
 use crate::refused::Refused;
 use crate::server::{RESET, unexpected_in};
+use crate::storage::Storage;
 #[cfg(feature = "whatsapp")]
 use crate::whatsapp::{self, WhatsApp};
 use crate::yaml;
@@ -39,6 +40,7 @@ pub const JOURNAL_AT: &str = "x-journal-at";
 pub(crate) struct Desk {
     pub(crate) journal: Journal,
     pub(crate) llm: ScriptedLlm,
+    pub(crate) storage: Storage,
     #[cfg(feature = "whatsapp")]
     pub(crate) whatsapp: WhatsApp,
     pub(crate) closing: CancellationToken,
@@ -89,6 +91,7 @@ async fn add_script(
 /// complaints begin anew, and nothing goes wrong any more that somebody wanted to.
 async fn reset(State(desk): State<Desk>) -> StatusCode {
     desk.llm.reset();
+    desk.storage.reset();
     #[cfg(feature = "whatsapp")]
     desk.whatsapp.calm().await;
     desk.journal.write(RESET, Map::new());

@@ -14,8 +14,10 @@ mod listening;
 mod llm;
 mod record;
 mod refused;
+mod scatter;
 mod scripts;
 mod server;
+mod storage;
 mod text;
 #[cfg(feature = "whatsapp")]
 pub mod whatsapp;
@@ -43,3 +45,4 @@ pub use record::{
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected, unexpected_in};
+pub use storage::Storage;

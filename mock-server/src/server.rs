@@ -28,6 +28,7 @@ use crate::journal::Journal;
 use crate::line::Line;
 use crate::listening::{ListenError, Listening};
 use crate::llm::{self, ScriptedLlm};
+use crate::storage::{self, Storage};
 #[cfg(feature = "whatsapp")]
 use crate::whatsapp::{self, WhatsApp, WhatsAppError};
 
@@ -76,6 +77,7 @@ pub struct MockServer {
     authority: String,
     journal: Journal,
     llm: ScriptedLlm,
+    storage: Storage,
     #[cfg(feature = "whatsapp")]
     whatsapp: (WhatsApp, Option<whatsapp::Running>),
     closing: CancellationToken,
@@ -110,14 +112,16 @@ impl MockServer {
     pub async fn start(options: MockOptions) -> Result<Self, StartError> {
         let journal = Journal::open();
         let llm = ScriptedLlm::new(journal.clone(), options.seed);
+        let storage = Storage::new(&journal, options.seed);
         let closing = CancellationToken::new();
         #[cfg(feature = "whatsapp")]
         let whatsapp = start_whatsapp(&options, &journal).await?;
-        let router = Router::<Journal>::new()
+        let router = Router::<Counter>::new()
             .merge(llm::routes(&llm))
             .merge(control::routes(control::Desk {
                 journal: journal.clone(),
                 llm: llm.clone(),
+                storage: storage.clone(),
                 #[cfg(feature = "whatsapp")]
                 whatsapp: whatsapp.0.clone(),
                 closing: closing.clone(),
@@ -127,7 +131,11 @@ impl MockServer {
         let router = router
             .fallback(unserved)
             .method_not_allowed_fallback(unserved)
-            .with_state(journal.clone());
+            .with_state(Counter {
+                journal: journal.clone(),
+                storage: storage.clone(),
+            })
+            .merge(storage::routes(&storage));
         let desk = journal.clone();
         let serve = move |socket, stop| {
             let (router, journal) = (router.clone(), desk.clone());
@@ -144,6 +152,7 @@ impl MockServer {
         };
         #[cfg(feature = "whatsapp")]
         whatsapp.0.is_known_at(&authority);
+        storage.is_known_at(&authority);
         Ok(Self {
             listening,
             authority,
@@ -151,6 +160,7 @@ impl MockServer {
             whatsapp,
             journal,
             llm,
+            storage,
             closing,
         })
     }
@@ -175,6 +185,11 @@ impl MockServer {
     #[must_use]
     pub fn llm(&self) -> &ScriptedLlm {
         &self.llm
+    }
+
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     #[cfg(feature = "whatsapp")]
@@ -277,7 +292,19 @@ fn not_http(journal: &Journal, fault: &hyper::Error) {
     journal.write("http.unexpected", fields.into_iter().collect());
 }
 
-async fn unserved(State(journal): State<Journal>, request: Request) -> Response {
+/// Where requests go for which there is no route.
+#[derive(Clone)]
+struct Counter {
+    journal: Journal,
+    storage: Storage,
+}
+
+async fn unserved(State(counter): State<Counter>, request: Request) -> Response {
+    let Counter { journal, storage } = counter;
+    let request = match storage::fallback(&storage, request).await {
+        Ok(answer) => return answer,
+        Err(request) => request,
+    };
     let asked = format!("{} {}", request.method(), request.uri());
     let report = format!("no mock serves {asked}");
     let body = json!({ "error": { "message": report, "type": "not_found" } });

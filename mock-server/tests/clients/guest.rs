@@ -80,7 +80,7 @@ impl Guest {
         );
     }
 
-    fn environment(&self, url: &str) -> [(&'static str, String); 6] {
+    fn environment(&self, url: &str) -> [(&'static str, String); 7] {
         let home = |folder: &Path| folder.to_str().unwrap().to_owned();
         [
             ("HOME", home(self.folder.path())),
@@ -89,6 +89,7 @@ impl Guest {
             ("OPENAI_API_KEY", KEY.to_owned()),
             ("ANTHROPIC_BASE_URL", url.to_owned()),
             ("ANTHROPIC_API_KEY", KEY.to_owned()),
+            ("STORAGE_EMULATOR_HOST", url.to_owned()),
         ]
     }
 }

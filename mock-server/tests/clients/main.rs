@@ -1,4 +1,5 @@
-//! Guests from outside: the official clients of the model's dialects, played against the mock.
+//! Guests from outside: the official clients of the model's dialects and of the storage, played
+//! against the mock.
 //!
 //! None of them shares a line with us. Each asserts on what it has parsed; what the model was
 //! sent is asserted on the journal here, and is the same whoever the guest is. (The modules are
@@ -18,3 +19,5 @@ mod official;
 mod openai_rust;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod storage;

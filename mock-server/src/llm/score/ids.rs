@@ -1,6 +1,8 @@
 //! Names for what the model says: made from the seed, the turn and how often it was said,
 //! so that two runs of a scenario get the same ones whatever arrives first.
 
+use crate::scatter::scatter;
+
 /// What OpenAI allows in the id of a call.
 const LONGEST_CALL_ID: usize = 64;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -60,14 +62,6 @@ fn digest(state: u64, part: &str) -> u64 {
     bytes.fold(state, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-/// One step of splitmix64.
-fn scatter(state: u64) -> u64 {
-    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! The XML API: what a client asks of a bucket or an object by its path alone.
+//!
+//! <https://cloud.google.com/storage/docs/xml-api/overview>; a path is this API's if its first
+//! segment is the name of a bucket that is there.
+
+mod bucket;
+mod call;
+mod document;
+mod multipart;
+mod object;
+
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::storage::Storage;
+use crate::storage::refusal::{Refusal, Wrong};
+use call::Call;
+
+/// What a path names: a bucket that is there, and perhaps an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    bucket: String,
+    object: Option<String>,
+}
+
+/// None if there is no such bucket.
+pub(crate) fn place(storage: &Storage, path: &str) -> Option<Place> {
+    let decoded = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map_or(None, |text| Some(text.into_owned()))
+    };
+    let (bucket, object) = match path.strip_prefix('/')?.split_once('/') {
+        Some((bucket, object)) => (bucket, object),
+        None => (path.strip_prefix('/')?, ""),
+    };
+    let bucket = decoded(bucket)?;
+    if !storage.has_bucket(&bucket) {
+        return None;
+    }
+    let object = decoded(object)?;
+    let object = (!object.is_empty()).then_some(object);
+    Some(Place { bucket, object })
+}
+
+pub(crate) async fn serve(storage: &Storage, place: Place, request: Request) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri());
+    let is_head = request.method() == Method::HEAD;
+    let served = match Call::of(request) {
+        Ok(call) => answer(storage, &place, call).await,
+        Err(refusal) => Err(refusal),
+    };
+    served.unwrap_or_else(|refusal| {
+        if refusal.wrong == Wrong::Unserved {
+            let report = format!("the storage mock does not serve {asked}");
+            storage.write("storage.unexpected", [("report", Value::from(report))]);
+        }
+        refuse(&refusal, is_head)
+    })
+}
+
+async fn answer(storage: &Storage, place: &Place, call: Call) -> Result<Response, Refusal> {
+    let bucket = &place.bucket;
+    let Some(object) = &place.object else {
+        return bucket::answer(storage, bucket, &call);
+    };
+    let at = crate::storage::store::object::Address::new(bucket, object)?;
+    let (starts, continues) = (call.params.has("uploads"), call.params.has("uploadId"));
+    match call.method.as_str() {
+        "POST" if starts => multipart::begin(storage, &at, &call),
+        "POST" if continues => multipart::complete(storage, &at, call).await,
+        "PUT" if continues => multipart::put_part(storage, &at, call).await,
+        "GET" if continues => multipart::list_parts(storage, &at, &call),
+        "DELETE" if continues => multipart::abort(storage, &at, &call),
+        "GET" | "HEAD" => object::get(storage, at, &call),
+        "PUT" => object::put(storage, at, call).await,
+        "DELETE" => object::delete(storage, at, &call),
+        _ => Err(Refusal::new(
+            Wrong::Unserved,
+            "The specified method is not allowed against this resource.",
+        )),
+    }
+}
+
+fn refuse(refusal: &Refusal, is_head: bool) -> Response {
+    let status = refusal.wrong.status();
+    if is_head || refusal.wrong == Wrong::NotModified {
+        return status.into_response();
+    }
+    let error = document::Error {
+        code: refusal.wrong.code(),
+        message: &refusal.message,
+    };
+    (status, refusal.wrong.headers(), document::of(&error)).into_response()
+}

@@ -1,0 +1,54 @@
+//! Google's clients of Cloud Storage: each plays its cases on a storage of its own.
+
+use mock_server::{MockOptions, MockServer};
+
+use super::guest::Guest;
+
+/// What every client does.
+const OF_ALL: [&str; 9] = [
+    "puts_and_gets",
+    "uploads_in_chunks",
+    "reads_ranges",
+    "lists",
+    "keeps_versions",
+    "heeds_conditions",
+    "makes_of_others",
+    "unpacks",
+    "is_refused",
+];
+
+async fn check(guest: Option<Guest>, cases: &[&str]) {
+    let Some(guest) = guest else {
+        return;
+    };
+    for case in cases {
+        let server = MockServer::start(MockOptions::default()).await.unwrap();
+        let journal = server.journal().clone();
+        let story = || {
+            let lines = journal
+                .entries()
+                .iter()
+                .map(|entry| entry.to_string())
+                .collect::<Vec<_>>();
+            format!("the journal holds:\n  {}", lines.join("\n  "))
+        };
+        guest.plays(case, &server.url(), story).await;
+        assert_eq!(server.unexpected(), [], "`{case}`\n{}", story());
+        server.join().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn cloud_storage_for_python_gets_on_with_the_mock() {
+    let text = include_str!("guests/storage_guest.py");
+    let guest = Guest::python("storage_guest.py", text).await;
+    let own = ["uploads_in_parts", "changes_many_at_once"];
+    check(guest, &[&OF_ALL[..], &own].concat()).await;
+}
+
+#[tokio::test]
+async fn cloud_storage_for_node_gets_on_with_the_mock() {
+    let text = include_str!("guests/storage_guest.mjs");
+    let guest = Guest::node("storage_guest.mjs", text).await;
+    check(guest, &[&OF_ALL[..], &["uploads_in_parts"]].concat()).await;
+}
