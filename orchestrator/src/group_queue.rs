@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{self, OwnedPermit};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Busy, Work};
 use crate::ids::GroupFolder;
+use crate::running::unwound;
 use crate::turn::{Next, Turns};
 
 /// A full channel slows the channel reader down, which is what we want: the network keeps
@@ -126,14 +127,7 @@ pub(crate) async fn serve(
     while let Some(ended) = runs.join_next().await {
         unwound(ended);
     }
-}
-
-/// A panic inside a run is ours to pass on, not to survive.
-fn unwound<T>(ended: Result<T, JoinError>) -> T {
-    match ended {
-        Ok(ended) => ended,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    turns.nothing_remains().await;
 }
 
 /// Which groups run, which wait, which pause before a retry, and in what order.

@@ -74,8 +74,16 @@ async fn think(
     })?;
     let answered = turn.converse(events, settings.max_steps).await;
     turn.tools.close().await;
-    answered?;
-    turn.session.store(&turn.system_prompt, turn.usage)?;
+    let text = answered?;
+    // Before the answer is told: whoever has heard it finds its session on disk.
+    let stored = turn.session.store(&turn.system_prompt, turn.usage);
+    if !text.trim().is_empty() {
+        events.say(&AgentEvent::Text {
+            text,
+            interim: false,
+        })?;
+    }
+    stored?;
     events.say(&AgentEvent::Result {
         new_session_id: session_id,
     })
@@ -107,12 +115,12 @@ impl Turn {
         })
     }
 
-    /// Asks and acts until an answer asks for no tool.
+    /// Asks and acts until an answer asks for no tool; returns what it says.
     async fn converse(
         &mut self,
         events: &mut EventLines<impl Write>,
         max_steps: u32,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         for _ in 0..max_steps {
             let answer = self.ask().await?;
             if let Some(usage) = answer.usage {
@@ -120,7 +128,7 @@ impl Turn {
                 events.say(&AgentEvent::Usage(usage))?;
             }
             if answer.calls.is_empty() {
-                return self.conclude(answer, events);
+                return self.conclude(answer);
             }
             self.act(answer, events).await?;
         }
@@ -142,20 +150,10 @@ impl Turn {
             .await
     }
 
-    fn conclude(
-        &mut self,
-        answer: Answer,
-        events: &mut EventLines<impl Write>,
-    ) -> Result<(), Failure> {
+    fn conclude(&mut self, answer: Answer) -> Result<String, Failure> {
         let text = final_text(&answer)?;
         self.remember(text.clone(), answer.reasoning, Vec::new());
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        events.say(&AgentEvent::Text {
-            text,
-            interim: false,
-        })
+        Ok(text)
     }
 
     /// Runs what an answer asks for, one after the other in its order: a later call may build

@@ -98,8 +98,11 @@ impl Home {
     }
 
     /// After a run: identity files may have appeared.
-    pub(super) fn settle(&self) -> io::Result<()> {
-        bootstrap::settle(&SafeDir::open(&self.group)?)
+    pub(super) fn settle_or_tell(&self) {
+        let settled = SafeDir::open(&self.group).and_then(|group| bootstrap::settle(&group));
+        if let Err(error) = settled {
+            tracing::warn!(group = %self.folder, %error, "BOOTSTRAP.md could not be settled");
+        }
     }
 }
 

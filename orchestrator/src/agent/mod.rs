@@ -158,6 +158,13 @@ impl Agent {
         }
     }
 
+    /// Returns when nothing of the agents that have ended is left.
+    pub(crate) async fn nothing_remains(&self) {
+        if let Some(boxes) = self.runtime.boxes() {
+            boxes.removals_are_over().await;
+        }
+    }
+
     /// Prepares the group's folder and starts an agent on what was claimed.
     pub(crate) async fn start(
         &self,

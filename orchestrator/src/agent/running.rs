@@ -18,6 +18,7 @@ use super::host::{GUARD_TO_END, HostProcess};
 use super::lines::{Line, Lines};
 use super::run_log::RunLog;
 use super::{AgentEnd, AgentFault};
+use crate::clock::{Busy, Clock, Work};
 use crate::house::House;
 
 /// How long an agent may take to end once it was asked to, or once it closed its stdout.
@@ -72,6 +73,7 @@ pub(crate) struct RunningAgent {
     tasks: JoinSet<String>,
     log: RunLog,
     home: Home,
+    clock: Clock,
     /// How long it may go without an event.
     patience: Duration,
     deadline: Instant,
@@ -94,11 +96,11 @@ impl Body {
     }
 
     /// Waits for the end, or brings it about; afterwards nothing of the agent is alive.
-    async fn end(&mut self, at_once: bool, log: &RunLog) -> Result<Ended, String> {
+    async fn end(&mut self, at_once: bool, log: &RunLog, busy: Busy) -> Result<Ended, String> {
         match self {
             Self::Host(process) => process.end(at_once, log).await.map_err(|e| e.to_string()),
             Self::Container(container) => {
-                let ended = Box::pin(container.end(at_once, log)).await;
+                let ended = Box::pin(container.end(at_once, log, busy)).await;
                 ended.map_err(|error| crate::chain(&error))
             }
         }
@@ -115,6 +117,7 @@ impl RunningAgent {
             tasks,
             log,
             home,
+            clock: house.clock.clone(),
             patience: config.agent_timeout,
             deadline: started + config.agent_timeout,
             grace: config.shutdown_grace.saturating_sub(body.time_to_end()),
@@ -185,9 +188,15 @@ impl RunningAgent {
         self.overdue = true;
     }
 
+    /// Does in the group's folder what is due after a turn.
+    pub(crate) fn settle_home(&self) {
+        self.home.settle_or_tell();
+    }
+
     /// Ends the agent if it has not ended, and says how it went.
     pub(crate) async fn end(mut self) -> AgentEnd {
-        let ended = self.body.end(self.overdue, &self.log).await;
+        let busy = self.clock.busy(Work::Run);
+        let ended = self.body.end(self.overdue, &self.log, busy).await;
         // What it may still have to say is not read: who waits to say it may go.
         drop(self.stdout);
         let stderr = last_words(&mut self.tasks).await;
@@ -196,9 +205,7 @@ impl RunningAgent {
             "\nExit Code: {status}\nDuration: {} ms",
             self.started.elapsed().as_millis()
         ));
-        if let Err(error) = self.home.settle() {
-            tracing::warn!(group = %self.home.folder, %error, "BOOTSTRAP.md could not be settled");
-        }
+        self.home.settle_or_tell();
         if self.finished {
             return AgentEnd::Done;
         }

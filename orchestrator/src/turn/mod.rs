@@ -74,6 +74,11 @@ impl Turns {
         &self.house.clock
     }
 
+    /// Returns when nothing of the agents that have ended is left.
+    pub(crate) async fn nothing_remains(&self) {
+        self.agent.nothing_remains().await;
+    }
+
     /// Takes one unit of work of the group, if it has one.
     pub(crate) async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
         let now = self.house.clock.now();
@@ -86,8 +91,9 @@ impl Turns {
             }
         };
         self.house.events.tell(started(&claim));
-        let ran = self.run_visibly(&claim, &stop).await;
-        // What the agent dropped into its IPC folder before it ended is part of this turn.
+        let mut ran = self.run_visibly(&claim, &stop).await;
+        let agent = ran.agent.take();
+        // What the agent dropped into its IPC folder before its result is part of this turn.
         self.ipc.drain(folder).await;
         let people = match claim.unit {
             Unit::Messages(_) => Some(claim.group.chat.clone()),
@@ -100,6 +106,11 @@ impl Turns {
         };
         // An answer never waits for this.
         let (next, ()) = tokio::join!(self.end(claim, ran, &stop), hidden);
+        // Its turn is kept by now: a kill while it ends loses nothing.
+        if let Some(agent) = agent {
+            self.part_with(agent, &stop).await;
+            self.ipc.drain(folder).await;
+        }
         next
     }
 
@@ -248,6 +259,7 @@ fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
     match &ran.end {
         AgentEnd::Done => Release::Done {
             session: ran.session.clone(),
+            answer: ran.answer.clone(),
         },
         AgentEnd::Interrupted => Release::Interrupted,
         // Our own stop makes agents fail in many ways; none of them is the agent's fault.
