@@ -16,7 +16,11 @@ use crate::store::Group;
 
 /// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
 /// lasts.
-pub(super) const KEPT_OF_HOME: [&str; 2] = [".kimi", ".kimi-code"];
+pub(super) const KEPT_OF_HOME: [&str; 2] = [KIMI_HOME, ".kimi-code"];
+/// Where the sessions of the older CLI, and of our own agent, lie.
+pub(super) const KIMI_HOME: &str = ".kimi";
+/// The settings of a Kimi CLI, below its home or beside its login.
+pub(super) const KIMI_SETTINGS: &str = "config.toml";
 
 /// The agent's folders, on the host.
 #[derive(Debug)]
@@ -81,10 +85,29 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
-            has_login: login.join("config.toml").is_file(),
+            has_login: login.join(KIMI_SETTINGS).is_file(),
             login,
             lock: lock_of(root, &group.folder),
         })
+    }
+
+    /// Whether its agent works with the login: a key goes first.
+    pub(super) fn is_logged_in(&self, config: &Config) -> bool {
+        self.has_login && config.llm_key.is_none()
+    }
+
+    /// Makes a file for the login's settings to be mounted over. Whatever else an agent has put
+    /// there would lead the mount astray, or keep the container from starting.
+    pub(super) fn make_room_for_settings(&self) -> Result<(), HomeError> {
+        let make = || {
+            let kimi = SafeDir::open(&self.home)?.enter(KIMI_HOME)?;
+            if !kimi.holds_file(KIMI_SETTINGS)? {
+                kimi.remove(KIMI_SETTINGS.as_ref())?;
+                kimi.create_new(KIMI_SETTINGS)?;
+            }
+            io::Result::Ok(())
+        };
+        make().map_err(preparing("home"))
     }
 
     /// What an agent writes to, and what it reads that nobody else may.

@@ -219,6 +219,9 @@ impl Agent {
         let alone = guard::take_lock(&lock).await.map_err(passing)?;
         boxes.clear(&claim.group.folder).await?;
         let home = self.prepare(claim).await?;
+        if home.is_logged_in(&self.house.config) {
+            home.make_room_for_settings().map_err(passing)?;
+        }
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
         let masks = container::masks_in(&self.house.root).map_err(passing)?;
         let name = container::new_name(&claim.group.folder);
