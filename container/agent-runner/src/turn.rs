@@ -1,9 +1,9 @@
-//! The turn itself: question, answer, tools, until the model has nothing more to ask for.
+//! The turns, and each turn itself: question, answer, tools, until the model has nothing more to ask for.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, Usage};
+use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, FollowUp, Usage};
 
 use crate::acp;
 use crate::completion::{Answer, Completion, Question};
@@ -11,6 +11,7 @@ use crate::conversation::{Message, ToolCall};
 use crate::door::stand_at_door;
 use crate::events::{EventLines, note};
 use crate::failure::Failure;
+use crate::follow_ups::FollowUps;
 use crate::input::read_input;
 use crate::session::Session;
 use crate::settings::{Engine, Environment, Model, Settings};
@@ -23,7 +24,8 @@ pub(crate) const CUT_OFF: &str = "[The answer was cut off at the model's output 
 /// What a task's prompt begins with, as the ancestors have it.
 const SCHEDULED: &str = "[SCHEDULED TASK - The following message was sent automatically and is not coming directly from the user or group.]\n\n";
 
-/// Plays one turn: input in, events out. A failure is told as an event.
+/// Plays one turn, or as many as are asked for: input in, events out. A failure is told as an
+/// event, and is the last.
 pub async fn play(stdin: impl Read, stdout: impl Write, environment: Environment) -> ExitCode {
     let mut events = EventLines::new(stdout);
     let Err(failure) = try_to_play(stdin, &mut events, &environment).await else {
@@ -42,11 +44,32 @@ async fn try_to_play(
 ) -> Result<(), Failure> {
     // First of all: whoever waits for input is to end with the orchestrator, too.
     stand_at_door(environment)?;
-    let input = read_input(stdin)?;
+    let mut input = read_input(stdin)?;
     let settings = Settings::read(environment)?;
-    match &settings.engine {
-        Engine::Builtin(model) => think(&input, &settings, model, events).await,
-        Engine::Acp(agent) => acp::delegate(&input, &settings, agent, events).await,
+    let mut follow_ups = if input.waits {
+        Some(FollowUps::begin(&settings.folders)?)
+    } else {
+        None
+    };
+    loop {
+        let session = match &settings.engine {
+            Engine::Builtin(model) => think(&input, &settings, model, events).await?,
+            Engine::Acp(agent) => acp::delegate(&input, &settings, agent, events).await?,
+        };
+        events.say(&AgentEvent::Result {
+            new_session_id: session.clone(),
+            input_id: input.input_id.clone(),
+        })?;
+        let Some(follow_ups) = &mut follow_ups else {
+            return Ok(());
+        };
+        let Some(FollowUp::Message { text, input_id }) = follow_ups.next().await? else {
+            return Ok(());
+        };
+        input.prompt = text;
+        input.input_id = input_id;
+        // Read anew from the disk: a turn is the same whoever plays it.
+        input.session_id = Some(session);
     }
 }
 
@@ -60,12 +83,13 @@ pub(crate) fn question(input: &AgentInput) -> String {
     format!("{prefix}{}", input.prompt)
 }
 
+/// Returns the session in which the answer is stored.
 async fn think(
     input: &AgentInput,
     settings: &Settings,
     model: &Model,
     events: &mut EventLines<impl Write>,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut turn = Turn::begin(input, settings, model)?;
     let session_id = turn.session.id.as_str().to_owned();
     events.say(&AgentEvent::Session {
@@ -84,9 +108,7 @@ async fn think(
         })?;
     }
     stored?;
-    events.say(&AgentEvent::Result {
-        new_session_id: session_id,
-    })
+    Ok(session_id)
 }
 
 struct Turn {

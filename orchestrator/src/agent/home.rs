@@ -1,17 +1,19 @@
 //! The folders an agent finds itself in, made and checked before each run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use agent_protocol::{CLOSE, INPUT_FOLDER};
 use fs_err::OpenOptions;
 
 use super::bootstrap;
 use crate::config::Config;
 use crate::house::House;
 use crate::ids::GroupFolder;
-use crate::safe_dir::SafeDir;
+use crate::safe_dir::{Owner, SafeDir};
 use crate::store::Group;
 
 /// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
@@ -43,6 +45,8 @@ pub(super) struct Home {
     pub(super) has_login: bool,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
+    /// Whose the agent's folders are, where they are not ours.
+    pub(super) owner: Option<Owner>,
 }
 
 /// A folder or file that could not be made ready.
@@ -88,7 +92,36 @@ impl Home {
             has_login: login.join(KIMI_SETTINGS).is_file(),
             login,
             lock: lock_of(root, &group.folder),
+            owner: None,
         })
+    }
+
+    /// Takes away what an agent that has ended was to do next: it stands in the store, and
+    /// is not for whoever is started now. No agent of the group may be alive.
+    pub(super) fn clear_input(&self) -> Result<(), HomeError> {
+        let clear = || {
+            let input = self.input()?;
+            loop {
+                let mut names = input.names()?;
+                names.retain(|name| is_for_an_agent(name));
+                if names.is_empty() {
+                    return io::Result::Ok(());
+                }
+                for name in names {
+                    input.remove(&name)?;
+                }
+            }
+        };
+        clear().map_err(preparing("input folder"))
+    }
+
+    /// Leaves a file for an agent that waits.
+    pub(super) fn hand_in(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.input()?.replace_for(self.owner, name, bytes)
+    }
+
+    fn input(&self) -> io::Result<SafeDir> {
+        SafeDir::open(&self.ipc)?.enter(INPUT_FOLDER)
     }
 
     /// Whether its agent works with the login: a key goes first.
@@ -132,6 +165,12 @@ impl Home {
 /// The lock that whoever runs an agent of the group holds.
 pub(super) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
     root.join("data/sessions").join(format!(".{group}.lock"))
+}
+
+/// What an agent would read; it may keep there what it likes under other names.
+fn is_for_an_agent(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    name == CLOSE || bytes.ends_with(b".json") && !bytes.starts_with(b".")
 }
 
 fn credentials_file(root: &Path) -> PathBuf {

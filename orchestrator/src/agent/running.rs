@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use agent_protocol::{AgentEvent, AgentInput};
+use agent_protocol::{AgentEvent, AgentInput, CLOSE, FollowUp};
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use super::run_log::RunLog;
 use super::{AgentEnd, AgentFault};
 use crate::clock::{Busy, Clock, Work};
 use crate::house::House;
+use crate::ids::RunId;
 
 /// How long an agent may take to end once it was asked to, or once it closed its stdout.
 pub(super) const TO_END: Duration = Duration::from_secs(2);
@@ -34,6 +35,19 @@ const QUOTED: usize = 200;
 pub(super) enum Body {
     Host(HostProcess),
     Container(Container),
+}
+
+/// What an agent was told to do after its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterResult {
+    Ends,
+    Waits,
+}
+
+impl AfterResult {
+    pub(super) fn of(input: &AgentInput) -> Self {
+        if input.waits { Self::Waits } else { Self::Ends }
+    }
 }
 
 /// The streams of an agent that has been started.
@@ -64,6 +78,8 @@ pub(super) enum StartError {
     Spawn(#[source] std::io::Error),
     #[error("the agent's input cannot be written as JSON")]
     Input(#[source] serde_json::Error),
+    #[error("the agent's next input cannot be left for it")]
+    HandIn(#[source] std::io::Error),
 }
 
 /// A running agent.
@@ -78,6 +94,7 @@ pub(crate) struct RunningAgent {
     patience: Duration,
     deadline: Instant,
     grace: Duration,
+    after_result: AfterResult,
     stopping: bool,
     /// It has had its time, or is not listened to any more.
     overdue: bool,
@@ -108,8 +125,13 @@ impl Body {
 }
 
 impl RunningAgent {
-    pub(super) fn new(house: &House, home: Home, log: RunLog, it: (Body, Started)) -> Self {
-        let (body, Started { stdout, tasks }) = it;
+    pub(super) fn new(
+        house: &House,
+        home: Home,
+        log: RunLog,
+        (body, Started { stdout, tasks }): (Body, Started),
+        after_result: AfterResult,
+    ) -> Self {
         let config = &house.config;
         let started = Instant::now();
         Self {
@@ -122,6 +144,7 @@ impl RunningAgent {
             deadline: started + config.agent_timeout,
             grace: config.shutdown_grace.saturating_sub(body.time_to_end()),
             body,
+            after_result,
             stopping: false,
             overdue: false,
             finished: false,
@@ -176,16 +199,59 @@ impl RunningAgent {
         }
     }
 
+    /// Whether it waits for more, now that it has given its result.
+    pub(crate) fn waits(&self) -> bool {
+        self.after_result == AfterResult::Waits && !self.stopping
+    }
+
+    /// Returns when it has ended although it was to wait. Cancel-safe.
+    pub(crate) async fn ends(&mut self) {
+        while let Ok(Some(line)) = self.stdout.next().await {
+            // Nothing was asked, so nothing can be answered: it is for the log alone.
+            self.read(&line);
+        }
+    }
+
+    /// Gives it its next turn, and the time for it.
+    pub(super) fn hand_in(&mut self, run: &RunId, next: &FollowUp) -> Result<(), StartError> {
+        let text = serde_json::to_vec(next).map_err(StartError::Input)?;
+        self.log.line(&format!("\nFollow-up: run {run}"));
+        let at = self.clock.now().as_millisecond();
+        let handed_in = self.home.hand_in(&format!("{at}-{run}.json"), &text);
+        handed_in.map_err(StartError::HandIn)?;
+        self.deadline = Instant::now() + self.patience;
+        Ok(())
+    }
+
+    /// Tells it to wait no more.
+    pub(crate) fn close(&mut self) {
+        if let Err(error) = self.home.hand_in(CLOSE, b"") {
+            self.log
+                .line(&format!("the agent cannot be told to end: {error}"));
+            self.give_up();
+        }
+    }
+
     /// The agent has said that it is done: it has a moment to end, and has succeeded even if it
     /// does not.
     pub(crate) fn has_finished(&mut self) {
         self.finished = true;
-        self.deadline = self.deadline.min(Instant::now() + TO_END);
+        let soon = Instant::now() + TO_END;
+        // One that has waited for long has used its time up, but had nothing to do with it.
+        self.deadline = if self.stopping {
+            self.deadline.min(soon)
+        } else {
+            soon
+        };
     }
 
     /// Does not listen any more; [`Self::end`] will not wait.
     pub(crate) fn give_up(&mut self) {
         self.overdue = true;
+    }
+
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue
     }
 
     /// Does in the group's folder what is due after a turn.

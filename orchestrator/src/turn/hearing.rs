@@ -26,6 +26,8 @@ pub(super) struct Ran {
     pub(super) answer: Option<Output>,
     /// Who has given its result, and may be alive; every other has ended.
     pub(super) agent: Option<RunningAgent>,
+    /// It ended by itself before it had said a word.
+    pub(super) is_unheard: bool,
 }
 
 impl Ran {
@@ -35,6 +37,7 @@ impl Ran {
             session: None,
             answer: None,
             agent: None,
+            is_unheard: false,
         }
     }
 }
@@ -46,6 +49,8 @@ struct Heard {
     outputs: u32,
     /// A text that is not kept yet.
     held: Option<Output>,
+    /// There was an event.
+    anything: bool,
     finished: bool,
     session: Option<SessionId>,
     /// What the agent itself said is wrong.
@@ -53,7 +58,7 @@ struct Heard {
 }
 
 /// What comes next of an agent.
-enum Next {
+enum Said {
     Event(AgentEvent),
     /// It is silent for the moment.
     Nothing,
@@ -75,7 +80,8 @@ impl Turns {
         }
     }
 
-    async fn listen(
+    /// Listens to an agent that was asked what is claimed, until its result or its end.
+    pub(super) async fn listen(
         &self,
         claim: &Claim,
         mut agent: RunningAgent,
@@ -84,7 +90,7 @@ impl Turns {
         let mut heard = Heard::default();
         loop {
             let next = self.next_event(&mut agent, &heard, stop).await;
-            let is_over = matches!(next, Next::Over);
+            let is_over = matches!(next, Said::Over);
             if let Err(error) = self.hear(claim, next, &mut heard).await {
                 // What cannot be kept must not be said either: another run will say it.
                 let message = format!("what it said cannot be kept: {}", crate::chain(&error));
@@ -105,17 +111,23 @@ impl Turns {
                     session: heard.session,
                     answer: heard.held,
                     agent: Some(agent),
+                    is_unheard: false,
                 };
             }
         }
-        Ran::ended(match agent.end().await {
+        let is_unheard = !heard.anything && !agent.is_overdue();
+        let end = match agent.end().await {
             AgentEnd::Interrupted => AgentEnd::Interrupted,
             AgentEnd::Failed(ended) => AgentEnd::Failed(self.masked(heard.fault.unwrap_or(ended))),
             AgentEnd::Done => {
                 let fault = heard.fault.unwrap_or_else(AgentFault::no_result);
                 AgentEnd::Failed(self.masked(fault))
             }
-        })
+        };
+        Ran {
+            is_unheard,
+            ..Ran::ended(end)
+        }
     }
 
     /// Sees an agent that has given its result to its end. Nothing that it says now belongs to
@@ -142,23 +154,34 @@ impl Turns {
         agent: &mut RunningAgent,
         heard: &Heard,
         stop: &CancellationToken,
-    ) -> Next {
+    ) -> Said {
         let next = agent.next_event(stop);
         let event = if heard.held.is_none() {
             next.await
         } else {
             match timeout(RESULT_FOLLOWS, next).await {
                 Ok(event) => event,
-                Err(_elapsed) => return Next::Nothing,
+                Err(_elapsed) => return Said::Nothing,
             }
         };
-        event.map_or(Next::Over, Next::Event)
+        event.map_or(Said::Over, Said::Event)
     }
 
-    async fn hear(&self, claim: &Claim, next: Next, heard: &mut Heard) -> Result<(), StoreError> {
-        if let Next::Event(AgentEvent::Result { new_session_id }) = &next {
+    async fn hear(&self, claim: &Claim, next: Said, heard: &mut Heard) -> Result<(), StoreError> {
+        heard.anything |= matches!(next, Said::Event(_));
+        if let Said::Event(AgentEvent::Result {
+            new_session_id,
+            input_id,
+        }) = &next
+        {
             heard.finished = true;
             heard.session = read_session(claim, new_session_id);
+            let is_ours = input_id.as_ref().is_none_or(|id| id == claim.run.as_str());
+            if !is_ours && heard.fault.is_none() {
+                let message = "the agent answered something that it was not asked";
+                heard.fault = Some(AgentFault::retryable(message));
+                heard.held = None;
+            }
             if heard.fault.is_none() {
                 return Ok(());
             }
@@ -167,14 +190,14 @@ impl Turns {
             self.keep_output(claim, held).await?;
         }
         match next {
-            Next::Event(AgentEvent::Text {
+            Said::Event(AgentEvent::Text {
                 text,
                 interim: false,
             }) => {
                 heard.held = self.output(claim, heard.outputs, &text);
                 heard.outputs += u32::from(heard.held.is_some());
             }
-            Next::Event(AgentEvent::Error {
+            Said::Event(AgentEvent::Error {
                 kind,
                 message,
                 retryable,
@@ -185,8 +208,8 @@ impl Turns {
                     retryable,
                 });
             }
-            Next::Event(event) => self.tell(claim, event),
-            Next::Nothing | Next::Over => {}
+            Said::Event(event) => self.tell(claim, event),
+            Said::Nothing | Said::Over => {}
         }
         Ok(())
     }
