@@ -143,6 +143,21 @@ pub(crate) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
+    /// A process or a container has been started for this run.
+    AgentStarted {
+        group: GroupFolder,
+        run: RunId,
+    },
+    /// An agent that has answered waits for more.
+    AgentWaiting {
+        group: GroupFolder,
+        until: Timestamp,
+    },
+    /// An agent that waited has ended.
+    AgentClosed {
+        group: GroupFolder,
+        reason: CloseReason,
+    },
     SessionStored {
         group: GroupFolder,
         session: SessionId,
@@ -212,6 +227,22 @@ pub(crate) enum RunOutcome {
     Interrupted,
 }
 
+/// Why an agent does not wait any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CloseReason {
+    /// Nobody has asked it anything for long enough.
+    Idle,
+    /// What is to be done next is not for it: a task, or a conversation that is not its own.
+    OtherWork,
+    /// Another group needs its place.
+    Place,
+    /// It has ended although nobody told it to.
+    Gone,
+    /// We are stopping.
+    Stopping,
+}
+
 /// How a task changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskChange {
@@ -244,6 +275,9 @@ impl Event {
             Self::RunToolResult { .. } => "run.tool_result",
             Self::RunUsage { .. } => "run.usage",
             Self::RunEnded { .. } => "run.ended",
+            Self::AgentStarted { .. } => "agent.started",
+            Self::AgentWaiting { .. } => "agent.waiting",
+            Self::AgentClosed { .. } => "agent.closed",
             Self::SessionStored { .. } => "session.stored",
             Self::SessionDropped { .. } => "session.dropped",
             Self::IpcDone { .. } => "ipc.done",

@@ -1,20 +1,26 @@
-//! Runs at most one agent per group, and at most `max_concurrent` in all.
+//! Runs at most one agent per group, and at most `max_concurrent` in all, those that wait for more
+//! included.
 //!
 //! [`Lanes`] decides, [`serve`] acts. Deciding is plain code over plain data, so every ordering
 //! rule is tested without a runtime; acting is one task that owns the lanes, so there is
 //! nothing to lock. What a group has to do stands in the store: the queue only knows that
 //! there is something.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod lanes;
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
 use tokio::sync::mpsc::{self, OwnedPermit};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Busy, Work};
 use crate::ids::GroupFolder;
+use crate::running::unwound;
 use crate::turn::{Next, Turns};
+
+pub(crate) use lanes::Lanes;
+use lanes::Move;
 
 /// A full channel slows the channel reader down, which is what we want: the network keeps
 /// undelivered messages for us.
@@ -86,6 +92,43 @@ impl Arrivals {
     }
 }
 
+/// What a group at work and the queue have to say to each other.
+#[derive(Debug)]
+pub(crate) struct Line {
+    rests: mpsc::Sender<Rest>,
+    words: mpsc::Receiver<Word>,
+}
+
+/// A group's agent waits for more, and what its turn came to.
+type Rest = (GroupFolder, Next, Busy);
+
+/// What a group whose agent waits is told.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// There may be something to do.
+    GoOn(Busy),
+    /// Another group needs the place.
+    Close(Busy),
+}
+
+impl Line {
+    /// Says that the group's agent waits. Whoever has said so is told one word.
+    pub(crate) async fn rest(&self, group: GroupFolder, next: Next, busy: Busy) {
+        // A queue that has stopped has told so itself.
+        let (Ok(()) | Err(_)) = self.rests.send((group, next, busy)).await;
+    }
+
+    /// The word; none from a queue that has stopped.
+    pub(crate) async fn word(&mut self) -> Option<Word> {
+        self.words.recv().await
+    }
+
+    /// Whether it was told to go on and has ended without having heard it.
+    fn was_to_go_on(&mut self) -> bool {
+        matches!(self.words.try_recv(), Ok(Word::GoOn(_)))
+    }
+}
+
 /// Serves the queue until it is told to stop; runs in flight end before it does.
 pub(crate) async fn serve(
     Arrivals(mut inbox): Arrivals,
@@ -93,198 +136,105 @@ pub(crate) async fn serve(
     mut lanes: Lanes,
     stop: CancellationToken,
 ) {
-    let mut runs: JoinSet<(GroupFolder, Next, Busy)> = JoinSet::new();
+    // One of each group at most is on its way.
+    let (rests, mut rested) = mpsc::channel(ARRIVALS);
+    let mut at_work = AtWork {
+        turns,
+        stop: stop.clone(),
+        runs: JoinSet::new(),
+        rests,
+        words: BTreeMap::new(),
+    };
     let mut awake: Vec<Busy> = Vec::new();
     loop {
-        for group in lanes.start_what_fits() {
-            let (turns, stop) = (turns.clone(), stop.clone());
-            let busy = turns.clock().busy(Work::Run);
-            runs.spawn(async move {
-                let next = turns.take(&group, stop).await;
-                (group, next, busy)
-            });
+        for step in lanes.next_moves() {
+            at_work.make(step);
         }
-        let mut retry = turns.clock().timer(lanes.next_retry());
+        let mut retry = at_work.turns.clock().timer(lanes.next_retry());
         awake.clear();
         tokio::select! {
+            // A group says that it rests before it can end, and must be heard in that order.
+            biased;
             () = stop.cancelled() => break,
+            Some((group, next, busy)) = rested.recv() => {
+                awake.push(busy);
+                lanes.rest(group, next);
+            }
+            Some(ended) = at_work.runs.join_next() => {
+                let Ended { group, mut line, next, busy } = unwound(ended);
+                awake.push(busy);
+                at_work.words.remove(&group);
+                lanes.finish(&group, next);
+                if line.was_to_go_on() {
+                    lanes.arrive(group);
+                }
+            }
             Some((group, busy)) = inbox.recv() => {
                 awake.push(busy);
                 lanes.arrive(group);
             }
-            Some(ended) = runs.join_next() => {
-                let (group, next, busy) = unwound(ended);
-                awake.push(busy);
-                lanes.finish(&group, next);
-            }
             busy = retry.fired() => {
                 awake.push(busy);
-                lanes.retry(turns.clock().now());
+                lanes.retry(at_work.turns.clock().now());
             }
         }
     }
-    while let Some(ended) = runs.join_next().await {
+    while let Some(ended) = at_work.runs.join_next().await {
         unwound(ended);
     }
+    at_work.turns.nothing_remains().await;
 }
 
-/// A panic inside a run is ours to pass on, not to survive.
-fn unwound<T>(ended: Result<T, JoinError>) -> T {
-    match ended {
-        Ok(ended) => ended,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+/// The groups that have an agent, or are about to have one.
+struct AtWork {
+    turns: Turns,
+    stop: CancellationToken,
+    runs: JoinSet<Ended>,
+    rests: mpsc::Sender<Rest>,
+    words: BTreeMap<GroupFolder, mpsc::Sender<Word>>,
 }
 
-/// Which groups run, which wait, which pause before a retry, and in what order.
-#[derive(Debug)]
-pub(crate) struct Lanes {
-    limit: usize,
-    running: BTreeSet<GroupFolder>,
-    /// Groups with something to do, first come first served.
-    /// Invariant: no group stands here twice.
-    waiting: VecDeque<GroupFolder>,
-    /// Groups that failed, and when they try again. A new arrival waits for that, so that a
-    /// group that goes on talking does not use its attempts up at once.
-    paused: BTreeMap<GroupFolder, Timestamp>,
+/// A group has no agent any more.
+struct Ended {
+    group: GroupFolder,
+    line: Line,
+    next: Next,
+    busy: Busy,
 }
 
-impl Lanes {
-    /// Lanes in which these groups have something to do from the start.
-    #[must_use]
-    pub(crate) fn new(limit: usize, waiting: Vec<GroupFolder>) -> Self {
-        Self {
-            limit,
-            running: BTreeSet::new(),
-            waiting: waiting.into(),
-            paused: BTreeMap::new(),
+impl AtWork {
+    fn make(&mut self, step: Move) {
+        let busy = self.turns.clock().busy(Work::Run);
+        match step {
+            Move::Start(group) => self.start(group, busy),
+            Move::GoOn(group) => self.say(&group, Word::GoOn(busy)),
+            Move::Close(group) => self.say(&group, Word::Close(busy)),
         }
     }
 
-    fn arrive(&mut self, group: GroupFolder) {
-        if !self.waiting.contains(&group) && !self.paused.contains_key(&group) {
-            self.waiting.push_back(group);
-        }
-    }
-
-    /// A group that may have more to do goes to the end of the line, behind those that wait.
-    fn finish(&mut self, group: &GroupFolder, next: Next) {
-        self.running.remove(group);
-        match next {
-            Next::Idle => {}
-            Next::Again => self.arrive(group.clone()),
-            Next::RetryAt(at) => {
-                self.waiting.retain(|waiting| waiting != group);
-                self.paused.insert(group.clone(), at);
+    fn start(&mut self, group: GroupFolder, busy: Busy) {
+        let (to_group, words) = mpsc::channel(1);
+        self.words.insert(group.clone(), to_group);
+        let mut line = Line {
+            rests: self.rests.clone(),
+            words,
+        };
+        let (turns, stop) = (self.turns.clone(), self.stop.clone());
+        self.runs.spawn(async move {
+            let (next, busy) = turns.take(&group, (&mut line, busy), stop).await;
+            Ended {
+                group,
+                line,
+                next,
+                busy,
             }
+        });
+    }
+
+    /// Tells a group its word. One whose agent ends meanwhile does not hear it, and gives it back.
+    fn say(&self, group: &GroupFolder, word: Word) {
+        if let Some(words) = self.words.get(group) {
+            let (Ok(()) | Err(_)) = words.try_send(word);
         }
-    }
-
-    fn next_retry(&self) -> Option<Timestamp> {
-        self.paused.values().min().copied()
-    }
-
-    fn retry(&mut self, now: Timestamp) {
-        let due: Vec<GroupFolder> = self
-            .paused
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(group, _)| group.clone())
-            .collect();
-        for group in due {
-            self.paused.remove(&group);
-            self.arrive(group);
-        }
-    }
-
-    fn start_what_fits(&mut self) -> Vec<GroupFolder> {
-        let mut started = Vec::new();
-        while self.running.len() < self.limit {
-            let next = self
-                .waiting
-                .iter()
-                .position(|group| !self.running.contains(group));
-            let Some(group) = next.and_then(|at| self.waiting.remove(at)) else {
-                break;
-            };
-            self.running.insert(group.clone());
-            started.push(group);
-        }
-        started
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plays a script of `+g` (arrives), `-g` (its run ends idle), `*g` (ends with more to do),
-    /// `!g` (ends to be retried in a minute) and `~` (a minute passes), and compares what starts.
-    #[track_caller]
-    fn check(limit: usize, script: &str, starts: &str) {
-        let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
-        let minute = std::time::Duration::from_secs(60);
-        let mut lanes = Lanes::new(limit, Vec::new());
-        let mut seen = Vec::new();
-        for step in script.split_whitespace() {
-            let (sign, name) = step.split_at(1);
-            match sign {
-                "+" => lanes.arrive(name.parse().unwrap()),
-                "-" => lanes.finish(&name.parse().unwrap(), Next::Idle),
-                "*" => lanes.finish(&name.parse().unwrap(), Next::Again),
-                "!" => lanes.finish(&name.parse().unwrap(), Next::RetryAt(now + minute)),
-                "~" => {
-                    now += minute;
-                    lanes.retry(now);
-                }
-                other => panic!("`{other}` is no step"),
-            }
-            let names: Vec<String> = lanes
-                .start_what_fits()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            seen.push(if names.is_empty() {
-                ".".to_owned()
-            } else {
-                names.join(",")
-            });
-        }
-        assert_eq!(seen.join(" "), starts, "limit {limit}, script {script}");
-    }
-
-    #[test]
-    fn a_group_never_runs_twice_at_once() {
-        check(2, "+1 +1 -1 -1", "1 . 1 .");
-    }
-
-    #[test]
-    fn arrivals_during_a_run_merge_into_one_more_run() {
-        check(2, "+1 +1 +1 +1 -1 -1", "1 . . . 1 .");
-    }
-
-    #[test]
-    fn the_limit_holds_across_groups_and_is_fair() {
-        check(2, "+1 +2 +3 +4 -2 -1", "1 2 . . 3 4");
-    }
-
-    #[test]
-    fn a_busy_group_does_not_block_the_one_behind_it() {
-        check(2, "+1 +1 +2", "1 . 2");
-    }
-
-    #[test]
-    fn a_group_with_more_to_do_goes_behind_those_that_wait() {
-        check(1, "+1 +2 *1 -2 -1", "1 . 2 1 .");
-    }
-
-    #[test]
-    fn a_failed_group_pauses_and_then_runs_again() {
-        check(1, "+1 !1 ~", "1 . 1");
-    }
-
-    #[test]
-    fn a_new_arrival_waits_for_the_retry_with_the_rest() {
-        check(1, "+1 !1 +1 ~ -1", "1 . . 1 .");
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::ChannelEnd;
@@ -94,10 +94,15 @@ impl Running {
     }
 
     async fn next_ended(&mut self) -> Option<Ended> {
-        match self.parts.join_next().await? {
-            Ok(ended) => Some(ended),
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
+        self.parts.join_next().await.map(unwound)
+    }
+}
+
+/// A panic inside a task of ours is ours to pass on, not to survive.
+pub(crate) fn unwound<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(ended) => ended,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

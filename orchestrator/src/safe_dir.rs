@@ -172,9 +172,23 @@ impl SafeDir {
 
     /// Puts a file in place as a whole; whatever had its name, a link too, is replaced.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.replace_for(None, name, bytes)
+    }
+
+    /// The same, and the file is somebody else's from the start.
+    pub(crate) fn replace_for(
+        &self,
+        owner: Option<Owner>,
+        name: &str,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let temporary = format!(".{name}.new");
         self.remove(OsStr::new(&temporary))?;
-        self.create_new(&temporary)?.write_all(bytes)?;
+        let mut file = self.create_new(&temporary)?;
+        file.write_all(bytes)?;
+        if let Some(owner) = owner {
+            owner.receive(&file).map_err(|e| at(&self.path, e))?;
+        }
         let put = || renameat(&self.fd, &temporary, &self.fd, name);
         match put() {
             // A folder stands there.

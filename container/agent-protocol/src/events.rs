@@ -43,7 +43,12 @@ pub enum AgentEvent {
     /// What one model request cost.
     Usage(Usage),
     /// The turn is complete and its session is on disk.
-    Result { new_session_id: String },
+    Result {
+        new_session_id: String,
+        /// Which input this answers, if it was called anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input_id: Option<String>,
+    },
     /// The turn failed.
     Error {
         kind: AgentErrorKind,
@@ -128,8 +133,16 @@ mod tests {
         check(
             &AgentEvent::Result {
                 new_session_id: "s1".into(),
+                input_id: None,
             },
             r#"{"type":"result","newSessionId":"s1"}"#,
+        );
+        check(
+            &AgentEvent::Result {
+                new_session_id: "s1".into(),
+                input_id: Some("r1".into()),
+            },
+            r#"{"type":"result","newSessionId":"s1","inputId":"r1"}"#,
         );
         check(
             &AgentEvent::Error {

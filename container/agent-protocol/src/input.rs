@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One turn's work: a single JSON object on the agent's stdin, then end of file.
+/// The first turn's work: a single JSON object on the agent's stdin, then end of file.
 ///
 /// The field names are those that the seeds' `docker run -i … nanokimi-agent` uses by hand,
 /// so only `prompt` is required there.
@@ -29,6 +29,13 @@ pub struct AgentInput {
     /// The assistant's name, for the system prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assistant_name: Option<String>,
+    /// What the orchestrator calls this input; comes back with its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_id: Option<String>,
+    /// After each result the agent waits for a [`FollowUp`](crate::FollowUp), until it is told
+    /// to end. Without this it ends by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 #[cfg(test)]
@@ -40,6 +47,6 @@ mod tests {
         let input: AgentInput = serde_json::from_str(r#"{"prompt":"What is 2+2?"}"#).unwrap();
         assert_eq!(input.prompt, "What is 2+2?");
         assert_eq!(input.session_id, None);
-        assert!(!input.is_main);
+        assert!(!input.is_main && !input.waits);
     }
 }

@@ -48,13 +48,13 @@ const ABOUT_TOOLS: &str = "The tools for the chat and for tasks are those of the
      tools ends with this turn. Nobody can answer while you work: put a question into your final \
      text.";
 
-/// Has the turn played by the agent.
+/// Has the turn played by the agent, which is started for it; returns the session.
 pub(crate) async fn delegate(
     input: &AgentInput,
     settings: &Settings,
     agent: &AcpAgent,
     events: &mut EventLines<impl Write>,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut secrets = Secrets::of(settings, &agent.access);
     let played = play_with(&secrets, (input, settings, agent), events).await;
     played.map_err(|failure| secrets.mask_failure(failure))
@@ -64,7 +64,7 @@ async fn play_with(
     secrets: &Secrets,
     (input, settings, agent): (&AgentInput, &Settings, &AcpAgent),
     events: &mut EventLines<impl Write>,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let system_prompt = system_prompt::assemble(input, &settings.folders)?;
     let system_prompt = format!("{system_prompt}\n\n{ABOUT_TOOLS}\n");
     let home = KimiHome::prepare(settings, &agent.access)?;
@@ -83,9 +83,7 @@ async fn play_with(
     let record = turn.home.log(&session.id).read_from(session.log_began_at);
     turn.conclude(stop, record, events)?;
     turn.home.remember(&session.id, &turn.system_prompt)?;
-    events.say(&AgentEvent::Result {
-        new_session_id: session.id,
-    })
+    Ok(session.id)
 }
 
 struct Turn {

@@ -1,9 +1,10 @@
-//! One agent turn: an [`AgentInput`](agent_protocol::AgentInput) in, [`AgentEvent`](agent_protocol::AgentEvent)s out.
+//! An agent's turns: an [`AgentInput`](agent_protocol::AgentInput) in, [`AgentEvent`](agent_protocol::AgentEvent)s out.
 //!
 //! The walk of a turn, in order: in a box without a network the way out is opened, the input is
 //! read, settings are made from the environment, the session is opened, the system prompt is
 //! assembled, the model is asked, its tools are run until it has nothing more to ask for, the
-//! session is stored. Nothing outlives the turn: every process a tool has started is ended before
+//! session is stored. An agent that is to wait then takes the next question from a file, and so
+//! on until it is told to end. Nothing outlives the turn: every process a tool has started is ended before
 //! the result is told.
 //!
 //! With the engine `acp` another program does the thinking: it is started, asked over the Agent
@@ -12,6 +13,7 @@
 //! It does not decide who may do what: IPC files are requests, the orchestrator judges them.
 
 mod door;
+mod follow_ups;
 mod input;
 mod settings;
 

@@ -1,9 +1,9 @@
-//! The turn itself: question, answer, tools, until the model has nothing more to ask for.
+//! The turns, and each turn itself: question, answer, tools, until the model has nothing more to ask for.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, Usage};
+use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, FollowUp, Usage};
 
 use crate::acp;
 use crate::completion::{Answer, Completion, Question};
@@ -11,6 +11,7 @@ use crate::conversation::{Message, ToolCall};
 use crate::door::stand_at_door;
 use crate::events::{EventLines, note};
 use crate::failure::Failure;
+use crate::follow_ups::FollowUps;
 use crate::input::read_input;
 use crate::session::Session;
 use crate::settings::{Engine, Environment, Model, Settings};
@@ -23,7 +24,8 @@ pub(crate) const CUT_OFF: &str = "[The answer was cut off at the model's output 
 /// What a task's prompt begins with, as the ancestors have it.
 const SCHEDULED: &str = "[SCHEDULED TASK - The following message was sent automatically and is not coming directly from the user or group.]\n\n";
 
-/// Plays one turn: input in, events out. A failure is told as an event.
+/// Plays one turn, or as many as are asked for: input in, events out. A failure is told as an
+/// event, and is the last.
 pub async fn play(stdin: impl Read, stdout: impl Write, environment: Environment) -> ExitCode {
     let mut events = EventLines::new(stdout);
     let Err(failure) = try_to_play(stdin, &mut events, &environment).await else {
@@ -42,11 +44,32 @@ async fn try_to_play(
 ) -> Result<(), Failure> {
     // First of all: whoever waits for input is to end with the orchestrator, too.
     stand_at_door(environment)?;
-    let input = read_input(stdin)?;
+    let mut input = read_input(stdin)?;
     let settings = Settings::read(environment)?;
-    match &settings.engine {
-        Engine::Builtin(model) => think(&input, &settings, model, events).await,
-        Engine::Acp(agent) => acp::delegate(&input, &settings, agent, events).await,
+    let mut follow_ups = if input.waits {
+        Some(FollowUps::begin(&settings.folders)?)
+    } else {
+        None
+    };
+    loop {
+        let session = match &settings.engine {
+            Engine::Builtin(model) => think(&input, &settings, model, events).await?,
+            Engine::Acp(agent) => acp::delegate(&input, &settings, agent, events).await?,
+        };
+        events.say(&AgentEvent::Result {
+            new_session_id: session.clone(),
+            input_id: input.input_id.clone(),
+        })?;
+        let Some(follow_ups) = &mut follow_ups else {
+            return Ok(());
+        };
+        let Some(FollowUp::Message { text, input_id }) = follow_ups.next().await? else {
+            return Ok(());
+        };
+        input.prompt = text;
+        input.input_id = input_id;
+        // Read anew from the disk: a turn is the same whoever plays it.
+        input.session_id = Some(session);
     }
 }
 
@@ -60,12 +83,13 @@ pub(crate) fn question(input: &AgentInput) -> String {
     format!("{prefix}{}", input.prompt)
 }
 
+/// Returns the session in which the answer is stored.
 async fn think(
     input: &AgentInput,
     settings: &Settings,
     model: &Model,
     events: &mut EventLines<impl Write>,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut turn = Turn::begin(input, settings, model)?;
     let session_id = turn.session.id.as_str().to_owned();
     events.say(&AgentEvent::Session {
@@ -74,11 +98,17 @@ async fn think(
     })?;
     let answered = turn.converse(events, settings.max_steps).await;
     turn.tools.close().await;
-    answered?;
-    turn.session.store(&turn.system_prompt, turn.usage)?;
-    events.say(&AgentEvent::Result {
-        new_session_id: session_id,
-    })
+    let text = answered?;
+    // Before the answer is told: whoever has heard it finds its session on disk.
+    let stored = turn.session.store(&turn.system_prompt, turn.usage);
+    if !text.trim().is_empty() {
+        events.say(&AgentEvent::Text {
+            text,
+            interim: false,
+        })?;
+    }
+    stored?;
+    Ok(session_id)
 }
 
 struct Turn {
@@ -107,12 +137,12 @@ impl Turn {
         })
     }
 
-    /// Asks and acts until an answer asks for no tool.
+    /// Asks and acts until an answer asks for no tool; returns what it says.
     async fn converse(
         &mut self,
         events: &mut EventLines<impl Write>,
         max_steps: u32,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         for _ in 0..max_steps {
             let answer = self.ask().await?;
             if let Some(usage) = answer.usage {
@@ -120,7 +150,7 @@ impl Turn {
                 events.say(&AgentEvent::Usage(usage))?;
             }
             if answer.calls.is_empty() {
-                return self.conclude(answer, events);
+                return self.conclude(answer);
             }
             self.act(answer, events).await?;
         }
@@ -142,20 +172,10 @@ impl Turn {
             .await
     }
 
-    fn conclude(
-        &mut self,
-        answer: Answer,
-        events: &mut EventLines<impl Write>,
-    ) -> Result<(), Failure> {
+    fn conclude(&mut self, answer: Answer) -> Result<String, Failure> {
         let text = final_text(&answer)?;
         self.remember(text.clone(), answer.reasoning, Vec::new());
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        events.say(&AgentEvent::Text {
-            text,
-            interim: false,
-        })
+        Ok(text)
     }
 
     /// Runs what an answer asks for, one after the other in its order: a later call may build

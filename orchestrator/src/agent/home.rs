@@ -1,22 +1,28 @@
 //! The folders an agent finds itself in, made and checked before each run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use agent_protocol::{CLOSE, INPUT_FOLDER};
 use fs_err::OpenOptions;
 
 use super::bootstrap;
 use crate::config::Config;
 use crate::house::House;
 use crate::ids::GroupFolder;
-use crate::safe_dir::SafeDir;
+use crate::safe_dir::{Owner, SafeDir};
 use crate::store::Group;
 
 /// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
 /// lasts.
-pub(super) const KEPT_OF_HOME: [&str; 2] = [".kimi", ".kimi-code"];
+pub(super) const KEPT_OF_HOME: [&str; 2] = [KIMI_HOME, ".kimi-code"];
+/// Where the sessions of the older CLI, and of our own agent, lie.
+pub(super) const KIMI_HOME: &str = ".kimi";
+/// The settings of a Kimi CLI, below its home or beside its login.
+pub(super) const KIMI_SETTINGS: &str = "config.toml";
 
 /// The agent's folders, on the host.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub(super) struct Home {
     pub(super) has_login: bool,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
+    /// Whose the agent's folders are, where they are not ours.
+    pub(super) owner: Option<Owner>,
 }
 
 /// A folder or file that could not be made ready.
@@ -81,10 +89,58 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
-            has_login: login.join("config.toml").is_file(),
+            has_login: login.join(KIMI_SETTINGS).is_file(),
             login,
             lock: lock_of(root, &group.folder),
+            owner: None,
         })
+    }
+
+    /// Takes away what an agent that has ended was to do next: it stands in the store, and
+    /// is not for whoever is started now. No agent of the group may be alive.
+    pub(super) fn clear_input(&self) -> Result<(), HomeError> {
+        let clear = || {
+            let input = self.input()?;
+            loop {
+                let mut names = input.names()?;
+                names.retain(|name| is_for_an_agent(name));
+                if names.is_empty() {
+                    return io::Result::Ok(());
+                }
+                for name in names {
+                    input.remove(&name)?;
+                }
+            }
+        };
+        clear().map_err(preparing("input folder"))
+    }
+
+    /// Leaves a file for an agent that waits.
+    pub(super) fn hand_in(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.input()?.replace_for(self.owner, name, bytes)
+    }
+
+    fn input(&self) -> io::Result<SafeDir> {
+        SafeDir::open(&self.ipc)?.enter(INPUT_FOLDER)
+    }
+
+    /// Whether its agent works with the login: a key goes first.
+    pub(super) fn is_logged_in(&self, config: &Config) -> bool {
+        self.has_login && config.llm_key.is_none()
+    }
+
+    /// Makes a file for the login's settings to be mounted over. Whatever else an agent has put
+    /// there would lead the mount astray, or keep the container from starting.
+    pub(super) fn make_room_for_settings(&self) -> Result<(), HomeError> {
+        let make = || {
+            let kimi = SafeDir::open(&self.home)?.enter(KIMI_HOME)?;
+            if !kimi.holds_file(KIMI_SETTINGS)? {
+                kimi.remove(KIMI_SETTINGS.as_ref())?;
+                kimi.create_new(KIMI_SETTINGS)?;
+            }
+            io::Result::Ok(())
+        };
+        make().map_err(preparing("home"))
     }
 
     /// What an agent writes to, and what it reads that nobody else may.
@@ -98,14 +154,23 @@ impl Home {
     }
 
     /// After a run: identity files may have appeared.
-    pub(super) fn settle(&self) -> io::Result<()> {
-        bootstrap::settle(&SafeDir::open(&self.group)?)
+    pub(super) fn settle_or_tell(&self) {
+        let settled = SafeDir::open(&self.group).and_then(|group| bootstrap::settle(&group));
+        if let Err(error) = settled {
+            tracing::warn!(group = %self.folder, %error, "BOOTSTRAP.md could not be settled");
+        }
     }
 }
 
 /// The lock that whoever runs an agent of the group holds.
 pub(super) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
     root.join("data/sessions").join(format!(".{group}.lock"))
+}
+
+/// What an agent would read; it may keep there what it likes under other names.
+fn is_for_an_agent(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    name == CLOSE || bytes.ends_with(b".json") && !bytes.starts_with(b".")
 }
 
 fn credentials_file(root: &Path) -> PathBuf {

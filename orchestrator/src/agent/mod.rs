@@ -1,4 +1,5 @@
-//! Agents: one process or container for one turn, from the prepared folder to the last line it says.
+//! Agents: one process or container for one turn, or for as many as come while it waits, from the
+//! prepared folder to the last line it says.
 //!
 //! What its words mean for chats and messages is decided in `turn`; here they are only read.
 
@@ -23,6 +24,7 @@ use agent_protocol::AgentErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::events::Event;
 use crate::house::House;
 use crate::ids::SessionId;
 use crate::ipc::IpcWatch;
@@ -31,7 +33,7 @@ use crate::store::Claim;
 use container::{Container, Facts, Plan, Surroundings};
 use home::Home;
 use host::HostProcess;
-use running::{Body, StartError};
+use running::{AfterResult, Body, StartError};
 
 pub(crate) use container::{Boxes, EngineState, serve as serve_engine};
 pub use container::{BoxesError, EngineError};
@@ -158,6 +160,13 @@ impl Agent {
         }
     }
 
+    /// Returns when nothing of the agents that have ended is left.
+    pub(crate) async fn nothing_remains(&self) {
+        if let Some(boxes) = self.runtime.boxes() {
+            boxes.removals_are_over().await;
+        }
+    }
+
     /// Prepares the group's folder and starts an agent on what was claimed.
     pub(crate) async fn start(
         &self,
@@ -192,13 +201,20 @@ impl Agent {
         let input = prompt::input(&self.house, claim, session);
         self.tell(claim);
         let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
+        let after_result = AfterResult::of(&input);
         let input =
             serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
         let (process, started) =
             HostProcess::start(&self.house, (guard, guards), &home, input, &log)
                 .map_err(passing)?;
         let body = (Body::Host(process), started);
-        Ok(RunningAgent::new(&self.house, home, log, body))
+        Ok(RunningAgent::new(
+            &self.house,
+            home,
+            log,
+            body,
+            after_result,
+        ))
     }
 
     async fn start_container(
@@ -211,8 +227,12 @@ impl Agent {
         let lock = home::lock_of(&self.house.root, &claim.group.folder);
         let alone = guard::take_lock(&lock).await.map_err(passing)?;
         boxes.clear(&claim.group.folder).await?;
-        let home = self.prepare(claim).await?;
+        let mut home = self.prepare(claim).await?;
+        if home.is_logged_in(&self.house.config) {
+            home.make_room_for_settings().map_err(passing)?;
+        }
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
+        home.owner = user.owner();
         let masks = container::masks_in(&self.house.root).map_err(passing)?;
         let name = container::new_name(&claim.group.folder);
         let door = boxes.open_door(&name).map_err(passing)?;
@@ -232,6 +252,7 @@ impl Agent {
         let input = prompt::input(&self.house, claim, session);
         self.tell(claim);
         let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
+        let after_result = AfterResult::of(&input);
         let input =
             serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
         let started = Container::start(boxes, (alone, door), plan, input, &log).await;
@@ -241,14 +262,36 @@ impl Agent {
             fault
         })?;
         let body = (Body::Container(container), started);
-        Ok(RunningAgent::new(&self.house, home, log, body))
+        Ok(RunningAgent::new(
+            &self.house,
+            home,
+            log,
+            body,
+            after_result,
+        ))
     }
 
     async fn prepare(&self, claim: &Claim) -> Result<Home, AgentFault> {
         let home = Home::prepare(&self.house, &claim.group).map_err(passing)?;
-        let published = self.ipc.publish_snapshots(&claim.group).await;
-        published.map_err(passing)?;
+        self.publish(claim).await?;
+        home.clear_input().map_err(passing)?;
         Ok(home)
+    }
+
+    async fn publish(&self, claim: &Claim) -> Result<(), AgentFault> {
+        let published = self.ipc.publish_snapshots(&claim.group).await;
+        published.map_err(passing)
+    }
+
+    /// Gives what was claimed to an agent that waits.
+    pub(crate) async fn hand_on(
+        &self,
+        claim: &Claim,
+        agent: &mut RunningAgent,
+    ) -> Result<(), AgentFault> {
+        self.publish(claim).await?;
+        let follow_up = prompt::follow_up(&self.house, claim);
+        agent.hand_in(&claim.run, &follow_up).map_err(passing)
     }
 
     fn tell(&self, claim: &Claim) {
@@ -257,5 +300,9 @@ impl Agent {
             group = %claim.group.folder, run = %claim.run, runtime,
             "Spawning agent process"
         );
+        self.house.events.tell(Event::AgentStarted {
+            group: claim.group.folder.clone(),
+            run: claim.run.clone(),
+        });
     }
 }

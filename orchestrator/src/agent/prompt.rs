@@ -1,6 +1,6 @@
 //! What the agent is told: the claimed messages, or the task, as one prompt.
 
-use agent_protocol::AgentInput;
+use agent_protocol::{AgentInput, FollowUp};
 use jiff::Timestamp;
 
 use crate::house::House;
@@ -8,25 +8,41 @@ use crate::ids::SessionId;
 use crate::store::{Claim, StoredMessage, Unit};
 
 pub(super) fn input(house: &House, claim: &Claim, session: Option<&SessionId>) -> AgentInput {
-    let zone = &house.config.time_zone_name;
-    let context = format!(
-        "<context timezone=\"{}\" now=\"{}\" />\n",
-        escape(zone),
-        local(house, house.clock.now())
-    );
-    let (body, is_scheduled_task) = match &claim.unit {
-        Unit::Messages(messages) => (conversation(house, messages), false),
-        Unit::Task(task) => (task.prompt.clone(), true),
-    };
+    let is_scheduled_task = matches!(claim.unit, Unit::Task(_));
     AgentInput {
-        prompt: context + &body,
+        prompt: prompt(house, claim),
         session_id: session.map(ToString::to_string),
         group_folder: claim.group.folder.to_string(),
         chat_jid: claim.group.chat.to_string(),
         is_main: claim.group.is_main,
         is_scheduled_task,
         assistant_name: Some(house.config.assistant_name.clone()),
+        input_id: Some(claim.run.to_string()),
+        // A task is over when it is over: nobody goes on talking to it.
+        waits: !house.config.agent_one_shot && !is_scheduled_task,
     }
+}
+
+/// The same work, for an agent that waits for it.
+pub(super) fn follow_up(house: &House, claim: &Claim) -> FollowUp {
+    FollowUp::Message {
+        text: prompt(house, claim),
+        input_id: Some(claim.run.to_string()),
+    }
+}
+
+fn prompt(house: &House, claim: &Claim) -> String {
+    let zone = &house.config.time_zone_name;
+    let context = format!(
+        "<context timezone=\"{}\" now=\"{}\" />\n",
+        escape(zone),
+        local(house, house.clock.now())
+    );
+    let body = match &claim.unit {
+        Unit::Messages(messages) => conversation(house, messages),
+        Unit::Task(task) => task.prompt.clone(),
+    };
+    context + &body
 }
 
 /// How much of what called nobody is told: the newest.

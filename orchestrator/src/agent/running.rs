@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use agent_protocol::{AgentEvent, AgentInput};
+use agent_protocol::{AgentEvent, AgentInput, CLOSE, FollowUp};
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +18,9 @@ use super::host::{GUARD_TO_END, HostProcess};
 use super::lines::{Line, Lines};
 use super::run_log::RunLog;
 use super::{AgentEnd, AgentFault};
+use crate::clock::{Busy, Clock, Work};
 use crate::house::House;
+use crate::ids::RunId;
 
 /// How long an agent may take to end once it was asked to, or once it closed its stdout.
 pub(super) const TO_END: Duration = Duration::from_secs(2);
@@ -33,6 +35,19 @@ const QUOTED: usize = 200;
 pub(super) enum Body {
     Host(HostProcess),
     Container(Container),
+}
+
+/// What an agent was told to do after its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterResult {
+    Ends,
+    Waits,
+}
+
+impl AfterResult {
+    pub(super) fn of(input: &AgentInput) -> Self {
+        if input.waits { Self::Waits } else { Self::Ends }
+    }
 }
 
 /// The streams of an agent that has been started.
@@ -63,6 +78,8 @@ pub(super) enum StartError {
     Spawn(#[source] std::io::Error),
     #[error("the agent's input cannot be written as JSON")]
     Input(#[source] serde_json::Error),
+    #[error("the agent's next input cannot be left for it")]
+    HandIn(#[source] std::io::Error),
 }
 
 /// A running agent.
@@ -72,10 +89,12 @@ pub(crate) struct RunningAgent {
     tasks: JoinSet<String>,
     log: RunLog,
     home: Home,
+    clock: Clock,
     /// How long it may go without an event.
     patience: Duration,
     deadline: Instant,
     grace: Duration,
+    after_result: AfterResult,
     stopping: bool,
     /// It has had its time, or is not listened to any more.
     overdue: bool,
@@ -94,11 +113,11 @@ impl Body {
     }
 
     /// Waits for the end, or brings it about; afterwards nothing of the agent is alive.
-    async fn end(&mut self, at_once: bool, log: &RunLog) -> Result<Ended, String> {
+    async fn end(&mut self, at_once: bool, log: &RunLog, busy: Busy) -> Result<Ended, String> {
         match self {
             Self::Host(process) => process.end(at_once, log).await.map_err(|e| e.to_string()),
             Self::Container(container) => {
-                let ended = Box::pin(container.end(at_once, log)).await;
+                let ended = Box::pin(container.end(at_once, log, busy)).await;
                 ended.map_err(|error| crate::chain(&error))
             }
         }
@@ -106,8 +125,13 @@ impl Body {
 }
 
 impl RunningAgent {
-    pub(super) fn new(house: &House, home: Home, log: RunLog, it: (Body, Started)) -> Self {
-        let (body, Started { stdout, tasks }) = it;
+    pub(super) fn new(
+        house: &House,
+        home: Home,
+        log: RunLog,
+        (body, Started { stdout, tasks }): (Body, Started),
+        after_result: AfterResult,
+    ) -> Self {
         let config = &house.config;
         let started = Instant::now();
         Self {
@@ -115,10 +139,12 @@ impl RunningAgent {
             tasks,
             log,
             home,
+            clock: house.clock.clone(),
             patience: config.agent_timeout,
             deadline: started + config.agent_timeout,
             grace: config.shutdown_grace.saturating_sub(body.time_to_end()),
             body,
+            after_result,
             stopping: false,
             overdue: false,
             finished: false,
@@ -173,11 +199,50 @@ impl RunningAgent {
         }
     }
 
+    /// Whether it waits for more, now that it has given its result.
+    pub(crate) fn waits(&self) -> bool {
+        self.after_result == AfterResult::Waits && !self.stopping
+    }
+
+    /// Returns when it has ended although it was to wait. Cancel-safe.
+    pub(crate) async fn ends(&mut self) {
+        while let Ok(Some(line)) = self.stdout.next().await {
+            // Nothing was asked, so nothing can be answered: it is for the log alone.
+            self.read(&line);
+        }
+    }
+
+    /// Gives it its next turn, and the time for it.
+    pub(super) fn hand_in(&mut self, run: &RunId, next: &FollowUp) -> Result<(), StartError> {
+        let text = serde_json::to_vec(next).map_err(StartError::Input)?;
+        self.log.line(&format!("\nFollow-up: run {run}"));
+        let at = self.clock.now().as_millisecond();
+        let handed_in = self.home.hand_in(&format!("{at}-{run}.json"), &text);
+        handed_in.map_err(StartError::HandIn)?;
+        self.deadline = Instant::now() + self.patience;
+        Ok(())
+    }
+
+    /// Tells it to wait no more.
+    pub(crate) fn close(&mut self) {
+        if let Err(error) = self.home.hand_in(CLOSE, b"") {
+            self.log
+                .line(&format!("the agent cannot be told to end: {error}"));
+            self.give_up();
+        }
+    }
+
     /// The agent has said that it is done: it has a moment to end, and has succeeded even if it
     /// does not.
     pub(crate) fn has_finished(&mut self) {
         self.finished = true;
-        self.deadline = self.deadline.min(Instant::now() + TO_END);
+        let soon = Instant::now() + TO_END;
+        // One that has waited for long has used its time up, but had nothing to do with it.
+        self.deadline = if self.stopping {
+            self.deadline.min(soon)
+        } else {
+            soon
+        };
     }
 
     /// Does not listen any more; [`Self::end`] will not wait.
@@ -185,9 +250,19 @@ impl RunningAgent {
         self.overdue = true;
     }
 
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
+    /// Does in the group's folder what is due after a turn.
+    pub(crate) fn settle_home(&self) {
+        self.home.settle_or_tell();
+    }
+
     /// Ends the agent if it has not ended, and says how it went.
     pub(crate) async fn end(mut self) -> AgentEnd {
-        let ended = self.body.end(self.overdue, &self.log).await;
+        let busy = self.clock.busy(Work::Run);
+        let ended = self.body.end(self.overdue, &self.log, busy).await;
         // What it may still have to say is not read: who waits to say it may go.
         drop(self.stdout);
         let stderr = last_words(&mut self.tasks).await;
@@ -196,9 +271,7 @@ impl RunningAgent {
             "\nExit Code: {status}\nDuration: {} ms",
             self.started.elapsed().as_millis()
         ));
-        if let Err(error) = self.home.settle() {
-            tracing::warn!(group = %self.home.folder, %error, "BOOTSTRAP.md could not be settled");
-        }
+        self.home.settle_or_tell();
         if self.finished {
             return AgentEnd::Done;
         }

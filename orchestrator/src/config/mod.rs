@@ -60,7 +60,11 @@ pub struct Config {
     pub(crate) container: ContainerSettings,
     pub(crate) engine: EngineSettings,
     pub max_concurrent: usize,
-    /// How long an agent may go without an event.
+    /// Each batch of messages has an agent of its own; else an agent waits for the next.
+    pub agent_one_shot: bool,
+    /// How long it waits, by the clock of schedules.
+    pub agent_idle_timeout: Duration,
+    /// How long an agent may go without an event in a turn.
     pub agent_timeout: Duration,
     /// Bytes: the longest line of an agent's output, and the longest run log.
     pub agent_max_output: usize,
@@ -134,15 +138,14 @@ impl Config {
         let own_number = sources.read("assistant_has_own_number", "`true` or `false`", flag);
         let zone = sources.read("time_zone", "a time zone such as `Europe/Paris`", zone);
         let log_level = sources.read("log_level", "trace, debug, info, warn or error", level);
-        let http_listen =
-            sources.read("http_listen", "an address such as `127.0.0.1:8080`", parsed);
+        let http_listen = sources.read("http_listen", ADDRESS, parsed);
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
         let container = ContainerSettings::read(root, sources);
         let engine = EngineSettings::read(sources);
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
-        // Taken so that an old configuration starts, and so that `false` is not ignored.
-        let one_shot = sources.read("agent_one_shot", ONE_SHOT, one_shot);
+        let one_shot = sources.read("agent_one_shot", "`true` or `false`", flag);
+        let idle_timeout = sources.read("agent_idle_timeout", DURATION, duration);
         let agent_timeout = sources.read("agent_timeout", DURATION, duration);
         let max_output = sources.read("agent_max_output", OUTPUT, output);
         let ipc_scan_interval = sources.read("ipc_scan_interval", DURATION, duration);
@@ -156,7 +159,6 @@ impl Config {
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
         let (time_zone_name, time_zone) = zone?;
         let agent_runner = agent_runner?;
-        let OneShot = one_shot?;
         let lines = sources.lines(&[
             ("time_zone", time_zone_name.clone()),
             ("agent_runner", agent_runner.display().to_string()),
@@ -173,6 +175,8 @@ impl Config {
             container: container?,
             engine: engine?,
             max_concurrent: max_concurrent?,
+            agent_one_shot: one_shot?,
+            agent_idle_timeout: idle_timeout?,
             agent_timeout: agent_timeout?,
             agent_max_output: max_output?,
             llm_key: llm_key.map(|(name, value)| LlmKey {
@@ -228,16 +232,9 @@ impl Config {
     }
 }
 
+const ADDRESS: &str = "an address such as `127.0.0.1:8080`";
 const DURATION: &str = "a duration such as `30m` or milliseconds, from 100ms to 365d";
 const OUTPUT: &str = "a number of bytes, at least 65536";
-const ONE_SHOT: &str = "`true`: agents that stay for the next message are not built yet";
-
-/// Each batch of messages has an agent of its own.
-struct OneShot;
-
-fn one_shot(text: &str) -> Option<OneShot> {
-    ["true", "yes", "1"].contains(&text).then_some(OneShot)
-}
 
 fn name(text: &str) -> Option<String> {
     let name = text.trim();
@@ -459,7 +456,8 @@ mod tests {
         check_refused("CONTAINER_TIMEOUT", "5");
         check_refused("CONTAINER_TIMEOUT", "5 minutes");
         check_refused("NANOKIMI_SHUTDOWN_GRACE", "366d");
-        check_refused("NANOKIMI_AGENT_ONE_SHOT", "false");
+        check_refused("NANOKIMI_AGENT_ONE_SHOT", "maybe");
+        check_refused("IDLE_TIMEOUT", "never");
         check_refused("NANOKIMI_AGENT_RUNTIME", "podman");
         check_refused("NANOKIMI_AGENT_NETWORK", "container:other");
         check_refused("NANOKIMI_AGENT_HOSTS", "api.github.com");

@@ -161,19 +161,25 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "agent_one_shot",
-        "each batch of messages is a fresh agent; the only way there is",
+        "each batch of messages is a fresh agent; false: an agent waits for the next batch",
         &[],
         "true",
     ),
     setting(
+        "agent_idle_timeout",
+        "how long an agent that waits does so before it is ended",
+        &["IDLE_TIMEOUT"],
+        "30m",
+    ),
+    setting(
         "max_concurrent",
-        "agents at work at the same time, 1 to 64",
+        "agents that are alive at the same time, waiting ones included, 1 to 64",
         &["MAX_CONCURRENT_CONTAINERS"],
         "5",
     ),
     setting(
         "agent_timeout",
-        "how long an agent may go without a sign of life",
+        "how long an agent may go without a sign of life in a turn",
         &["CONTAINER_TIMEOUT"],
         "30m",
     ),

@@ -107,6 +107,9 @@ impl Answer {
             | Event::RunToolResult { .. }
             | Event::RunUsage { .. }
             | Event::RunEnded { .. }
+            | Event::AgentStarted { .. }
+            | Event::AgentWaiting { .. }
+            | Event::AgentClosed { .. }
             | Event::SessionStored { .. }
             | Event::SessionDropped { .. }
             | Event::IpcDone { .. }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::group_queue::Arrivals;
-use crate::store::{NewGroup, Revoker, TriggerRule, Unit};
+use crate::store::{NewGroup, Output, Revoker, TriggerRule, Unit};
 
 const CHAT: &str = "120363@g.us";
 const ADA: &str = "49151@s.whatsapp.net";
@@ -161,11 +161,14 @@ async fn what_was_delivered_twice_is_heard_once_and_so_is_what_we_sent() {
         .claim(stage.group.folder.clone(), now)
         .await;
     let claim = claim.unwrap().unwrap();
-    let parts = vec!["Hello.".to_owned()];
+    let hello = Output {
+        index: 0,
+        parts: vec!["Hello.".to_owned()],
+    };
     stage
         .house
         .store
-        .queue_output(&claim, 0, parts, now)
+        .queue_output(&claim, hello, now)
         .await
         .unwrap();
     let sent = stage.house.store.unsent_heads().await.unwrap().remove(0);

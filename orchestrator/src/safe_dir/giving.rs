@@ -15,6 +15,14 @@ pub(crate) struct Owner {
     pub(crate) gid: u32,
 }
 
+impl Owner {
+    /// Takes over an open file.
+    pub(super) fn receive(self, file: &fs_err::File) -> rustix::io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        fchown(file.file(), Some(uid), Some(gid))
+    }
+}
+
 /// Nobody nests deeper on purpose, and each level holds a file descriptor.
 const DEEPEST: usize = 128;
 

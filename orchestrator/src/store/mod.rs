@@ -31,7 +31,7 @@ pub(crate) use changes::{Changed, Edit, Revocation, Revoked, Revoker};
 pub(crate) use deliveries::Delivery;
 pub(crate) use groups::{Group, GroupConflict, NewGroup, TriggerRule};
 pub(crate) use messages::{HistoryLine, MessageState, NewMessage, Quoted, StoredMessage};
-pub(crate) use outbox::{OutboxMedia, OutboxState, OutboxText, Queued};
+pub(crate) use outbox::{OutboxMedia, OutboxState, OutboxText, Output, Queued};
 pub(crate) use receipts::Receipt;
 pub(crate) use runs::{Claim, Release, Released, Unit};
 pub(crate) use sessions::StoredSession;

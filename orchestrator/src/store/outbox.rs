@@ -61,6 +61,14 @@ pub(crate) enum Queued {
     Already,
 }
 
+/// One text of a run, in the parts in which it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// Counted from 0 within the run.
+    pub index: u32,
+    pub parts: Vec<String>,
+}
+
 /// A text to keep.
 pub(super) struct NewText<'a> {
     pub(super) chat: &'a ChatJid,
@@ -89,33 +97,16 @@ impl NewText<'_> {
 }
 
 impl Store {
-    /// Keeps one output of a run for sending, in the parts in which it leaves.
+    /// Keeps one output of a run for sending.
     pub(crate) async fn queue_output(
         &self,
         claim: &Claim,
-        output_index: u32,
-        parts: Vec<String>,
+        output: Output,
         now: Timestamp,
     ) -> Result<Queued, StoreError> {
         let (run, chat) = (claim.run.clone(), claim.group.chat.clone());
-        self.call(move |tx| {
-            let mut queued = Queued::Already;
-            for (part, text) in (0..).zip(&parts) {
-                let text = NewText {
-                    chat: &chat,
-                    run: Some(&run),
-                    output_index: Some(output_index),
-                    part,
-                    text,
-                    media: None,
-                };
-                if insert_text(tx, &text, now)? == Queued::New {
-                    queued = Queued::New;
-                }
-            }
-            Ok(queued)
-        })
-        .await
+        self.call(move |tx| insert_output(tx, (&run, &chat), &output, now))
+            .await
     }
 
     /// The oldest unsent text of every chat: what may be sent now without changing the order.
@@ -153,6 +144,30 @@ impl Store {
         })
         .await
     }
+}
+
+/// Puts an output of a run into the outbox, unless it is there.
+pub(super) fn insert_output(
+    tx: &Transaction<'_>,
+    (run, chat): (&RunId, &ChatJid),
+    output: &Output,
+    now: Timestamp,
+) -> Result<Queued, StoreError> {
+    let mut queued = Queued::Already;
+    for (part, text) in (0..).zip(&output.parts) {
+        let text = NewText {
+            chat,
+            run: Some(run),
+            output_index: Some(output.index),
+            part,
+            text,
+            media: None,
+        };
+        if insert_text(tx, &text, now)? == Queued::New {
+            queued = Queued::New;
+        }
+    }
+    Ok(queued)
 }
 
 pub(super) fn insert_text(

@@ -38,6 +38,12 @@ impl Store {
         })
         .await
     }
+
+    /// Whether a group has something to do.
+    pub(crate) async fn has_work(&self, folder: GroupFolder) -> Result<bool, StoreError> {
+        self.call(move |tx| Ok(with_work(tx)?.contains(&folder)))
+            .await
+    }
 }
 
 fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::messages::open_messages;
-use super::outbox::{NewText, insert_text};
+use super::outbox::{NewText, Output, insert_output, insert_text};
 use super::rows::{instant, parsed, parsed_or_null, words};
 use super::tasks::{end_task_run, read_context_mode};
 use super::{Group, Store, StoreError, StoredMessage};
@@ -55,16 +55,13 @@ pub(crate) struct ClaimedTask {
 pub(crate) enum Release {
     Done {
         session: Option<SessionId>,
+        /// Its last text, if that is not in the outbox yet.
+        answer: Option<Output>,
     },
     /// The claimed messages are tried again later.
-    Retry {
-        error: String,
-    },
+    Retry { error: String },
     /// No more attempts: `report` is said in the chat.
-    GiveUp {
-        error: String,
-        report: String,
-    },
+    GiveUp { error: String, report: String },
     /// We are stopping.
     Interrupted,
 }
@@ -240,6 +237,13 @@ fn give_back(
     now: Timestamp,
 ) -> Result<Released, StoreError> {
     let run = claim.run.as_str();
+    if let Release::Done {
+        answer: Some(answer),
+        ..
+    } = release
+    {
+        insert_output(tx, (&claim.run, &claim.group.chat), answer, now)?;
+    }
     let outputs = outputs_of(tx, run)?;
     let (outcome, error) = match release {
         Release::Done { .. } if outputs > 0 => (RunOutcome::Answered, None),
@@ -254,6 +258,7 @@ fn give_back(
     let session_stored = match release {
         Release::Done {
             session: Some(session),
+            ..
         } if claim.in_group_session() => {
             store_session(tx, &claim.group.folder, session, now)?;
             true

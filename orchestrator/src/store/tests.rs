@@ -74,9 +74,8 @@ impl House {
     }
 
     pub(super) async fn say(&self, claim: &Claim, index: u32) -> Queued {
-        let parts = vec!["said".to_owned()];
         self.store
-            .queue_output(claim, index, parts, at("09:00:01"))
+            .queue_output(claim, output(index), at("09:00:01"))
             .await
             .unwrap()
     }
@@ -96,6 +95,13 @@ fn texts(claim: &Claim) -> Vec<&str> {
     match &claim.unit {
         Unit::Messages(messages) => messages.iter().map(|m| m.content.as_str()).collect(),
         Unit::Task(task) => vec![&task.prompt],
+    }
+}
+
+fn output(index: u32) -> Output {
+    Output {
+        index,
+        parts: vec!["said".to_owned()],
     }
 }
 
@@ -239,7 +245,10 @@ async fn a_session_is_kept_only_by_a_run_that_succeeded() {
 
     let claim = house.claim().await.unwrap();
     let session = Some("s-1".parse().unwrap());
-    let released = house.release(&claim, Release::Done { session }).await;
+    let answer = None;
+    let released = house
+        .release(&claim, Release::Done { session, answer })
+        .await;
     assert_eq!(released.outcome, RunOutcome::Silent);
     assert_eq!(
         house.store.sessions().await.unwrap()[0].session.as_str(),
@@ -249,6 +258,25 @@ async fn a_session_is_kept_only_by_a_run_that_succeeded() {
     house.write("m2", MessageState::Queued).await;
     let session = house.claim().await.unwrap().session;
     assert_eq!(session.unwrap().as_str(), "s-1");
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_in_the_step_that_ends_its_run_and_once() {
+    let house = house().await;
+    house.write("m1", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    house.say(&claim, 0).await;
+    let last = |index| Release::Done {
+        session: None,
+        answer: Some(output(index)),
+    };
+    let released = house.release(&claim, last(1)).await;
+    assert_eq!(
+        (released.outcome, released.outputs),
+        (RunOutcome::Answered, 2)
+    );
+    assert_eq!(house.release(&claim, last(1)).await.outputs, 2);
+    assert_eq!(house.messages().await, "1 answered");
 }
 
 #[tokio::test]

@@ -1,78 +1,146 @@
-//! What one agent says, heard to its end: outputs are kept, the rest is told.
+//! What one agent says, heard to its result or its end: outputs are kept, the rest is told.
+
+use std::time::Duration;
 
 use agent_protocol::AgentEvent;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Turns;
-use crate::agent::{AgentEnd, AgentFault};
+use crate::agent::{AgentEnd, AgentFault, RunningAgent};
 use crate::clock::Work;
 use crate::events::Event;
 use crate::ids::SessionId;
 use crate::splitting::split_text;
-use crate::store::{Claim, Queued, StoreError};
+use crate::store::{Claim, Output, Queued, StoreError};
 
-/// What one agent left behind.
+/// How long a text waits for the result behind it, so that both are kept in one step: whoever
+/// has heard the answer then finds its session kept. Real time, as it is for agents.
+const RESULT_FOLLOWS: Duration = Duration::from_millis(100);
+
+/// What one agent came to.
 pub(super) struct Ran {
     pub(super) end: AgentEnd,
     pub(super) session: Option<SessionId>,
+    /// Its last text, if that is not kept yet.
+    pub(super) answer: Option<Output>,
+    /// Who has given its result, and may be alive; every other has ended.
+    pub(super) agent: Option<RunningAgent>,
+    /// It ended by itself before it had said a word.
+    pub(super) is_unheard: bool,
+}
+
+impl Ran {
+    fn ended(end: AgentEnd) -> Self {
+        Self {
+            end,
+            session: None,
+            answer: None,
+            agent: None,
+            is_unheard: false,
+        }
+    }
 }
 
 /// What has been heard so far.
 #[derive(Default)]
 struct Heard {
+    /// Texts that are kept.
     outputs: u32,
+    /// A text that is not kept yet.
+    held: Option<Output>,
+    /// There was an event.
+    anything: bool,
     finished: bool,
     session: Option<SessionId>,
     /// What the agent itself said is wrong.
     fault: Option<AgentFault>,
 }
 
+/// What comes next of an agent.
+enum Said {
+    Event(AgentEvent),
+    /// It is silent for the moment.
+    Nothing,
+    /// It has said its last, or has run out of time.
+    Over,
+}
+
 impl Turns {
-    /// Runs an agent on what was claimed. It has ended, whatever happened, when this returns.
+    /// Runs an agent on what was claimed, until it has given its result or has ended without.
     pub(super) async fn run(
         &self,
         claim: &Claim,
         session: Option<&SessionId>,
         stop: &CancellationToken,
     ) -> Ran {
-        let mut process = match self.agent.start(claim, session, stop).await {
-            Ok(process) => process,
-            Err(fault) => {
-                return Ran {
-                    end: AgentEnd::Failed(self.masked(fault)),
-                    session: None,
-                };
-            }
-        };
+        match self.agent.start(claim, session, stop).await {
+            Ok(agent) => self.listen(claim, agent, stop).await,
+            Err(fault) => Ran::ended(AgentEnd::Failed(self.masked(fault))),
+        }
+    }
+
+    /// Listens to an agent that was asked what is claimed, until its result or its end.
+    pub(super) async fn listen(
+        &self,
+        claim: &Claim,
+        mut agent: RunningAgent,
+        stop: &CancellationToken,
+    ) -> Ran {
         let mut heard = Heard::default();
-        while let Some(event) = process.next_event(stop).await {
-            if let Err(error) = self.hear(claim, event, &mut heard).await {
+        loop {
+            let next = self.next_event(&mut agent, &heard, stop).await;
+            let is_over = matches!(next, Said::Over);
+            if let Err(error) = self.hear(claim, next, &mut heard).await {
                 // What cannot be kept must not be said either: another run will say it.
                 let message = format!("what it said cannot be kept: {}", crate::chain(&error));
                 heard.fault = Some(AgentFault::retryable(message));
-                process.give_up();
+                agent.give_up();
                 break;
             }
-            if heard.finished {
-                process.has_finished();
+            if is_over {
+                break;
+            }
+            if heard.finished && heard.fault.is_some() {
+                agent.has_finished();
+            } else if heard.finished {
+                // A result is the success, however its agent ends.
+                agent.settle_home();
+                return Ran {
+                    end: AgentEnd::Done,
+                    session: heard.session,
+                    answer: heard.held,
+                    agent: Some(agent),
+                    is_unheard: false,
+                };
             }
         }
-        let end = match process.end().await {
+        let is_unheard = !heard.anything && !agent.is_overdue();
+        let end = match agent.end().await {
             AgentEnd::Interrupted => AgentEnd::Interrupted,
-            AgentEnd::Failed(ended) => AgentEnd::Failed(heard.fault.unwrap_or(ended)),
-            AgentEnd::Done => match (heard.fault, heard.finished) {
-                (Some(fault), _) => AgentEnd::Failed(fault),
-                (None, true) => AgentEnd::Done,
-                (None, false) => AgentEnd::Failed(AgentFault::no_result()),
-            },
+            AgentEnd::Failed(ended) => AgentEnd::Failed(self.masked(heard.fault.unwrap_or(ended))),
+            AgentEnd::Done => {
+                let fault = heard.fault.unwrap_or_else(AgentFault::no_result);
+                AgentEnd::Failed(self.masked(fault))
+            }
         };
         Ran {
-            end: match end {
-                AgentEnd::Failed(fault) => AgentEnd::Failed(self.masked(fault)),
-                AgentEnd::Done | AgentEnd::Interrupted => end,
-            },
-            session: heard.session,
+            is_unheard,
+            ..Ran::ended(end)
         }
+    }
+
+    /// Sees an agent that has given its result to its end. Nothing that it says now belongs to
+    /// the turn.
+    pub(super) async fn part_with(&self, mut agent: RunningAgent, stop: &CancellationToken) {
+        agent.has_finished();
+        while let Some(event) = agent.next_event(stop).await {
+            if let AgentEvent::Error { message, .. } = event {
+                let message = self.house.config.masked(&message);
+                tracing::warn!(agent = ?agent, "an agent failed after its result: {message}");
+            }
+        }
+        agent.end().await;
     }
 
     /// A fault is told to chats and kept in the store, where no secret may stand.
@@ -81,61 +149,92 @@ impl Turns {
         fault
     }
 
-    async fn hear(
+    async fn next_event(
         &self,
-        claim: &Claim,
-        event: AgentEvent,
-        heard: &mut Heard,
-    ) -> Result<(), StoreError> {
-        match event {
-            AgentEvent::Text { interim: true, .. } => {}
-            AgentEvent::Text { text, .. } => {
-                let said = self.keep_output(claim, heard.outputs, &text).await?;
-                heard.outputs += u32::from(said);
+        agent: &mut RunningAgent,
+        heard: &Heard,
+        stop: &CancellationToken,
+    ) -> Said {
+        let next = agent.next_event(stop);
+        let event = if heard.held.is_none() {
+            next.await
+        } else {
+            match timeout(RESULT_FOLLOWS, next).await {
+                Ok(event) => event,
+                Err(_elapsed) => return Said::Nothing,
             }
-            AgentEvent::Result { new_session_id } => {
-                heard.finished = true;
-                heard.session = read_session(claim, &new_session_id);
+        };
+        event.map_or(Said::Over, Said::Event)
+    }
+
+    async fn hear(&self, claim: &Claim, next: Said, heard: &mut Heard) -> Result<(), StoreError> {
+        heard.anything |= matches!(next, Said::Event(_));
+        if let Said::Event(AgentEvent::Result {
+            new_session_id,
+            input_id,
+        }) = &next
+        {
+            heard.finished = true;
+            heard.session = read_session(claim, new_session_id);
+            let is_ours = input_id.as_ref().is_none_or(|id| id == claim.run.as_str());
+            if !is_ours && heard.fault.is_none() {
+                let message = "the agent answered something that it was not asked";
+                heard.fault = Some(AgentFault::retryable(message));
+                heard.held = None;
             }
-            AgentEvent::Error {
+            if heard.fault.is_none() {
+                return Ok(());
+            }
+        }
+        if let Some(held) = heard.held.take() {
+            self.keep_output(claim, held).await?;
+        }
+        match next {
+            Said::Event(AgentEvent::Text {
+                text,
+                interim: false,
+            }) => {
+                heard.held = self.output(claim, heard.outputs, &text);
+                heard.outputs += u32::from(heard.held.is_some());
+            }
+            Said::Event(AgentEvent::Error {
                 kind,
                 message,
                 retryable,
-            } => {
+            }) => {
                 heard.fault = Some(AgentFault {
                     kind: Some(kind),
                     message,
                     retryable,
                 });
             }
-            AgentEvent::Session { .. }
-            | AgentEvent::ToolCall { .. }
-            | AgentEvent::ToolResult { .. }
-            | AgentEvent::Usage(_) => self.tell(claim, event),
+            Said::Event(event) => self.tell(claim, event),
+            Said::Nothing | Said::Over => {}
         }
         Ok(())
     }
 
-    /// Keeps an output and has it sent; says whether there was anything to say.
-    async fn keep_output(&self, claim: &Claim, index: u32, text: &str) -> Result<bool, StoreError> {
+    /// What a chat hears of a text, if it hears anything.
+    fn output(&self, claim: &Claim, index: u32, text: &str) -> Option<Output> {
         let text = self.house.config.masked(&spoken(text));
         if text.is_empty() {
-            return Ok(false);
+            return None;
         }
+        let parts = split_text(&text, self.channels.longest_text(&claim.group.chat));
+        Some(Output { index, parts })
+    }
+
+    /// Keeps an output and has it sent.
+    async fn keep_output(&self, claim: &Claim, output: Output) -> Result<(), StoreError> {
         // What the agent sent by IPC before it said this is heard before this.
         self.ipc.drain(&claim.group.folder).await;
         let busy = self.house.clock.busy(Work::Outbox);
         let now = self.house.clock.now();
-        let parts = split_text(&text, self.channels.longest_text(&claim.group.chat));
-        let queued = self
-            .house
-            .store
-            .queue_output(claim, index, parts, now)
-            .await?;
+        let queued = self.house.store.queue_output(claim, output, now).await?;
         if queued == Queued::New {
             self.outbox.wake(busy).await;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn tell(&self, claim: &Claim, event: AgentEvent) {

@@ -1,9 +1,10 @@
-//! One turn of a group: claim what stands in the store, run the agent, keep what it says,
+//! The turns of a group: claim what stands in the store, run the agent, keep what it says,
 //! give the claim back.
 //!
 //! It neither decides when a group runs (the queue does) nor how an agent is run (`agent` does).
 
 mod hearing;
+mod stay;
 mod typing;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::outbox::Outbox;
 use crate::store::{Claim, Release, Released, Unit};
 
 use hearing::Ran;
+use stay::Waiting;
 
 /// A batch of messages is tried once, and again this often.
 const RETRIES: u32 = 5;
@@ -74,21 +76,37 @@ impl Turns {
         &self.house.clock
     }
 
-    /// Takes one unit of work of the group, if it has one.
-    pub(crate) async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
+    /// Returns when nothing of the agents that have ended is left.
+    pub(crate) async fn nothing_remains(&self) {
+        self.agent.nothing_remains().await;
+    }
+
+    /// Claims the next unit of work of the group, if it has one.
+    async fn claim(&self, folder: &GroupFolder) -> Result<Claim, Next> {
         let now = self.house.clock.now();
-        let claim = match self.house.store.claim(folder.clone(), now).await {
-            Ok(Some(claim)) => claim,
-            Ok(None) => return Next::Idle,
+        match self.house.store.claim(folder.clone(), now).await {
+            Ok(Some(claim)) => Ok(claim),
+            Ok(None) => Err(Next::Idle),
             Err(error) => {
                 tracing::error!(group = %folder, error = crate::chain(&error), "no work can be claimed");
-                return Next::RetryAt(self.house.clock.after(STORE_RETRY));
+                Err(Next::RetryAt(self.house.clock.after(STORE_RETRY)))
             }
-        };
-        self.house.events.tell(started(&claim));
-        let ran = self.run_visibly(&claim, &stop).await;
-        // What the agent dropped into its IPC folder before it ended is part of this turn.
-        self.ipc.drain(folder).await;
+        }
+    }
+
+    /// Works at what is claimed; returns its agent if that waits for more.
+    async fn work(
+        &self,
+        claim: &Claim,
+        waiting: Option<Waiting>,
+        stop: &CancellationToken,
+    ) -> (Next, Option<Waiting>) {
+        self.house.events.tell(started(claim));
+        let mut ran = self.run_visibly(claim, waiting, stop).await;
+        let agent = ran.agent.take();
+        let session = ran.session.clone();
+        // What the agent dropped into its IPC folder before its result is part of this turn.
+        self.ipc.drain(&claim.group.folder).await;
         let people = match claim.unit {
             Unit::Messages(_) => Some(claim.group.chat.clone()),
             Unit::Task(_) => None,
@@ -99,13 +117,23 @@ impl Turns {
             }
         };
         // An answer never waits for this.
-        let (next, ()) = tokio::join!(self.end(claim, ran, &stop), hidden);
-        next
+        let (next, ()) = tokio::join!(self.end(claim, ran, stop), hidden);
+        let waiting = match agent {
+            // Its turn is kept by now: a kill while it ends loses nothing.
+            Some(agent) => self.after_result(claim, (agent, session), stop).await,
+            None => None,
+        };
+        (next, waiting)
     }
 
     /// Runs the agent; whoever wrote sees that it is at work.
-    async fn run_visibly(&self, claim: &Claim, stop: &CancellationToken) -> Ran {
-        let run = self.run_healing(claim, stop);
+    async fn run_visibly(
+        &self,
+        claim: &Claim,
+        waiting: Option<Waiting>,
+        stop: &CancellationToken,
+    ) -> Ran {
+        let run = self.run_healing(claim, waiting, stop);
         match claim.unit {
             Unit::Messages(_) => typing::during(&self.channels, &claim.group.chat, run).await,
             // Nobody waits for an answer.
@@ -114,8 +142,20 @@ impl Turns {
     }
 
     /// Runs the agent, and once more in a fresh session if the old one is dead.
-    async fn run_healing(&self, claim: &Claim, stop: &CancellationToken) -> Ran {
-        let ran = self.run(claim, claim.session.as_ref(), stop).await;
+    async fn run_healing(
+        &self,
+        claim: &Claim,
+        waiting: Option<Waiting>,
+        stop: &CancellationToken,
+    ) -> Ran {
+        let followed_up = match waiting {
+            Some(waiting) => Box::pin(self.follow_up(claim, waiting, stop)).await,
+            None => None,
+        };
+        let ran = match followed_up {
+            Some(ran) => ran,
+            None => Box::pin(self.run(claim, claim.session.as_ref(), stop)).await,
+        };
         let dead = match (&claim.session, &ran.end) {
             (Some(session), AgentEnd::Failed(fault))
                 if fault.kind == Some(AgentErrorKind::SessionNotFound) =>
@@ -138,13 +178,13 @@ impl Turns {
             session: dead.clone(),
             reason: "the agent could not find it".to_owned(),
         });
-        self.run(claim, None, stop).await
+        Box::pin(self.run(claim, None, stop)).await
     }
 
-    async fn end(&self, claim: Claim, ran: Ran, stop: &CancellationToken) -> Next {
+    async fn end(&self, claim: &Claim, ran: Ran, stop: &CancellationToken) -> Next {
         let busy = self.house.clock.busy(Work::Outbox);
-        let release = release_for(&claim, &ran, stop.is_cancelled());
-        let Some(released) = self.release(&claim, &release, stop).await else {
+        let release = release_for(claim, &ran, stop.is_cancelled());
+        let Some(released) = self.release(claim, &release, stop).await else {
             return Next::Idle;
         };
         let retry_at = released.requeued.then(|| {
@@ -152,7 +192,7 @@ impl Turns {
             self.house.clock.after(FIRST_RETRY * doubled)
         });
         let retry_at = retry_at.filter(|_| matches!(release, Release::Retry { .. }));
-        self.tell_end(&claim, &ran, &released, retry_at);
+        self.tell_end(claim, &ran, &released, retry_at);
         if let (Release::GiveUp { error, .. }, Unit::Messages(_)) = (&release, &claim.unit)
             && released.outputs == 0
         {
@@ -248,6 +288,7 @@ fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
     match &ran.end {
         AgentEnd::Done => Release::Done {
             session: ran.session.clone(),
+            answer: ran.answer.clone(),
         },
         AgentEnd::Interrupted => Release::Interrupted,
         // Our own stop makes agents fail in many ways; none of them is the agent's fault.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::ends::{alive, check_becomes};
 use crate::stage::{Running, Stage};
 
 pub(crate) const RESULT: &str = r#"{"type":"result","newSessionId":"s-1"}"#;
@@ -115,15 +116,11 @@ fn what_an_agent_leaves_running_ends_with_it() {
 (setsid sleep 4242 &) ; sleep 4243 &
 echo '{{\"type\":\"text\",\"text\":\"bye\"}}'; echo '{RESULT}'"
     ));
-    assert_eq!(ask(&stage.start(&[])).status, 200);
-    for entry in fs_err::read_dir("/proc").unwrap() {
-        // What is no process, or is gone by now, has no command line.
-        let Ok(command) = fs_err::read(entry.unwrap().path().join("cmdline")) else {
-            continue;
-        };
-        let command = String::from_utf8_lossy(&command);
-        assert!(!command.contains("sleep\u{0}424"), "{command}");
-    }
+    let nanokimi = stage.start(&[]);
+    assert_eq!(ask(&nanokimi).status, 200);
+    check_becomes("the end of what it started", || {
+        alive("sleep 424").is_empty()
+    });
 }
 
 #[test]

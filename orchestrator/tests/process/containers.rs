@@ -1,6 +1,7 @@
 //! Agents in containers, on a real engine: shell scripts that try what they should not.
 
 use crate::agents::{RESULT, ask};
+use crate::ends::check_becomes;
 use crate::engine::{self, Boxed, docker, said};
 use crate::gate::Gate;
 use crate::stage::Stage;
@@ -29,9 +30,11 @@ fn an_agent_is_answered_from_its_box_and_nothing_is_left_of_it() {
         !answer.body.contains("\"content\":\"0 "),
         "not as root: {answer:?}"
     );
-    assert_eq!(boxed.containers(), Vec::<String>::new());
+    check_becomes("the end of its box", || boxed.containers().is_empty());
     let doors = boxed.stage.root.path().join("data/doors");
-    assert_eq!(fs_err::read_dir(doors).unwrap().count(), 0);
+    check_becomes("the end of its door", || {
+        fs_err::read_dir(&doors).unwrap().count() == 0
+    });
     let status = nanokimi.ask("GET", "/v1/status", "").body;
     assert!(status.contains("\"engine\":{\"state\":\"up\"}"), "{status}");
 }
@@ -144,7 +147,7 @@ fn check_fault(script: &str, settings: &str, says: &str) {
         scope.spawn(|| ask(&nanokimi));
         let seen = nanokimi.read_until("/v1/events", "", "run.ended");
         assert!(seen.contains(says), "{seen}");
-        assert_eq!(boxed.containers(), Vec::<String>::new());
+        check_becomes("the end of its box", || boxed.containers().is_empty());
         boxed.stage.stop(&nanokimi);
     });
     assert_eq!(nanokimi.wait(), Some(0));
@@ -195,7 +198,7 @@ fn a_container_that_somebody_paused_is_ended_when_its_time_is_over() {
             seen.contains("said nothing for 2s and was stopped"),
             "{seen}"
         );
-        assert_eq!(boxed.containers(), Vec::<String>::new());
+        check_becomes("the end of its box", || boxed.containers().is_empty());
         boxed.stage.stop(&nanokimi);
     });
 }

@@ -8,7 +8,7 @@ use crate::agents::{RESULT, ask, installation};
 use crate::stage::{Running, Stage};
 
 /// The command lines of live processes that hold `mark`.
-fn alive(mark: &str) -> Vec<String> {
+pub(crate) fn alive(mark: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc").unwrap() {
         // What is no process, or is gone by now, has no command line.
@@ -24,7 +24,7 @@ fn alive(mark: &str) -> Vec<String> {
 
 /// Looks again and again, with a deadline: processes end when they end.
 #[track_caller]
-fn check_becomes(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn check_becomes(what: &str, is_so: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(25);
     while !is_so() {
         assert!(Instant::now() < until, "{what} did not come to be");

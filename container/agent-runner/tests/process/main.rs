@@ -20,3 +20,4 @@ mod model;
 mod requests;
 mod stage;
 mod trouble;
+mod waiting;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use agent_protocol::door::{DoorTarget, InvalidDoorHost};
 use bollard::models::SystemInfo;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::engine::{Engine, EngineError};
@@ -18,6 +19,7 @@ use super::reach;
 use crate::agent::door::{Door, DoorError};
 use crate::config::Config;
 use crate::ids::GroupFolder;
+use crate::running::unwound;
 
 /// By which an installation's containers are known.
 pub(super) const INSTALL: &str = "nanokimi.install";
@@ -52,6 +54,8 @@ pub(crate) struct Boxes {
     install: Arc<str>,
     /// The containers of agents that are at work.
     owned: Arc<Mutex<BTreeSet<String>>>,
+    /// Removals that nobody waits for yet.
+    removals: Arc<Mutex<JoinSet<()>>>,
     state: watch::Sender<EngineState>,
     look: Arc<Notify>,
     patience: Duration,
@@ -127,6 +131,7 @@ impl Boxes {
             engine: Engine::at(&settings.engine)?,
             install: install::read_or_make(root)?.into(),
             owned: Arc::default(),
+            removals: Arc::default(),
             state,
             look: Arc::default(),
             patience: settings.engine_wait,
@@ -204,6 +209,28 @@ impl Boxes {
 
     pub(super) fn disown(&self, name: &str) {
         self.lock().remove(name);
+    }
+
+    /// Has a container removed while other things go on. It stays owned until it is gone.
+    pub(super) fn remove_meanwhile(&self, removal: impl Future<Output = ()> + Send + 'static) {
+        let mut removals = self.removals();
+        while let Some(done) = removals.try_join_next() {
+            unwound(done);
+        }
+        removals.spawn(removal);
+    }
+
+    /// Returns when every removal so far is over.
+    pub(crate) async fn removals_are_over(&self) {
+        let mut removals = std::mem::take(&mut *self.removals());
+        while let Some(done) = removals.join_next().await {
+            unwound(done);
+        }
+    }
+
+    fn removals(&self) -> MutexGuard<'_, JoinSet<()>> {
+        // A set of tasks is whole, whoever panicked.
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what an earlier process has left of the group's agents, and sees it gone.

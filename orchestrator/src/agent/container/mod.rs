@@ -25,6 +25,7 @@ use super::door::Door;
 use super::run_log::RunLog;
 use super::running::{Ended, Started, TO_END};
 use super::streams::{drain, feed};
+use crate::clock::Busy;
 
 pub use boxes::BoxesError;
 pub(super) use boxes::Facts;
@@ -83,7 +84,7 @@ impl Container {
         let attached = match created.await {
             Ok(attached) => attached,
             Err(error) => {
-                container.remove().await;
+                container.remains().remove().await;
                 return Err(error);
             }
         };
@@ -97,10 +98,23 @@ impl Container {
         Ok((container, Started { stdout, tasks }))
     }
 
-    /// Waits for the end, or brings it about, and removes the container.
-    pub(super) async fn end(&mut self, at_once: bool, log: &RunLog) -> Result<Ended, EngineError> {
+    /// Waits for the end, or brings it about, and has the container removed.
+    pub(super) async fn end(
+        &mut self,
+        at_once: bool,
+        log: &RunLog,
+        busy: Busy,
+    ) -> Result<Ended, EngineError> {
         let ended = self.wait_or_stop(at_once, log).await;
-        self.remove().await;
+        let remains = self.remains();
+        match &ended {
+            // Nothing in it is alive, so the group need not wait until it is gone.
+            Ok(_) => self.boxes.remove_meanwhile(async move {
+                remains.remove().await;
+                drop(busy);
+            }),
+            Err(_) => remains.remove().await,
+        }
         ended
     }
 
@@ -161,8 +175,25 @@ impl Container {
         }
     }
 
+    fn remains(&mut self) -> Remains {
+        Remains {
+            boxes: self.boxes.clone(),
+            name: self.name.clone(),
+            door: self.door.take(),
+        }
+    }
+}
+
+/// What an agent leaves behind outside its folders.
+struct Remains {
+    boxes: Boxes,
+    name: String,
+    door: Option<Door>,
+}
+
+impl Remains {
     /// Removes the container and sees it gone. What cannot be removed now is left to the keeper.
-    async fn remove(&mut self) {
+    async fn remove(self) {
         let removed = self.boxes.engine().remove(&self.name).await;
         self.boxes.disown(&self.name);
         if let Err(error) = removed {
@@ -171,7 +202,7 @@ impl Container {
             self.boxes.look_now();
         }
         // By this it ends even if the engine does not end it.
-        if let Some(door) = self.door.take() {
+        if let Some(door) = self.door {
             door.end().await;
         }
     }

@@ -32,6 +32,14 @@ impl User {
         Self { uid, gid, is_given }
     }
 
+    /// Whose the agent's folders are, where they are not ours.
+    pub(in crate::agent) fn owner(self) -> Option<Owner> {
+        self.is_given.then_some(Owner {
+            uid: self.uid,
+            gid: self.gid,
+        })
+    }
+
     /// As the engine takes it.
     pub(super) fn in_words(self) -> String {
         format!("{}:{}", self.uid, self.gid)
@@ -42,12 +50,8 @@ impl User {
 /// No agent of the group may be alive: it could exchange things under us.
 pub(in crate::agent) async fn hand_over(facts: Facts, home: &Home) -> io::Result<User> {
     let user = User::of(facts, (geteuid().as_raw(), getegid().as_raw()));
-    if !user.is_given {
+    let Some(owner) = user.owner() else {
         return Ok(user);
-    }
-    let owner = Owner {
-        uid: user.uid,
-        gid: user.gid,
     };
     let folders = home.given();
     // A group's folder may hold a hundred thousand files.

@@ -15,7 +15,7 @@ use bollard::models::{
 use super::boxes::{Boxes, Facts, GROUP, INSTALL, RUN};
 use super::ownership::User;
 use crate::agent::door::Door;
-use crate::agent::home::{Home, KEPT_OF_HOME};
+use crate::agent::home::{Home, KEPT_OF_HOME, KIMI_HOME, KIMI_SETTINGS};
 use crate::config::{AgentNetwork, Config};
 use crate::ids::{GroupFolder, RunId};
 
@@ -178,8 +178,15 @@ impl Surroundings<'_> {
             let inside = format!("{HOME}/{kept}");
             mounts.push(self.bind(&home.home.join(kept), &inside, Access::Write));
         }
-        if home.has_login && self.config.llm_key.is_none() {
+        if home.is_logged_in(self.config) {
+            // Its tokens are renewed in place, by renaming within their folders.
             mounts.push(self.bind(&home.login, LOGIN_DIR, Access::Write));
+            // Its settings are for all groups, and no agent's to change.
+            let settings = home.login.join(KIMI_SETTINGS);
+            for folder in [LOGIN_DIR.to_owned(), format!("{HOME}/{KIMI_HOME}")] {
+                let inside = format!("{folder}/{KIMI_SETTINGS}");
+                mounts.push(self.bind(&settings, &inside, Access::Read));
+            }
         }
         if home.is_main {
             mounts.push(self.bind(self.root, PROJECT_DIR, Access::Read));
