@@ -3,7 +3,7 @@
 //!
 //! nanokimi itself is killed with `stop: { how: kill }`, on every form of the stage.
 
-use mock_server::yaml::{At, Mistake};
+use mock_server::yaml::{At, Document, Mistake, Node};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -93,14 +93,15 @@ impl Befalling {
 }
 
 /// Adds each form of the stage that is to play what it cannot.
-pub(super) fn check(file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
+pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
     let all = Form::ALL.to_vec();
     let stages = file.stages.as_ref().map_or(&all, |stages| &stages.value);
     let ordinary = file.requires.contains(&Requirement::OrdinaryUser);
     if ordinary && stages.iter().any(|form| *form != Form::Docker) {
         let what = "nanokimi is whoever plays, where it is no container";
         let help = "write `stages: [docker]`, and in a comment above it why";
-        let span = file.stages.as_ref().map_or(file.story.span, |it| it.span);
+        let written = document.root().get("requires");
+        let span = written.map_or(file.story.span, Node::span);
         mistakes.push(Mistake::new(span, what).help(help));
     }
     for step in file.steps.iter().chain(&file.finally) {

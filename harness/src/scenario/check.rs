@@ -42,7 +42,7 @@ pub(super) fn check(
     check_settings(document, file, mistakes);
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
-    boxes::check(file, mistakes);
+    boxes::check(document, file, mistakes);
     let told = ["script", "scripts", "lanes", "faults", "steps"];
     if told.into_iter().all(sure) {
         rehearsal::check(document, file, scripts, mistakes);
