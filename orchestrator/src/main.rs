@@ -194,7 +194,7 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         #[cfg(feature = "whatsapp")]
         Command::Auth(options) => commands::auth(&root, &load()?, options, out).await?,
         Command::Config => commands::config(&load()?, shown, out)?,
-        Command::Status => commands::status(&root, shown, out).await?,
+        Command::Status => commands::status(&root, &load()?, shown, out).await?,
         Command::Groups(command) => commands::groups(&root, command, shown, out).await?,
         Command::Tasks(command) => commands::tasks(&root, &load()?, command, shown, out).await?,
         Command::Sessions(command) => commands::sessions(&root, command, shown, out).await?,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval};
 use super::{Engine, EngineError, Found};
 
 /// The label in which nanokimi says whose agent it is.
-const GROUP: &str = "nanokimi.group";
+pub(super) const GROUP: &str = "nanokimi.group";
 
 /// The engine says when a container has ended only to those who know it.
 const LOOK: Duration = Duration::from_millis(50);

@@ -9,6 +9,7 @@ mod images;
 mod label;
 mod reaper;
 mod run;
+mod showing;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

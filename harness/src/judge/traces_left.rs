@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::scenario::{ScenarioFile, StateName};
-use crate::stage::{StageError, read_state};
+use crate::scenario::ScenarioFile;
+use crate::stage::{StageError, files};
 
 /// What nanokimi may have in its folder beside what the scenario put there.
 const OURS: [&str; 6] = [".env", "data", "groups", "logs", "nanokimi.toml", "store"];
@@ -19,7 +19,7 @@ const READ_BY_OTHERS: [&str; 3] = ["logs/*", "groups/*/logs/*", "data/ipc/**/*"]
 pub(super) fn secrets(root: &Path, secrets: &[String]) -> Result<Vec<Failure>, StageError> {
     let mut failures = Vec::new();
     for glob in READ_BY_OTHERS {
-        let files = read_state(root, &StateName::Files(glob.to_owned()))?;
+        let files = files(root, glob);
         let leaking = files.as_array().into_iter().flatten().filter(|file| {
             let text = file.get("text").and_then(Value::as_str);
             text.is_some_and(|text| secrets.iter().any(|secret| text.contains(secret)))

@@ -94,6 +94,7 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
+        | Step::Engine(_)
         | Step::Run(_) => true,
         Step::Hear(_) | Step::Expect(_) | Step::Settle(_) | Step::Snapshot(_) | Step::Ended(_) => {
             false

@@ -66,13 +66,19 @@ impl Play<'_> {
             return Err(Failure::new("nanokimi is already running").into());
         }
         let patience = self.patience(start.within, START);
-        self.floor = self.stage.journal().last();
         let on_whatsapp = self.scenario.linking();
-        if on_whatsapp.is_some() {
-            // What waits for nanokimi comes as soon as it is connected.
-            self.register_chats().await?;
+        if !self.stage.is_starting() {
+            self.floor = self.stage.journal().last();
+            if on_whatsapp.is_some() {
+                // What waits for nanokimi comes as soon as it is connected.
+                self.register_chats().await?;
+            }
+            self.stage.begin().await?;
         }
-        let started = self.stage.start(patience).await?;
+        if !start.awaited {
+            return Ok(());
+        }
+        let started = self.stage.ready(patience).await?;
         match (started, &start.exit) {
             (Started::Ready, None) => {
                 let patience = self.patience(start.within, PATIENCE);

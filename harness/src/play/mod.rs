@@ -186,6 +186,7 @@ impl<'a> Play<'a> {
                 | Step::Fault(_)
                 | Step::Store(_)
                 | Step::Box(_)
+                | Step::Engine(_)
                 | Step::Settle(_)
                 | Step::Snapshot(_)
                 | Step::Run(_) => None,
@@ -222,8 +223,9 @@ impl<'a> Play<'a> {
             Step::Fault(rule) => self.go_wrong(rule).await,
             Step::Store(state) => self.store(*state),
             Step::Box(befalling) => self.befall(befalling, step.span).await,
+            Step::Engine(state) => self.engine(*state).await,
             Step::Settle(_) => self.settle().await.map(drop),
-            Step::Snapshot(subjects) => self.snapshot(subjects),
+            Step::Snapshot(subjects) => self.snapshot(subjects).await,
             Step::Run(run) => self.run(run).await,
             Step::Ended(end) => self.ended(end).await,
             Step::Say(saying) => self.say(saying).await,

@@ -32,6 +32,7 @@ pub(super) fn check(file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
             | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
+            | Step::Engine(_)
             | Step::Settle(_)
             | Step::Snapshot(_) => {}
         }

@@ -40,6 +40,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
+            | Step::Engine(_)
             | Step::Settle(_)
             | Step::Snapshot(_)
             | Step::Run(_)

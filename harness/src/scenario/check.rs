@@ -42,7 +42,7 @@ pub(super) fn check(
     check_settings(document, file, mistakes);
     chat::check(document, &file.chats, mistakes);
     within_root::check(document, file, mistakes);
-    boxes::check(file, mistakes);
+    boxes::check(document, file, mistakes);
     let told = ["script", "scripts", "lanes", "faults", "steps"];
     if told.into_iter().all(sure) {
         rehearsal::check(document, file, scripts, mistakes);
@@ -129,6 +129,7 @@ fn expects(step: &Step) -> bool {
         | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
+        | Step::Engine(_)
         | Step::Settle(_) => false,
     }
 }
@@ -200,6 +201,18 @@ impl Known<'_> {
                     self.means_nothing("at", "`how: itself`", step.span, help);
                 }
             }
+            Step::Start(start) if !start.awaited => {
+                let help = "leave it to the `start` that waits";
+                for (key, given) in [
+                    ("exit", start.exit.is_some()),
+                    ("stderr", start.stderr.is_some()),
+                    ("within", start.within.is_some()),
+                ] {
+                    if given {
+                        self.means_nothing(key, "`await: false`", step.span, help);
+                    }
+                }
+            }
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
                     .help("give one of: message, task, raw, symlink, fifo, size");
@@ -217,6 +230,7 @@ impl Known<'_> {
             | Step::Fault(_)
             | Step::Store(_)
             | Step::Box(_)
+            | Step::Engine(_)
             | Step::Settle(_)
             | Step::Run(_)
             | Step::Ended(_) => {}
@@ -343,6 +357,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
+        | Step::Engine(_)
         | Step::Settle(_)
         | Step::Snapshot(_)
         | Step::Run(_) => None,

@@ -33,7 +33,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use boxes::{AgentOf, Befalling, Networked, Whose};
+pub(crate) use boxes::{AgentOf, Befalling, EngineState, Networked, Whose};
 pub(crate) use cast::OWNER;
 pub(crate) use chat::Chat;
 pub use form::{Form, UnknownForm};
@@ -193,6 +193,9 @@ pub(crate) struct KimiLogin {
 pub(crate) enum Requirement {
     /// A first pairing: `nanokimi auth` is that of the build which takes the mock for WhatsApp.
     Pairing,
+    /// nanokimi is a user without rights of its own who may speak to the container engine, also
+    /// where root plays; on the stage `docker`.
+    OrdinaryUser,
     /// Agents are the real Kimi CLI, driven by the engine `acp`; the scenario is not played
     /// where the CLI cannot be had.
     Kimi,
@@ -288,6 +291,19 @@ impl Scenario {
     pub(crate) fn pulls_a_cable(&self) -> bool {
         let mut steps = self.file.steps.iter().chain(&self.file.finally);
         steps.any(|step| matches!(&step.value, Step::Box(befalling) if befalling.disconnects()))
+    }
+
+    /// Whether nanokimi must not be root in it.
+    #[must_use]
+    pub(crate) fn needs_an_ordinary_user(&self) -> bool {
+        self.file.requires.contains(&Requirement::OrdinaryUser)
+    }
+
+    /// Whether it has the container engine go away from nanokimi.
+    #[must_use]
+    pub(crate) fn cuts_the_engine(&self) -> bool {
+        let mut steps = self.file.steps.iter().chain(&self.file.finally);
+        steps.any(|step| matches!(step.value, Step::Engine(_)))
     }
 
     /// Whether its agents are the real Kimi CLI.

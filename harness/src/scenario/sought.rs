@@ -57,6 +57,8 @@ pub(crate) enum StateName {
     Files(String),
     /// The lines of the log.
     Log,
+    /// What the container engine shows of nanokimi's agents.
+    Containers,
 }
 
 impl StateName {
@@ -69,6 +71,7 @@ impl StateName {
         match name.split_once('.') {
             Some(("db", name)) => table(name),
             Some(("files", glob)) if !glob.is_empty() => Some(Self::Files(glob.to_owned())),
+            Some(("engine", "containers")) => Some(Self::Containers),
             Some(_) => None,
             None => (name == "log").then_some(Self::Log),
         }
@@ -83,7 +86,7 @@ impl StateName {
     pub(crate) fn filled(&self, names: &Names) -> Result<Self, UnknownName> {
         Ok(match self {
             Self::Files(glob) => Self::Files(names.fill_text(glob)?),
-            Self::Table(_) | Self::Log => self.clone(),
+            Self::Table(_) | Self::Log | Self::Containers => self.clone(),
         })
     }
 }
@@ -94,6 +97,7 @@ impl fmt::Display for StateName {
             Self::Table(name) => write!(f, "db.{name}"),
             Self::Files(glob) => write!(f, "files.{glob}"),
             Self::Log => f.write_str("log"),
+            Self::Containers => f.write_str("engine.containers"),
         }
     }
 }
@@ -157,6 +161,7 @@ impl Vocabulary for OfExpect {
         "db.<table>",
         "files.<glob>",
         "log",
+        "engine.containers",
     ];
 }
 
@@ -169,6 +174,7 @@ impl Vocabulary for OfNever {
         "db.<table>",
         "files.<glob>",
         "log",
+        "engine.containers",
     ];
 }
 
@@ -257,6 +263,7 @@ fn described(generator: &mut SchemaGenerator, own: &serde_json::Value) -> Schema
         "event": { "type": "string", "description": "The name of an event." },
         "where": matcher,
         "log": matcher,
+        "engine.containers": matcher,
     });
     if let (Some(all), Some(own)) = (properties.as_object_mut(), own.as_object()) {
         all.extend(own.clone());

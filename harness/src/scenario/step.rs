@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
-use super::boxes::Befalling;
+use super::boxes::{Befalling, EngineState};
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
@@ -53,6 +53,8 @@ pub(crate) enum Step {
     Store(StoreState),
     /// Something befalls a container: `pause`, `resume`, `disconnect`, `connect`, `kill`.
     Box(Befalling),
+    /// nanokimi's way to the container engine is cut, or there again: `down`, `up`.
+    Engine(EngineState),
     /// All that is under way comes to its end.
     Settle(Settle),
     /// What came out is compared with the snapshot beside the scenario.
@@ -95,6 +97,7 @@ impl Step {
             | Self::Fault(_)
             | Self::Store(_)
             | Self::Box(_)
+            | Self::Engine(_)
             | Self::Settle(_)
             | Self::Snapshot(_)
             | Self::Run(_)
@@ -221,7 +224,7 @@ pub(crate) enum ClockMove {
 }
 
 /// How nanokimi is started.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Start {
@@ -229,9 +232,24 @@ pub(crate) struct Start {
     pub(crate) exit: Option<At<i32>>,
     /// What it must have written to stderr by then.
     pub(crate) stderr: Option<At<Matcher>>,
+    /// Whether it is waited for until it is ready; yes if it is not given. One that is not is
+    /// waited for by the next `start`.
+    #[serde(rename = "await")]
+    pub(crate) awaited: bool,
     /// The longest wait, in real time, until it is ready, and again until it is connected; 10 s
     /// if it is not given.
     pub(crate) within: Option<Lapse>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            exit: None,
+            stderr: None,
+            awaited: true,
+            within: None,
+        }
+    }
 }
 
 /// How nanokimi is stopped.
@@ -340,13 +358,14 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    const NAMED: [&'static str; 6] = [
+    const NAMED: [&'static str; 7] = [
         "transcript",
         "model",
         "journal",
         "db.<table>",
         "files.<glob>",
         "log",
+        "engine.containers",
     ];
 }
 
@@ -377,7 +396,7 @@ impl JsonSchema for Subject {
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^(transcript|llm|journal|log|db\.[a-z_]+|files\..+)$"
+            "pattern": r"^(transcript|model|journal|log|engine\.containers|db\.[a-z_]+|files\..+)$"
         })
     }
 }

@@ -83,6 +83,7 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
         | Step::Fault(_)
         | Step::Store(_)
         | Step::Box(_)
+        | Step::Engine(_)
         | Step::Settle(_)
         | Step::Run(_) => Vec::new(),
     }
@@ -91,7 +92,7 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
 fn glob_in(subject: &At<Subject>) -> Option<(&str, Span)> {
     match &subject.value {
         Subject::State(StateName::Files(glob)) => Some((glob, subject.span)),
-        Subject::State(StateName::Table(_) | StateName::Log)
+        Subject::State(StateName::Table(_) | StateName::Log | StateName::Containers)
         | Subject::Transcript
         | Subject::Model
         | Subject::Journal => None,

@@ -174,6 +174,9 @@ fn build_pairing(workspace: &Path, folder: &Path) -> Result<PathBuf, BinariesErr
 
 /// Returns the executables that cargo has built, or found fresh.
 fn cargo_build(workspace: &Path, args: &[&str]) -> Result<Vec<PathBuf>, BinariesError> {
+    // It says nothing itself, and may take minutes.
+    let said = format!("building with `cargo build {}`", args.join(" "));
+    let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "{said}");
     let mut cargo = Command::new("cargo");
     cargo.args([
         "build",

@@ -24,6 +24,8 @@ pub(crate) enum StageError {
     Trace(#[source] std::io::Error),
     #[error("a process cannot be started")]
     Spawn(#[source] std::io::Error),
+    #[error("nanokimi's way to the container engine cannot be made or cut")]
+    Relay(#[source] std::io::Error),
     #[error("a signal cannot be sent")]
     Signal(#[source] std::io::Error),
     #[error("nanokimi's HTTP API does not answer")]

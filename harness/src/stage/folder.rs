@@ -1,8 +1,10 @@
 //! The folder a scenario plays in: nanokimi's root, its configuration, and our own files.
 
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustix::process::geteuid;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -12,6 +14,9 @@ use crate::scenario::{Form, Scenario};
 
 /// The key of the mocked model; never to be seen in any output.
 pub(crate) const MODEL_KEY: &str = "sk-or-scripted-5eed";
+
+/// Neither root nor the user of any image.
+const ORDINARY: u32 = 1001;
 
 /// A folder that goes away with its owner, unless it is kept.
 #[derive(Debug)]
@@ -52,6 +57,11 @@ impl Folder {
         self.root.with_file_name("media-authority.pem")
     }
 
+    /// Where nanokimi finds the container engine, if its way there can be cut.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.root.with_file_name("engine.sock")
+    }
+
     /// A path for a socket, a new one for each `number`.
     pub(crate) fn socket(&self, number: usize) -> PathBuf {
         self.root.with_file_name(format!("notify-{number}"))
@@ -90,6 +100,14 @@ impl Folder {
         Ok(())
     }
 
+    /// Gives all of it to a user without rights of its own, if it is root's.
+    pub(crate) fn give_away(&self) -> Result<(), StageError> {
+        match geteuid().is_root() {
+            true => give(self.above(), ORDINARY).map_err(StageError::Folder),
+            false => Ok(()),
+        }
+    }
+
     /// Our settings of nanokimi; the scenario's come on top.
     pub(crate) fn settings(
         &self,
@@ -120,6 +138,17 @@ impl Folder {
         }
         fs::write(path, content).map_err(StageError::Folder)
     }
+}
+
+/// The folder and all that is in it; a link itself, and not what it leads to.
+fn give(path: &Path, user: u32) -> std::io::Result<()> {
+    lchown(path, Some(user), Some(user))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), user)?;
+        }
+    }
+    Ok(())
 }
 
 /// The settings that say what an agent is.

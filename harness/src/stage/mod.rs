@@ -18,6 +18,7 @@ mod running;
 mod output;
 mod background;
 mod boxes;
+mod relay;
 mod ready;
 mod http;
 mod api;
@@ -55,14 +56,15 @@ pub(crate) use mock::{Chronicle, Mock, MockError};
 pub use paired::PairedError;
 pub(crate) use paired::{ACCOUNT, DEVICE_STORE, PAIRED};
 pub(crate) use running::Started;
-pub(crate) use states::{read_state, select};
+pub(crate) use states::{files, select};
 pub(crate) use wire::Connecting;
 
 use compound::Compound;
 use folder::{Folder, MODEL_KEY};
 use lock::StoreLock;
 use program::Program;
-use running::Running;
+use relay::Relay;
+use running::{Running, Starting};
 use wire::Cast;
 
 /// One particular of an entry in the journal.
@@ -97,6 +99,10 @@ pub(crate) struct Stage {
     /// What of it is in containers, where mocks and nanokimi are.
     compound: Option<Box<Compound>>,
     running: Option<Running>,
+    /// nanokimi on its way to be ready.
+    starting: Option<Starting>,
+    /// nanokimi's way to the engine, where a story cuts it.
+    relay: Option<Relay>,
     /// A command that runs while the story goes on.
     background: Option<Program>,
     /// Keeps nanokimi from writing to its store.
@@ -152,6 +158,8 @@ impl Stage {
             mock.add(script).await?;
         }
         let mut settings = folder.settings(scenario, means, mock.url())?;
+        let relay = relay::to_engine(scenario, means, &folder)?;
+        settings.extend(relay.iter().map(Relay::setting));
         let cast = match linking {
             Some(linking) => {
                 let paired = means.fixtures.join(PAIRED);
@@ -163,12 +171,17 @@ impl Stage {
         };
         settings.extend(scenario.file.config.clone());
         folder.furnish(scenario, &settings, mock.url())?;
+        if scenario.needs_an_ordinary_user() {
+            folder.give_away()?;
+        }
         Ok(Self {
             folder,
             means: means.clone(),
             mock,
             compound,
             running: None,
+            starting: None,
+            relay,
             background: None,
             lock: None,
             cast,
@@ -257,6 +270,7 @@ impl Stage {
         let grace = self.leisurely(GRACE);
         let ended = self.stop((How::Term, Moment::Quiet), grace).await;
         drop(self.background.take());
+        self.give_up_starting().await?;
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.root(), LAST_AGENT).await;
         end(&leaks);

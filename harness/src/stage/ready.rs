@@ -1,6 +1,7 @@
 //! Waiting for nanokimi to say that it is ready, in the words of systemd.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tokio::net::UnixDatagram;
@@ -16,6 +17,8 @@ pub(crate) struct Notifications {
 impl Notifications {
     pub(crate) fn listen(path: &Path) -> std::io::Result<Self> {
         let socket = UnixDatagram::bind(path)?;
+        // nanokimi may be another user; nobody else may enter the folder.
+        fs_err::set_permissions(path, PermissionsExt::from_mode(0o666))?;
         Ok(Self { socket })
     }
 

@@ -46,9 +46,21 @@ pub(super) struct Running {
     _notifications: Notifications,
 }
 
+/// nanokimi on its way to be ready.
+#[derive(Debug)]
+pub(super) struct Starting {
+    pub(super) program: Program,
+    notifications: Notifications,
+}
+
 impl Stage {
-    /// Starts nanokimi and waits until it is ready, has died, or patience has run out.
-    pub(crate) async fn start(&mut self, patience: Duration) -> Result<Started, StageError> {
+    /// Whether nanokimi was started and has not been waited for.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.starting.is_some()
+    }
+
+    /// Starts nanokimi.
+    pub(crate) async fn begin(&mut self) -> Result<(), StageError> {
         self.starts += 1;
         let socket = self.folder.socket(self.starts);
         let notifications = Notifications::listen(&socket).map_err(StageError::Folder)?;
@@ -59,9 +71,25 @@ impl Stage {
             args: &args,
             notify: Some(&socket),
         };
-        let mut program = self.spawn(order).await?;
-        self.write("process.started", [("start", self.starts.into())])
-            .await?;
+        let program = self.spawn(order).await?;
+        self.starting = Some(Starting {
+            program,
+            notifications,
+        });
+        let start = [("start", self.starts.into())];
+        Ok(self.write("process.started", start).await?)
+    }
+
+    /// Waits until the nanokimi that was started is ready, has died, or patience has run out.
+    pub(crate) async fn ready(&mut self, patience: Duration) -> Result<Started, StageError> {
+        let Some(starting) = self.starting.take() else {
+            let why = "nobody has started it".to_owned();
+            return Ok(Started::Unusable { why });
+        };
+        let Starting {
+            mut program,
+            notifications,
+        } = starting;
         let address = tokio::select! {
             ready = timeout(patience, notifications.ready()) => ready,
             ended = program.ended(patience) => return self.early_end(program, ended?).await,
@@ -105,6 +133,14 @@ impl Stage {
         let events = Events::follow(&api, self.mock.chronicle().clone()).await;
         let events = events.map_err(|error| chain(&error))?;
         Ok((api, events))
+    }
+
+    /// Ends one that was started and never waited for.
+    pub(super) async fn give_up_starting(&mut self) -> Result<(), StageError> {
+        match self.starting.take() {
+            Some(mut starting) => starting.program.kill().await,
+            None => Ok(()),
+        }
     }
 
     async fn early_end(
@@ -173,11 +209,13 @@ impl Stage {
     /// Returns when nanokimi ends although nobody stops it; fails when the mocks do. Cancel-safe.
     pub(crate) async fn died(&mut self) -> Result<Ended, StageError> {
         loop {
-            let Some(running) = &mut self.running else {
+            let starting = self.starting.as_mut().map(|starting| &mut starting.program);
+            let running = self.running.as_mut().map(|running| &mut running.program);
+            let Some(program) = running.or(starting) else {
                 return Err(self.mock.lost().await.into());
             };
             let ended = tokio::select! {
-                ended = running.program.ended(Duration::MAX) => ended?,
+                ended = program.ended(Duration::MAX) => ended?,
                 lost = self.mock.lost() => return Err(lost.into()),
             };
             if let Some(ended) = ended {
@@ -188,9 +226,11 @@ impl Stage {
 
     /// The last words of the nanokimi that runs, or ran until it died.
     pub(crate) fn last_words(&self) -> String {
-        match &self.running {
-            Some(running) => self.words_of(&running.program),
-            None => String::new(),
+        match (&self.running, &self.starting) {
+            (Some(Running { program, .. }), _) | (None, Some(Starting { program, .. })) => {
+                self.words_of(program)
+            }
+            (None, None) => String::new(),
         }
     }
 

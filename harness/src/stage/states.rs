@@ -1,4 +1,5 @@
-//! States as values: tables of the store, files below the root, the lines of the log.
+//! States as values: tables of the store, files below the root, the lines of the log, and what the
+//! container engine shows.
 //!
 //! Read-only, and read anew each time.
 
@@ -9,21 +10,28 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Map, Value, json};
 
-use super::StageError;
+use super::{Stage, StageError};
 use crate::scenario::StateName;
 
-/// Reads a state. What is not there (a file, the store) is `null`.
-pub(crate) fn read_state(root: &Path, name: &StateName) -> Result<Value, StageError> {
-    match name {
-        StateName::Table(table) => rows(root, table),
-        StateName::Files(glob) if glob.contains('*') => Ok(files(root, glob)),
-        StateName::Files(path) => Ok(content(&root.join(path))),
-        StateName::Log => {
-            let log = fs::read_to_string(root.join("logs/nanokimi.log"));
-            let lines = |text: String| text.lines().map(Value::from).collect();
-            Ok(log.map_or_else(|_no_log| json!([]), lines))
+impl Stage {
+    /// Reads a state. What is not there (a file, the store, an engine) is `null`.
+    pub(crate) async fn read(&self, name: &StateName) -> Result<Value, StageError> {
+        match name {
+            StateName::Table(table) => rows(self.root(), table),
+            StateName::Files(glob) => Ok(files(self.root(), glob)),
+            StateName::Log => Ok(log(self.root())),
+            StateName::Containers => match self.means.ground.containers() {
+                Some(containers) => Ok(containers.engine.show_agents(self.root()).await?),
+                None => Ok(Value::Null),
+            },
         }
     }
+}
+
+fn log(root: &Path) -> Value {
+    let log = fs::read_to_string(root.join("logs/nanokimi.log"));
+    let lines = |text: String| text.lines().map(Value::from).collect();
+    log.map_or_else(|_no_log| json!([]), lines)
 }
 
 fn rows(root: &Path, table: &str) -> Result<Value, StageError> {
@@ -82,8 +90,12 @@ fn text(path: &Path) -> Value {
     })
 }
 
-/// `[{path, kind, text}]` in the order of paths; only files have a text.
-fn files(root: &Path, glob: &str) -> Value {
+/// The text of a file; with `*` in its path, `[{path, kind, text}]` of those that are there, in
+/// the order of paths, where only files have a text.
+pub(crate) fn files(root: &Path, glob: &str) -> Value {
+    if !glob.contains('*') {
+        return content(&root.join(glob));
+    }
     let parts: Vec<&str> = glob.split('/').collect();
     let mut found = Vec::new();
     gather(root, &parts, &mut found);
@@ -154,8 +166,7 @@ mod tests {
             fs::write(path, "text").unwrap();
         }
         let check = |glob: &str, expected: &[&str]| {
-            let name = StateName::Files(glob.to_owned());
-            let listed = read_state(root.path(), &name).unwrap();
+            let listed = files(root.path(), glob);
             let paths: Vec<&str> = listed
                 .as_array()
                 .unwrap()
@@ -178,7 +189,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         std::os::unix::fs::symlink("/dev/zero", root.path().join("link")).unwrap();
 
-        let read = |name: &str| read_state(root.path(), &StateName::Files(name.into())).unwrap();
+        let read = |name: &str| files(root.path(), name);
 
         assert_eq!(read("fifo"), json!("[special]"));
         assert_eq!(read("link"), json!("[special]"));
@@ -189,9 +200,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_null() {
         let root = tempfile::tempdir().unwrap();
-        let missing = read_state(root.path(), &StateName::Files("x".into()));
-        assert_eq!(missing.unwrap(), Value::Null);
-        let table = read_state(root.path(), &StateName::Table("runs".into()));
-        assert_eq!(table.unwrap(), Value::Null);
+        assert_eq!(files(root.path(), "x"), Value::Null);
+        assert_eq!(rows(root.path(), "runs").unwrap(), Value::Null);
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{CommandError, Shown, open};
+use crate::agent::EngineStatus;
 use crate::channel::ChannelStatus;
+use crate::config::{AgentRuntime, Config};
 use crate::instance;
 use crate::store::StoreStatus;
 
@@ -15,12 +17,20 @@ use crate::store::StoreStatus;
 struct Status {
     /// The process id, if an orchestrator runs in the folder.
     running: Option<String>,
+    /// The container engine, where agents need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<EngineStatus>,
     channels: Vec<ChannelStatus>,
     #[serde(flatten)]
     store: StoreStatus,
 }
 
-pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<(), CommandError> {
+pub async fn status(
+    root: &Path,
+    config: &Config,
+    shown: Shown,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let store = open(root)?;
     let running = instance::running(root)?;
     let mut channels = store.channels().await?;
@@ -29,8 +39,13 @@ pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<()
             channel.state = channel.state.at_rest();
         }
     }
+    let engine = match config.agent_runtime {
+        AgentRuntime::Docker => Some(EngineStatus::of(config).await),
+        AgentRuntime::Host => None,
+    };
     let status = Status {
         running,
+        engine,
         channels,
         store: store.status().await?,
     };
@@ -44,6 +59,10 @@ pub async fn status(root: &Path, shown: Shown, out: &mut dyn Write) -> Result<()
                 .running
                 .map_or_else(|| "no".to_owned(), |pid| format!("yes, process {pid}"));
             writeln!(out, "running:  {running}")?;
+            if let Some(engine) = &status.engine {
+                let why = engine.problem.as_ref().map(|why| format!(": {why}"));
+                writeln!(out, "engine:   {}{}", engine.state, why.unwrap_or_default())?;
+            }
             writeln!(out, "groups:   {}", status.store.groups)?;
             writeln!(out, "sessions: {}", status.store.sessions)?;
             for channel in &status.channels {

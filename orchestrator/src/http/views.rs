@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::problem::{Problem, json};
-use crate::agent::{Boxes, EngineState};
+use crate::agent::EngineStatus;
 use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
 use crate::store::{HistoryLine, StoreStatus};
@@ -31,19 +31,11 @@ struct Status {
     now: Timestamp,
     time_zone: String,
     agent_runtime: &'static str,
+    /// The container engine, where agents need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<EngineStatus>,
     channels: Vec<ChannelStatus>,
     store: StoreStatus,
-}
-
-/// The container engine, where agents need it.
-#[derive(Serialize)]
-struct EngineStatus {
-    state: &'static str,
-    /// Why it does not answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -93,21 +85,10 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         now: api.house.clock.now(),
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
-        engine: api.boxes.as_ref().map(engine_status),
+        engine: api.boxes.map(|boxes| boxes.state().into()),
         channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,
     }))
-}
-
-fn engine_status(boxes: &Boxes) -> EngineStatus {
-    let state = boxes.state();
-    EngineStatus {
-        state: state.word(),
-        problem: match state {
-            EngineState::Down(why) => Some(why),
-            EngineState::Up(_) | EngineState::Unknown => None,
-        },
-    }
 }
 
 pub(super) async fn sessions(State(api): State<Api>) -> Result<Response, Problem> {

@@ -36,7 +36,11 @@ fn an_agent_is_answered_from_its_box_and_nothing_is_left_of_it() {
         fs_err::read_dir(&doors).unwrap().count() == 0
     });
     let status = nanokimi.ask("GET", "/v1/status", "").body;
-    assert!(status.contains("\"engine\":{\"state\":\"up\"}"), "{status}");
+    let up = "\"engine\":{\"state\":\"up\"}";
+    assert!(status.contains(up), "{status}");
+    let told = boxed.stage.run(&["status", "--json"]).stdout;
+    let told = String::from_utf8_lossy(&told).replace([' ', '\n'], "");
+    assert!(told.contains(up), "{told}");
 }
 
 #[test]
@@ -212,7 +216,7 @@ fn what_a_killed_orchestrator_leaves_behind_is_gone_before_its_successor_is_read
     let boxed = Boxed::new(&format!("cat > /dev/null\n{WAIT}{}", text("ok")), "");
     let other = Boxed::new(&format!("cat > /dev/null\n{WAIT}{}", text("ok")), "");
     let mut killed = boxed.stage.start(&[]);
-    let neighbour = other.stage.start(&[]);
+    let mut neighbour = other.stage.start(&[]);
     let (_one, _two) = (send(&killed), send(&neighbour));
     boxed.left("here");
     other.left("here");
@@ -220,6 +224,7 @@ fn what_a_killed_orchestrator_leaves_behind_is_gone_before_its_successor_is_read
     assert_eq!(left_behind.len(), 1);
     let untouched = other.containers();
     killed.kill();
+    neighbour.kill();
     assert_eq!(boxed.containers(), left_behind, "a box outlives a kill");
     fs_err::remove_file(boxed.stage.root.path().join("groups/ada/here")).unwrap();
 
@@ -237,6 +242,11 @@ fn what_a_killed_orchestrator_leaves_behind_is_gone_before_its_successor_is_read
         other.containers(),
         untouched,
         "another installation's is none of ours"
+    );
+    let _heir = other.stage.start(&[]);
+    assert!(
+        !other.containers().contains(&untouched[0]),
+        "its own heir's it is"
     );
 }
 

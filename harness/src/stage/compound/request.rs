@@ -56,6 +56,8 @@ pub(super) fn request(
                 port,
             } => {
                 host.network_mode = Some(network.clone());
+                // No way leads to a name server: nobody listens here, which is told at once.
+                host.dns = Some(vec![Ipv4Addr::LOCALHOST.to_string()]);
                 host.extra_hosts = mock.map(|mock| vec![format!("{MOCK}:{mock}")]);
                 host.port_bindings = port.map(bindings);
             }

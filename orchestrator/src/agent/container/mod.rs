@@ -11,6 +11,7 @@ mod masks;
 mod ownership;
 mod plan;
 mod reach;
+mod status;
 
 use std::time::Duration;
 
@@ -27,15 +28,16 @@ use super::running::{Ended, Started, TO_END};
 use super::streams::{drain, feed};
 use crate::clock::Busy;
 
+pub(crate) use boxes::Boxes;
 pub use boxes::BoxesError;
 pub(super) use boxes::Facts;
-pub(crate) use boxes::{Boxes, EngineState};
 use engine::End;
 pub use engine::EngineError;
 pub(crate) use keeper::serve;
 pub(super) use masks::in_root as masks_in;
 pub(super) use ownership::hand_over;
 pub(super) use plan::{Plan, Surroundings, new_name};
+pub(crate) use status::EngineStatus;
 
 /// How much of a stream is on its way at a time.
 const ON_ITS_WAY: usize = 64 * 1024;
