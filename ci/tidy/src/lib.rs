@@ -4,6 +4,7 @@
 //! that it can fail. Nothing here repairs anything.
 
 mod breach;
+mod coverage;
 mod graph;
 mod lean;
 mod licence;
@@ -16,6 +17,7 @@ mod scenarios;
 mod sources;
 
 pub use breach::Breach;
+pub use coverage::coverage;
 pub use graph::{Dependency, Graph, GraphError, Package};
 pub use lean::{LeanError, lean_build};
 pub use listing::{root_listing, scripts_run};

@@ -150,3 +150,10 @@ fn every_scenario_tells_a_story_of_its_own() {
     check(tidy::unique(&files));
     check(tidy::exclusions(&files));
 }
+
+#[test]
+fn what_went_wrong_elsewhere_is_shown_here_where_it_is_said_to_be() {
+    let repository = Repository::here();
+    let table = repository.text("scenarios/COVERAGE.md").unwrap();
+    check(tidy::coverage(&table, &repository.texts().unwrap()));
+}

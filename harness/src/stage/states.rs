@@ -105,6 +105,8 @@ pub(crate) fn files(root: &Path, glob: &str) -> Value {
 
 fn described(root: &Path, path: &Path) -> Value {
     let relative = path.strip_prefix(root).map_or(path, |path| path);
+    // What an agent has made may have a name that is no text.
+    let relative = relative.to_string_lossy();
     let kind = match fs::symlink_metadata(path) {
         Ok(about) if about.is_symlink() => "link",
         Ok(about) if about.is_dir() => "folder",
@@ -195,6 +197,15 @@ mod tests {
         assert_eq!(read("link"), json!("[special]"));
         let listed = json!([{"path": "fifo", "kind": "special"}, {"path": "link", "kind": "link"}]);
         assert_eq!(read("*"), listed);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_shown_all_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let name = std::os::unix::ffi::OsStrExt::from_bytes(b"x\xff");
+        fs::write(root.path().join::<&std::ffi::OsStr>(name), "").unwrap();
+        let listed = read_state(root.path(), &StateName::Files("*".into())).unwrap();
+        assert_eq!(listed[0]["path"], "x\u{FFFD}");
     }
 
     #[test]

@@ -311,7 +311,8 @@ fn name_calls(calls: &mut [RequestedCall]) {
 }
 
 fn finish(reason: &str) -> Result<Finish, Trouble> {
-    match reason {
+    // Some providers pass their own spelling on, such as `STOP`.
+    match reason.to_ascii_lowercase().as_str() {
         "stop" => Ok(Finish::Stop),
         "tool_calls" | "function_call" => Ok(Finish::ToolCalls),
         "length" => Ok(Finish::Length),
@@ -323,9 +324,9 @@ fn finish(reason: &str) -> Result<Finish, Trouble> {
             message: Some("the answer ended with finish reason `error`".to_owned()),
             ..ErrorBody::default()
         })),
-        other => Err(Trouble::lasting(
+        _other => Err(Trouble::lasting(
             AgentErrorKind::Protocol,
-            format!("the model's endpoint ended the answer for an unknown reason, `{other}`"),
+            format!("the model's endpoint ended the answer for an unknown reason, `{reason}`"),
         )),
     }
 }

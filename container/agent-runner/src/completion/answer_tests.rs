@@ -212,6 +212,7 @@ fn finish_reasons_have_their_consequence() {
         ])
     };
     assert!(read(&ends("length")).unwrap().cut_off);
+    assert_eq!(read(&ends("STOP")).unwrap(), read(&ends("stop")).unwrap());
     check_trouble(&ends("tool_calls"), AgentErrorKind::Protocol, "holds none");
     check_trouble(
         &ends("content_filter"),
