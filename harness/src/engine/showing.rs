@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bollard::errors::Error;
 use bollard::models::ContainerInspectResponse;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::agents::GROUP;
 use super::{Engine, EngineError, Found, called};
@@ -37,14 +37,13 @@ impl Engine {
         let processes = self.docker.top_processes(&agent.id, None).await;
         let processes = still_there(processes).map_err(called("list processes"))?;
         let lines = processes.and_then(|top| top.processes).unwrap_or_default();
+        // The command line is the last column.
         let lines = lines.into_iter().filter_map(|mut columns| columns.pop());
-        let mut row = row(agent, &inspected);
-        row.insert("processes".to_owned(), lines.collect());
-        Ok(Some(row.into()))
+        Ok(Some(row(agent, &inspected, lines.collect())))
     }
 }
 
-fn row(agent: &Found, inspected: &ContainerInspectResponse) -> Map<String, Value> {
+fn row(agent: &Found, inspected: &ContainerInspectResponse, processes: Value) -> Value {
     let config = inspected.config.as_ref();
     let state = inspected.state.as_ref().and_then(|state| state.status);
     let networks = inspected.network_settings.as_ref();
@@ -53,7 +52,7 @@ fn row(agent: &Found, inspected: &ContainerInspectResponse) -> Map<String, Value
     let mounts = inspected.mounts.iter().flatten().map(
         |mount| json!({ "from": mount.source, "to": mount.destination, "writable": mount.rw }),
     );
-    let cells = json!({
+    json!({
         "name": agent.name,
         "group": agent.label(GROUP),
         "state": state,
@@ -64,14 +63,9 @@ fn row(agent: &Found, inspected: &ContainerInspectResponse) -> Map<String, Value
         "mounts": mounts.collect::<Vec<_>>(),
         "labels": config.and_then(|config| config.labels.as_ref()),
         "networks": networks.collect::<Vec<_>>(),
+        "processes": processes,
         "inspect": json!(inspected).to_string(),
-    });
-    match cells {
-        Value::Object(cells) => cells,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Map::new()
-        }
-    }
+    })
 }
 
 /// `None` of a container that has ended, or is gone.
