@@ -90,14 +90,14 @@ until [ -e go ]; do sleep 0.02; done",
 #[test]
 fn an_agent_that_does_not_listen_to_its_end_is_ended_inside_the_grace() {
     let stage = waiting(
-        &format!("cat > /dev/null; {}; trap '' TERM; sleep 5353", says("one")),
+        &format!("cat > /dev/null; {}; trap '' TERM; sleep 5656", says("one")),
         "30m",
     );
     let mut nanokimi = stage.start(&[]);
     check_answered(&ask(&nanokimi), "one");
     stage.stop(&nanokimi);
     assert_eq!(nanokimi.wait(), Some(0));
-    assert!(crate::ends::alive("sleep 5353").is_empty());
+    assert!(crate::ends::alive("sleep 5656").is_empty());
 }
 
 #[test]

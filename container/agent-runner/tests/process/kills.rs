@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::model::{Model, Reply};
+use crate::model::{Model, Reply, finish_frame, text_frame};
 use crate::stage::{AGENT, PATIENCE, Stage, Told, ask};
 
 /// Lets a span shorter than a timer's tick pass.
@@ -37,7 +37,10 @@ fn stored(model: &Model) -> usize {
 
 /// A session of a few hundred KiB with two messages.
 async fn story() -> (Stage, Model, Told) {
-    let model = Model::start(std::iter::repeat_n(Reply::says("yes"), 100)).await;
+    // Its cost is the last that is told before a turn is written.
+    let cost = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}});
+    let yes = Reply::frames(&[text_frame("yes"), finish_frame("stop"), cost]);
+    let model = Model::start(std::iter::repeat_n(yes, 100)).await;
     let stage = Stage::for_model(&model);
     let first = stage.ask(&"a long story. ".repeat(20_000)).await;
     (stage, model, first)
@@ -56,7 +59,7 @@ async fn a_kill_at_any_instant_leaves_a_session_that_loads() {
     let (stage, model, first) = story().await;
     let mut before = 2;
     let early = (0..8).map(|step| ("session", Duration::from_millis(step)));
-    let late = (0..24).map(|step| ("text", Duration::from_micros(step * 200)));
+    let late = (0..24).map(|step| ("usage", Duration::from_micros(step * 200)));
     for (after, span) in early.chain(late) {
         let mut turn = stage.start(&ask("more", Some(&first.session()))).await;
         turn.until(after).await;
@@ -80,7 +83,7 @@ async fn a_kill_in_the_middle_of_writing_leaves_the_conversation_before_it() {
     for kib in [0, 1, 4, 64, 200, 270] {
         let input = ask("more", Some(&first.session()));
         let mut turn = stage.start_with_file_limit(kib, &input).await;
-        turn.until("text").await;
+        turn.until("usage").await;
         let ended = timeout(PATIENCE, turn.child.wait()).await.unwrap().unwrap();
         assert_eq!(ended.signal(), Some(Signal::XFSZ.as_raw()), "{kib} KiB");
 
