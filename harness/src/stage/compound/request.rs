@@ -56,8 +56,10 @@ pub(super) fn request(
                 port,
             } => {
                 host.network_mode = Some(network.clone());
-                // No way leads to a name server: nobody listens here, which is told at once.
-                host.dns = Some(vec![Ipv4Addr::LOCALHOST.to_string()]);
+                // No way leads to a name server, so there is nothing to wait for: a name that the
+                // network does not know is not known. The usual patience is ten seconds.
+                let patience = ["timeout:1", "attempts:1"].map(str::to_owned);
+                host.dns_options = Some(patience.to_vec());
                 host.extra_hosts = mock.map(|mock| vec![format!("{MOCK}:{mock}")]);
                 host.port_bindings = port.map(bindings);
             }
