@@ -96,7 +96,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
 ];
 
 impl Stage {
-    async fn begun(&self) -> String {
+    async fn upload(&self) -> String {
         let path = "/upload/storage/v1/b/attic/o?uploadType=resumable&name=x";
         let begun = self.post(path).send().await.unwrap();
         header(&begun, "location").unwrap().to_owned()
@@ -112,7 +112,7 @@ async fn nonsense_is_answered_and_never_breaks_the_mock() {
             .of(&[Method::GET, Method::POST, Method::PUT, Method::PATCH])
             .clone();
         let path = match *chance.of(&PATHS) {
-            UPLOAD => stage.begun().await,
+            UPLOAD => stage.upload().await,
             path => stage.url(path),
         };
         let (name, values) = *chance.of(&HEADERS);
