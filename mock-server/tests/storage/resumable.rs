@@ -9,7 +9,7 @@ const GRAIN: usize = 256 << 10;
 
 impl Stage {
     /// Where the chunks of a new upload go.
-    pub(super) async fn begun(&self, parameters: &str) -> String {
+    async fn begun(&self, parameters: &str) -> String {
         let path =
             format!("/upload/storage/v1/b/attic/o?uploadType=resumable&name=cat{parameters}");
         let begun = self

@@ -99,31 +99,31 @@ mod tests {
     #[test]
     fn an_answer_is_cut_down_to_what_is_wanted() {
         #[track_caller]
-        fn check(wanted: &str, expected: Value) {
+        fn check(wanted: &str, expected: &Value) {
             let mut answer = json!({
                 "kind": "k", "nextPageToken": "t",
                 "items": [{ "name": "a", "size": "1", "metadata": { "x": "1", "y": "2" } }],
             });
             keep(&mut answer, wanted);
-            assert_eq!(answer, expected, "{wanted}");
+            assert_eq!(&answer, expected, "{wanted}");
         }
-        check("kind", json!({ "kind": "k" }));
+        check("kind", &json!({ "kind": "k" }));
         check(
             "items(name),nextPageToken",
-            json!({ "nextPageToken": "t", "items": [{ "name": "a" }] }),
+            &json!({ "nextPageToken": "t", "items": [{ "name": "a" }] }),
         );
-        check("items/name", json!({ "items": [{ "name": "a" }] }));
+        check("items/name", &json!({ "items": [{ "name": "a" }] }));
         let metadata = json!({ "items": [{ "name": "a", "metadata": { "y": "2" } }] });
-        check("items(name,metadata/y)", metadata.clone());
-        check("items/name,items/metadata/y", metadata);
+        check("items(name,metadata/y)", &metadata);
+        check("items/name,items/metadata/y", &metadata);
         check(
             "items(*)",
-            json!({ "items": [{ "name": "a", "size": "1", "metadata": { "x": "1", "y": "2" } }] }),
+            &json!({ "items": [{ "name": "a", "size": "1", "metadata": { "x": "1", "y": "2" } }] }),
         );
-        check("other", json!({}));
+        check("other", &json!({}));
         let whole = json!({ "kind": "k", "nextPageToken": "t",
             "items": [{ "name": "a", "size": "1", "metadata": { "x": "1", "y": "2" } }] });
-        check("items(name", whole.clone());
-        check("items)", whole);
+        check("items(name", &whole);
+        check("items)", &whole);
     }
 }

@@ -52,18 +52,19 @@ def puts_and_gets(client):
 def uploads_in_chunks(client):
     blob = bucket(client).blob("large", chunk_size=MIB)
     content = bytes(range(256)) * (3 * MIB // 256) + b"and a bit"
-    blob.upload_from_file(io.BytesIO(content), size=len(content), checksum="crc32c")
+    # Without a size it is sent in chunks, whatever it is.
+    blob.upload_from_file(io.BytesIO(content), checksum="crc32c")
     same(blob.size, len(content))
     assert blob.download_as_bytes(checksum="md5") == content
     # Chunk by chunk, each with a range.
     assert bucket_blob(client, "large", chunk_size=MIB).download_as_bytes() == content
-    # Of a size that is not known before the end.
-    with blob.open("wb", ignore_flush=True) as sink:
+    written = bucket_blob(client, "written")
+    with written.open("wb", ignore_flush=True) as sink:
         for start in range(0, len(content), 100_000):
             sink.write(content[start : start + 100_000])
-    blob.reload()
-    same(blob.size, len(content))
-    with blob.open("rb") as source:
+    written.reload()
+    same((written.size, written.crc32c), (len(content), blob.crc32c))
+    with written.open("rb") as source:
         source.seek(MIB)
         assert source.read(1000) == content[MIB : MIB + 1000]
 
