@@ -16,7 +16,7 @@ use crate::judge::final_word;
 use crate::play::{Play, Snapshots};
 use crate::record::{Redactor, canonical_journal};
 use crate::scenario::{Lapse, Scenario};
-use crate::stage::{Closed, Ended, Leak, Means, Stage, StageError};
+use crate::stage::{Closed, Ended, Leak, Means, Stage, StageError, TO_REST};
 
 /// How a scenario went.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Verdict {
 
 /// The longest nanokimi may take to come to rest when the story is told. It gives up by itself
 /// a little earlier, and says what it is still at.
-const REST: Duration = Duration::from_secs(12);
+const REST: Duration = TO_REST.saturating_add(Duration::from_secs(2));
 /// The longest the end of nanokimi and of all that it started may take, with every grace.
 const END: Duration = Duration::from_secs(30);
 /// The longest the mocks may take to end.
@@ -166,7 +166,8 @@ impl Performance {
     ) -> Outcome {
         if found.is_nothing() && play.stage.api().is_some() {
             // Only a nanokimi at rest can be judged; one that cannot rest has failed.
-            let resting = within(REST, "nanokimi did not come to rest", play.rest());
+            let limit = play.stage.leisurely(REST);
+            let resting = within(limit, "nanokimi did not come to rest", play.rest());
             match resting.await {
                 Ok(rested) => rested.into_iter().for_each(|trouble| found.add(trouble)),
                 Err(restless) => found.add(restless.into()),
@@ -381,7 +382,7 @@ mod tests {
         let limit = Duration::from_secs(60);
         let told = timeout(limit, within(REST, "it did not end", ending)).await;
         let told = told.unwrap().unwrap_err();
-        assert_eq!(told.headline, "it did not end within 12s");
+        assert_eq!(told.headline, "it did not end within 22s");
     }
 
     #[test]

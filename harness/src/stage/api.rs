@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -88,9 +89,11 @@ impl Api {
         &self,
         to: &Value,
         leave_runs: bool,
+        patience: Duration,
     ) -> Result<Moved, StageError> {
         let mut body = to.clone();
         body["leave_runs"] = leave_runs.into();
+        body["within"] = format!("{}ms", patience.as_millis()).into();
         let response = self.post("/v1/clock", &body).await?;
         let status = response.status;
         let text = response.text().await?;

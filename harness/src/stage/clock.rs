@@ -1,10 +1,16 @@
 //! The frozen clock of a stage, and coming to rest: nanokimi's, and that of the wire.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Moved, Stage, StageError, wire};
+
+/// The longest nanokimi may be at work before it is at rest, by real time. An agent that is a
+/// whole program of somebody else's takes seconds to start on a busy machine.
+pub(crate) const TO_REST: Duration = Duration::from_secs(20);
 
 impl Stage {
     /// Moves the frozen clock and waits until all is quiet and its events have come.
@@ -55,7 +61,8 @@ impl Stage {
         // An answer that is held, or that takes its time, keeps its run from ending: then the
         // run is not waited for.
         let held = self.speaks_late().await?;
-        let moved = running.api.move_clock(to, held).await?;
+        let patience = self.leisurely(TO_REST);
+        let moved = running.api.move_clock(to, held, patience).await?;
         running.events.caught_up(moved.last_event).await?;
         self.moved_to(moved.now).await?;
         Ok(moved)

@@ -50,6 +50,7 @@ pub(crate) use process::Ended;
 
 pub(crate) use api::{Answer, Api, Moved, Question};
 pub(crate) use boxes::Befallen;
+pub(crate) use clock::TO_REST;
 pub(crate) use error::StageError;
 pub use leaks::{Leak, end, left_over};
 pub(crate) use mock::{Chronicle, Mock, MockError};
