@@ -83,6 +83,8 @@ async fn write(chronicle: &Chronicle, event: SseEvent) -> Result<(), MockError> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use futures_util::{StreamExt as _, stream};
     use mock_server::Journal;
@@ -113,6 +115,17 @@ mod tests {
         let expected = "nanokimi's events do not come: \
                         nanokimi told of event 2, the last that came is 1";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_keep_coming_are_waited_for_however_many_they_are() {
+        let ticks = tokio::time::interval(Duration::from_secs(4));
+        let told = stream::unfold((2, ticks), |(number, mut ticks)| async move {
+            ticks.tick().await;
+            let event = format!("id: {number}\nevent: a\ndata: {{}}\n\n");
+            Some((Ok(Bytes::from(event)), (number + 1, ticks)))
+        });
+        assert!(events(Box::pin(told)).caught_up(100).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,8 @@ use super::wire::{LITTLE_WHILE, LONGEST_WAIT_FOR_QUIET};
 use crate::chain::chain;
 use crate::lenient::parsed;
 
-/// Events are told when they happen; only a broken stream takes longer.
+/// How long the next event may take: each is told when it happens, and only a broken stream takes
+/// longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is done with an event. An error ends the reading.
@@ -91,15 +92,16 @@ impl Reached {
     /// The stream has ended, or the event does not come; `teller` is who tells.
     pub(super) async fn caught_up(&self, teller: &str, number: u64) -> Result<(), String> {
         let mut seen = self.0.clone();
-        let enough = |seen: &Seen| seen.number >= number || seen.ended.is_some();
-        let waited = timeout(PATIENCE, seen.wait_for(enough)).await;
-        if !matches!(waited, Ok(Ok(_))) {
-            let last = self.0.borrow().number;
-            return Err(format!(
-                "{teller} told of event {number}, the last that came is {last}"
-            ));
+        let mut last = seen.borrow_and_update().number;
+        while last < number && seen.borrow().ended.is_none() {
+            // One at a time, since thousands may still be on their way.
+            if !matches!(timeout(PATIENCE, seen.changed()).await, Ok(Ok(()))) {
+                return Err(format!(
+                    "{teller} told of event {number}, the last that came is {last}"
+                ));
+            }
+            last = seen.borrow_and_update().number;
         }
-        drop(waited);
         self.still_told()
     }
 
