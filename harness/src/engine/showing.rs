@@ -39,11 +39,12 @@ impl Engine {
         let lines = processes.and_then(|top| top.processes).unwrap_or_default();
         // The command line is the last column.
         let lines = lines.into_iter().filter_map(|mut columns| columns.pop());
-        Ok(Some(row(agent, &inspected, lines.collect())))
+        let lines: Vec<String> = lines.collect();
+        Ok(Some(row(agent, &inspected, &lines)))
     }
 }
 
-fn row(agent: &Found, inspected: &ContainerInspectResponse, processes: Value) -> Value {
+fn row(agent: &Found, inspected: &ContainerInspectResponse, processes: &[String]) -> Value {
     let config = inspected.config.as_ref();
     let state = inspected.state.as_ref().and_then(|state| state.status);
     let networks = inspected.network_settings.as_ref();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::known_names::{EVENTS, TABLES};
 use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
-use super::step::{Hear, How, Moment, Restart, Step, Stop, Subject};
+use super::step::{Hear, How, Moment, Restart, Start, Step, Stop, Subject};
 use super::templates::{JID, names_in, shift_of_now};
 use super::{ScenarioFile, background, boxes, cast, chat, rehearsal, within_root};
 
@@ -201,18 +201,7 @@ impl Known<'_> {
                     self.means_nothing("at", "`how: itself`", step.span, help);
                 }
             }
-            Step::Start(start) if !start.awaited => {
-                let help = "leave it to the `start` that waits";
-                for (key, given) in [
-                    ("exit", start.exit.is_some()),
-                    ("stderr", start.stderr.is_some()),
-                    ("within", start.within.is_some()),
-                ] {
-                    if given {
-                        self.means_nothing(key, "`await: false`", step.span, help);
-                    }
-                }
-            }
+            Step::Start(start) if !start.awaited => self.check_not_waited_for(start, step.span),
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
                     .help("give one of: message, task, raw, symlink, fifo, size");
@@ -234,6 +223,19 @@ impl Known<'_> {
             | Step::Settle(_)
             | Step::Run(_)
             | Step::Ended(_) => {}
+        }
+    }
+
+    fn check_not_waited_for(&mut self, start: &Start, span: Span) {
+        let help = "leave it to the `start` that waits";
+        for (key, given) in [
+            ("exit", start.exit.is_some()),
+            ("stderr", start.stderr.is_some()),
+            ("within", start.within.is_some()),
+        ] {
+            if given {
+                self.means_nothing(key, "`await: false`", span, help);
+            }
         }
     }
 
