@@ -167,7 +167,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     optional(
         "auth_source",
-        "where the login lies that sync copies into data/credentials, if it is elsewhere",
+        "where the login lies that sync copies, if it is elsewhere; not in our folder, which main reads",
     ),
     setting(
         "agent_one_shot",
