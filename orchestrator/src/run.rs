@@ -223,6 +223,7 @@ async fn start(
         running.add("container engine", |stop| serve_engine(boxes, stop));
     }
     let agent = Agent::new(house.clone(), ipc.clone(), runtime);
+    agent.look_at_login();
     let turns = Turns::new(house.clone(), agent, outbox.clone(), channels.clone(), ipc);
     let lanes = Lanes::new(house.config.max_concurrent, waiting);
     running.add("group queue", |stop| {

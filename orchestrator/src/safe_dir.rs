@@ -15,10 +15,11 @@ use std::time::SystemTime;
 
 use fs_err::File;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, fsync, mkdirat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, mkdirat, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 pub(crate) use giving::Owner;
 
@@ -164,9 +165,13 @@ impl SafeDir {
 
     /// Creates a file that must not exist yet, in any form.
     pub(crate) fn create_new(&self, name: &str) -> io::Result<File> {
+        self.create_with(FILE_MODE, name)
+    }
+
+    fn create_with(&self, mode: Mode, name: &str) -> io::Result<File> {
         let path = self.path.join(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let fd = openat(&self.fd, name, flags, FILE_MODE).map_err(|e| at(&path, e))?;
+        let fd = openat(&self.fd, name, flags, mode).map_err(|e| at(&path, e))?;
         Ok(File::from_parts(fd.into(), path))
     }
 
@@ -182,9 +187,35 @@ impl SafeDir {
         name: &str,
         bytes: &[u8],
     ) -> io::Result<()> {
+        self.put((owner, FILE_MODE), name, bytes)
+    }
+
+    /// The same, and nobody may read the file but whose this folder is.
+    pub(crate) fn replace_privately(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let found = fstat(&self.fd).map_err(|e| at(&self.path, e))?;
+        let owner = Owner {
+            uid: found.st_uid,
+            gid: found.st_gid,
+        };
+        let is_ours = found.st_uid == geteuid().as_raw();
+        let owner = (!is_ours).then_some(owner);
+        self.put((owner, Mode::RUSR | Mode::WUSR), name, bytes)
+    }
+
+    /// Closes this folder to everybody but whose it is.
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        fchmod(&self.fd, Mode::RWXU).map_err(|e| at(&self.path, e))
+    }
+
+    fn put(
+        &self,
+        (owner, mode): (Option<Owner>, Mode),
+        name: &str,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let temporary = format!(".{name}.new");
         self.remove(OsStr::new(&temporary))?;
-        let mut file = self.create_new(&temporary)?;
+        let mut file = self.create_with(mode, &temporary)?;
         file.write_all(bytes)?;
         if let Some(owner) = owner {
             owner.receive(&file).map_err(|e| at(&self.path, e))?;

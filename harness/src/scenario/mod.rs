@@ -185,6 +185,9 @@ pub(crate) struct KimiLogin {
     /// Whether the CLI can see that the access token has run out; no if it is not given.
     #[serde(default)]
     pub(crate) expired: bool,
+    /// Whether it is the operator's own, in their home; else it was made for agents.
+    #[serde(default)]
+    pub(crate) at_home: bool,
 }
 
 /// What a scenario needs beside what every one has.

@@ -81,21 +81,25 @@ impl Folder {
         mock_url: &str,
     ) -> Result<(), StageError> {
         let text = toml::to_string(settings).map_err(StageError::Settings)?;
-        self.write("nanokimi.toml", &text)?;
+        Self::write(&self.root.join("nanokimi.toml"), &text)?;
         let key = match scenario.needs_kimi() {
             true => "MOONSHOT_API_KEY",
             false => "OPENROUTER_API_KEY",
         };
         match &scenario.file.kimi_login {
             Some(login) => {
+                let folder = match login.at_home {
+                    true => self.home().join(".kimi-code"),
+                    false => self.root.join("data/credentials"),
+                };
                 for (path, content) in kimi::left_behind(login, mock_url)? {
-                    self.write(&path, &content)?;
+                    Self::write(&folder.join(path), &content)?;
                 }
             }
-            None => self.write(".env", &format!("{key}={MODEL_KEY}\n"))?,
+            None => Self::write(&self.root.join(".env"), &format!("{key}={MODEL_KEY}\n"))?,
         }
         for (path, content) in &scenario.file.files {
-            self.write(path, content)?;
+            Self::write(&self.root.join(path), content)?;
         }
         Ok(())
     }
@@ -131,8 +135,7 @@ impl Folder {
         Ok(settings)
     }
 
-    fn write(&self, path: &str, content: &str) -> Result<(), StageError> {
-        let path = self.root.join(path);
+    fn write(path: &Path, content: &str) -> Result<(), StageError> {
         if let Some(above) = path.parent() {
             fs::create_dir_all(above).map_err(StageError::Folder)?;
         }

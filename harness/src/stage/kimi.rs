@@ -73,7 +73,8 @@ fn base_url(mock_url: &str) -> String {
     format!("{mock_url}/coding/v1")
 }
 
-/// The files that `kimi login` (2.1.0) leaves in its home, with the tokens of a scenario.
+/// The files that `kimi login` (2.1.0) leaves in its home, by their paths there, with the tokens
+/// of a scenario.
 pub(super) fn left_behind(
     login: &KimiLogin,
     mock_url: &str,
@@ -110,11 +111,8 @@ pub(super) fn left_behind(
     });
     let settings = toml::to_string(&settings).map_err(StageError::Settings)?;
     Ok([
-        ("data/credentials/config.toml".to_owned(), settings),
-        (
-            format!("data/credentials/credentials/{slot}.json"),
-            tokens.to_string(),
-        ),
+        ("config.toml".to_owned(), settings),
+        (format!("credentials/{slot}.json"), tokens.to_string()),
     ])
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use agent_protocol::{CLOSE, INPUT_FOLDER};
 use fs_err::OpenOptions;
 
-use super::bootstrap;
+use super::{bootstrap, login};
 use crate::config::Config;
 use crate::house::House;
 use crate::ids::GroupFolder;
@@ -41,8 +41,8 @@ pub(super) struct Home {
     /// Where a login of the Kimi CLI may lie, for agents that have no key. All groups share it,
     /// since its tokens are renewed in place.
     pub(super) login: PathBuf,
-    /// Whether there is a login.
-    pub(super) has_login: bool,
+    /// Whether its agent works with the login.
+    pub(super) is_logged_in: bool,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
     /// Whose the agent's folders are, where they are not ours.
@@ -77,7 +77,7 @@ impl Home {
         for kept in KEPT_OF_HOME {
             own.enter(kept).map_err(preparing("home"))?;
         }
-        let login = root.join("data/credentials");
+        let login = login::folder(root);
         let global = root.join("groups/global");
         fs_err::create_dir_all(&global).map_err(preparing("global folder"))?;
         Ok(Self {
@@ -89,7 +89,7 @@ impl Home {
             global,
             home,
             credentials: credentials_file(root),
-            has_login: login.join(KIMI_SETTINGS).is_file(),
+            is_logged_in: house.config.uses_login() && login.join(KIMI_SETTINGS).is_file(),
             login,
             lock: lock_of(root, &group.folder),
             owner: None,
@@ -124,11 +124,6 @@ impl Home {
         SafeDir::open(&self.ipc)?.enter(INPUT_FOLDER)
     }
 
-    /// Whether its agent works with the login: a key goes first.
-    pub(super) fn is_logged_in(&self, config: &Config) -> bool {
-        self.has_login && config.llm_key.is_none()
-    }
-
     /// Makes a file for the login's settings to be mounted over. Whatever else an agent has put
     /// there would lead the mount astray, or keep the container from starting.
     pub(super) fn make_room_for_settings(&self) -> Result<(), HomeError> {
@@ -148,7 +143,7 @@ impl Home {
         let mut given = vec![self.group.clone(), self.ipc.clone()];
         given.extend(KEPT_OF_HOME.map(|kept| self.home.join(kept)));
         given.extend(self.credentials.parent().map(Path::to_owned));
-        given.extend(self.has_login.then(|| self.login.clone()));
+        given.extend(self.is_logged_in.then(|| self.login.clone()));
         given.extend((!self.is_main).then(|| self.global.clone()));
         given
     }
@@ -178,10 +173,11 @@ fn credentials_file(root: &Path) -> PathBuf {
 }
 
 /// Writes the one file through which agents get the model's key, readable by its owner alone;
-/// without a key, an old file is removed.
+/// without a key, an old file is removed. A login is copied, or removed, as well.
 pub(crate) fn prepare_credentials(root: &Path, config: &Config) -> Result<(), HomeError> {
     let file = credentials_file(root);
-    write_credentials(&file, config).map_err(preparing("credential file"))
+    write_credentials(&file, config).map_err(preparing("credential file"))?;
+    login::forward(root, config).map_err(preparing("login"))
 }
 
 fn write_credentials(file: &Path, config: &Config) -> io::Result<()> {

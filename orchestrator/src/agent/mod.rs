@@ -11,6 +11,7 @@ mod guards;
 mod home;
 mod host;
 mod lines;
+mod login;
 mod prompt;
 mod run_log;
 mod running;
@@ -33,6 +34,7 @@ use crate::store::Claim;
 use container::{Container, Facts, Plan, Surroundings};
 use home::Home;
 use host::HostProcess;
+use login::Login;
 use running::{AfterResult, Body, StartError};
 
 pub(crate) use container::{Boxes, EngineStatus, serve as serve_engine};
@@ -48,6 +50,7 @@ pub(crate) struct Agent {
     house: House,
     ipc: IpcWatch,
     runtime: Runtime,
+    login: Arc<Login>,
 }
 
 /// What agents run in.
@@ -157,7 +160,13 @@ impl Agent {
             house,
             ipc,
             runtime,
+            login: Arc::default(),
         }
+    }
+
+    /// Tells the operator of a login with which no agent can work, before one is to.
+    pub(crate) fn look_at_login(&self) {
+        let (Ok(()) | Err(_)) = self.login.make_ready(&self.house);
     }
 
     /// Returns when nothing of the agents that have ended is left.
@@ -228,7 +237,7 @@ impl Agent {
         let alone = guard::take_lock(&lock).await.map_err(passing)?;
         boxes.clear(&claim.group.folder).await?;
         let mut home = self.prepare(claim).await?;
-        if home.is_logged_in(&self.house.config) {
+        if home.is_logged_in {
             home.make_room_for_settings().map_err(passing)?;
         }
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
@@ -272,6 +281,7 @@ impl Agent {
     }
 
     async fn prepare(&self, claim: &Claim) -> Result<Home, AgentFault> {
+        self.login.make_ready(&self.house)?;
         let home = Home::prepare(&self.house, &claim.group).map_err(passing)?;
         self.publish(claim).await?;
         home.clear_input().map_err(passing)?;

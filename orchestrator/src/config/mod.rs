@@ -4,6 +4,7 @@
 //! environment. Of `.env` and the environment only the names in the table below are taken.
 //! Secrets are taken from these two alone, so that the file can be shared.
 
+mod auth;
 mod container;
 mod dotenv;
 mod engine;
@@ -23,6 +24,7 @@ use jiff::tz::TimeZone;
 
 use sources::Sources;
 
+pub(crate) use auth::{AuthForward, AuthSettings};
 pub(crate) use container::{AgentNetwork, ContainerSettings};
 pub(crate) use engine::{Engine, EngineSettings};
 pub(crate) use sources::SettingLine;
@@ -59,6 +61,7 @@ pub struct Config {
     pub agent_runner: PathBuf,
     pub(crate) container: ContainerSettings,
     pub(crate) engine: EngineSettings,
+    pub(crate) auth: AuthSettings,
     pub max_concurrent: usize,
     /// Each batch of messages has an agent of its own; else an agent waits for the next.
     pub agent_one_shot: bool,
@@ -68,7 +71,7 @@ pub struct Config {
     pub agent_timeout: Duration,
     /// Bytes: the longest line of an agent's output, and the longest run log.
     pub agent_max_output: usize,
-    /// None without a key: agents then say what is missing.
+    /// None without a key, or where none is to be given: agents then say what is missing.
     pub llm_key: Option<LlmKey>,
     /// None leaves the choice to the agent: what its key's provider offers.
     pub llm_base_url: Option<String>,
@@ -126,13 +129,18 @@ impl Config {
         sources.add_dotenv(root);
         sources.add_environment(environment);
         let search_path = environment.get("PATH").cloned().unwrap_or_default();
-        let config = Self::read(root, &mut sources, search_path.into());
+        let home = environment.get("HOME").map(Path::new);
+        let config = Self::read((root, home), &mut sources, search_path.into());
         config
             .filter(|_| sources.problems.is_empty())
             .ok_or(ConfigError(sources.problems))
     }
 
-    fn read(root: &Path, sources: &mut Sources, search_path: OsString) -> Option<Self> {
+    fn read(
+        (root, home): (&Path, Option<&Path>),
+        sources: &mut Sources,
+        search_path: OsString,
+    ) -> Option<Self> {
         // Each is read before any is missed, so that all problems are told at once.
         let assistant_name = sources.read("assistant_name", "a name without line breaks", name);
         let own_number = sources.read("assistant_has_own_number", "`true` or `false`", flag);
@@ -157,6 +165,7 @@ impl Config {
         let extra_ca_file =
             sources.read_optional("extra_ca_file", "a file", |text| file_of(root, text));
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
+        let auth = AuthSettings::read((root, home), sources, llm_key.is_some());
         let (time_zone_name, time_zone) = zone?;
         let agent_runner = agent_runner?;
         let lines = sources.lines(&[
@@ -174,15 +183,18 @@ impl Config {
             agent_runner,
             container: container?,
             engine: engine?,
+            llm_key: llm_key
+                .filter(|_| auth.as_ref().is_some_and(AuthSettings::forwards_keys))
+                .map(|(name, value)| LlmKey {
+                    name,
+                    value: Secret(value),
+                }),
+            auth: auth?,
             max_concurrent: max_concurrent?,
             agent_one_shot: one_shot?,
             agent_idle_timeout: idle_timeout?,
             agent_timeout: agent_timeout?,
             agent_max_output: max_output?,
-            llm_key: llm_key.map(|(name, value)| LlmKey {
-                name,
-                value: Secret(value),
-            }),
             llm_base_url: llm_base_url?,
             llm_model: llm_model?,
             whatsapp: whatsapp?,
@@ -207,6 +219,12 @@ impl Config {
             environment.extend(value.as_ref().map(|value| (name, value.into())));
         }
         environment
+    }
+
+    /// Whether agents work with a login of the Kimi CLI, if there is one: a key goes first.
+    pub(crate) fn uses_login(&self) -> bool {
+        let may = self.auth.forward == AuthForward::Sync;
+        may && self.engine.engine == Engine::Acp && self.llm_key.is_none()
     }
 
     /// Every setting in force, secrets masked.

@@ -165,6 +165,13 @@ impl Sources {
         value
     }
 
+    /// Objects to a value that is well formed.
+    pub(super) fn object(&mut self, key: &str, why: &str) {
+        let given = self.given.get(key);
+        let origin = given.map_or(Origin::Default, |(_, origin)| origin.clone());
+        self.problems.push(format!("{origin}: {key}: {why}"));
+    }
+
     /// Reads a value that may be missing: none inside, none outside if it is wrong.
     #[expect(clippy::option_option, reason = "missing is not the same as wrong")]
     pub(super) fn read_optional<T>(

@@ -160,6 +160,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "kimi acp",
     ),
     setting(
+        "auth_forward",
+        "sync: a key, else the Kimi login of ~/.kimi-code or ~/.kimi; api_key: keys alone; ignore: nothing. The last two delete data/credentials",
+        &[],
+        "sync",
+    ),
+    optional(
+        "auth_source",
+        "where the login lies that sync copies, if it is elsewhere; not in our folder, which main reads",
+    ),
+    setting(
         "agent_one_shot",
         "each batch of messages is a fresh agent; false: an agent waits for the next batch",
         &[],

@@ -138,6 +138,8 @@ fn a_value_out_of_range_is_refused_and_not_replaced() {
     check_refused("DOCKER_HOST", "elsewhere");
     check_refused("NANOKIMI_ENGINE", "kimi");
     check_refused("NANOKIMI_ACP_COMMAND", "two\nlines");
+    check_refused("NANOKIMI_AUTH_FORWARD", "login");
+    check_refused("NANOKIMI_AUTH_SOURCE", "no/such/folder");
     check_refused("NANOKIMI_LLM_STALL_TIMEOUT", "soon");
     check_refused("NANOKIMI_HTTP_LISTEN", "8080");
     check_refused("NANOKIMI_LLM_BASE_URL", "http://a b");
@@ -162,4 +164,30 @@ fn a_file_that_is_not_toml_is_refused_with_its_place() {
     let here = installation("assistant_name = Kai\n", "");
     let error = here.load(&[]).unwrap_err().to_string();
     assert!(error.starts_with("nanokimi.toml:1:18: "), "{error}");
+}
+
+#[test]
+fn a_token_alone_and_a_key_that_is_not_there_cannot_be_forwarded() {
+    let error = installation("auth_forward = \"oauth_token\"\n", "").load(&[]);
+    let error = error.unwrap_err().to_string();
+    let expected = "nanokimi.toml:1:16: auth_forward: expected `sync`, `api_key` or `ignore` (never `oauth_token`: ";
+    assert!(error.starts_with(expected), "{error}");
+
+    installation("", "").check_error(
+        &[("NANOKIMI_AUTH_FORWARD", "api_key")],
+        &["environment NANOKIMI_AUTH_FORWARD: auth_forward: `api_key` needs a key: put OPENROUTER_API_KEY or MOONSHOT_API_KEY into .env or the environment"],
+    );
+}
+
+#[test]
+fn a_key_that_is_not_to_be_forwarded_is_still_a_secret() {
+    let here = installation("auth_forward = \"ignore\"\n", "MOONSHOT_API_KEY=sk-1\n");
+    let config = here.load(&[]).unwrap();
+    assert!(config.llm_key.is_none());
+    assert_eq!(config.secrets(), ["sk-1"]);
+    let line = config
+        .lines()
+        .iter()
+        .find(|line| line.key == "auth_forward");
+    assert_eq!(line.unwrap().value, "ignore");
 }

@@ -10,6 +10,7 @@ mod containers;
 mod ends;
 mod engine;
 mod gate;
+mod login;
 mod stage;
 mod start;
 mod waiting;

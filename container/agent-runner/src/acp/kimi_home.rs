@@ -23,8 +23,9 @@ use crate::turn::question;
 /// What `kimi login` leaves behind. The tokens are renewed in place, by renaming within their
 /// folder, and under a lock in the other; so whole folders are shared.
 const LOGIN_FOLDERS: [&str; 2] = ["credentials", "oauth"];
-/// The settings are copied for each turn: what an agent does to them must not reach other groups.
-const LOGIN_FILE: &str = "config.toml";
+/// The settings, and the device that requests come from, are copied for each turn: what an agent
+/// does to them must not reach other groups.
+const LOGIN_FILES: [&str; 2] = ["config.toml", "device_id"];
 /// Lies in a home whose settings are such a copy.
 const IS_COPY: &str = "nanokimi-login";
 
@@ -174,9 +175,15 @@ fn share_login(home: &Path, login: &Path) -> Result<(), HomeError> {
     replace_file(&home.join(IS_COPY), b"", Lasting::Visible)?;
     let copy = home.join(".nanokimi-login.part");
     remove_if_there(&copy)?;
-    // With its permissions: there may be keys in it.
-    fs::copy(login.join(LOGIN_FILE), &copy)?;
-    fs::rename(copy, home.join(LOGIN_FILE))?;
+    for name in LOGIN_FILES {
+        // With its permissions: there may be keys in it.
+        match fs::copy(login.join(name), &copy) {
+            Ok(_bytes) => fs::rename(&copy, home.join(name))?,
+            // One that is missing is no less a login: there are settings, or we were not here.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 
@@ -185,13 +192,15 @@ fn forget_login(home: &Path) -> Result<(), HomeError> {
     for name in LOGIN_FOLDERS {
         remove_link(&home.join(name))?;
     }
-    let settings = home.join(LOGIN_FILE);
-    remove_link(&settings)?;
     let mark = home.join(IS_COPY);
-    if mark.exists() {
-        remove_if_there(&settings)?;
-        remove_if_there(&mark)?;
+    for name in LOGIN_FILES {
+        let copy = home.join(name);
+        remove_link(&copy)?;
+        if mark.exists() {
+            remove_if_there(&copy)?;
+        }
     }
+    remove_if_there(&mark)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::process::End;
 use crate::failure::Failure;
 
 const WAY_TO_A_MODEL: &str = "put OPENROUTER_API_KEY or MOONSHOT_API_KEY into the orchestrator's \
-     `.env`, or leave the login of the Kimi CLI in `data/credentials`";
+     `.env`, or run `kimi login` as the user that it runs as";
 
 /// What we were waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

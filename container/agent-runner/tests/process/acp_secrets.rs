@@ -127,7 +127,9 @@ async fn what_an_agent_does_to_its_settings_reaches_no_other_group() {
 async fn nothing_of_a_login_is_left_when_there_is_a_key() {
     let agent = Double::asked().writes("Hi.").ends("end_turn");
     let stage = with_login(&agent);
+    fs_err::write(stage.path("login/device_id"), "d-1").unwrap();
     stage.ask("hi").await;
+    assert_eq!(stage.read("home/.kimi-code/device_id"), "d-1");
     let copy = fs_err::metadata(stage.path("home/.kimi-code/config.toml")).unwrap();
     assert_eq!(copy.permissions().mode() & 0o777, 0o600);
     assert!(stage.path("home/.kimi-code/credentials").is_symlink());
@@ -136,7 +138,7 @@ async fn nothing_of_a_login_is_left_when_there_is_a_key() {
     let told = stage.ask("hi").await;
 
     assert_eq!(told.answers(), ["Hi."], "{told:#?}");
-    for name in ["config.toml", "credentials", "oauth"] {
+    for name in ["config.toml", "device_id", "credentials", "oauth"] {
         let left = stage.path("home/.kimi-code").join(name);
         assert!(left.symlink_metadata().is_err(), "{name} is left");
     }

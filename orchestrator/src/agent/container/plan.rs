@@ -178,7 +178,7 @@ impl Surroundings<'_> {
             let inside = format!("{HOME}/{kept}");
             mounts.push(self.bind(&home.home.join(kept), &inside, Access::Write));
         }
-        if home.is_logged_in(self.config) {
+        if home.is_logged_in {
             // Its tokens are renewed in place, by renaming within their folders.
             mounts.push(self.bind(&home.login, LOGIN_DIR, Access::Write));
             // Its settings are for all groups, and no agent's to change.
