@@ -22,7 +22,7 @@ use crate::journal::Journal;
 use crate::llm::{Script, ScriptedLlm};
 use crate::refused::Refused;
 use crate::server::{RESET, unexpected_in};
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 #[cfg(feature = "whatsapp")]
 use crate::whatsapp::{self, WhatsApp};
 use crate::yaml;
@@ -58,6 +58,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
     #[cfg(feature = "whatsapp")]
     let routes = routes.merge(whatsapp::control_routes(&desk.whatsapp));
     routes
+        .merge(storage::control_routes(&desk.storage))
         .merge(chronicle::routes())
         .merge(faults::routes(desk.llm.clone()))
         .layer(map_response_with_state(journal, chronicle::mark))

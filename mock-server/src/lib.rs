@@ -45,4 +45,7 @@ pub use record::{
 };
 pub use scripts::{ScriptFileError, read_scripts};
 pub use server::{MockOptions, MockServer, StartError, Unexpected, unexpected_in};
-pub use storage::Storage;
+pub use storage::{
+    Access, StagedBucket, StagedObject, StagedStorage, Storage, StorageClause, StorageVerb,
+    ToldObject, Unstorable,
+};

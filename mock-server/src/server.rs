@@ -112,8 +112,8 @@ impl MockServer {
     pub async fn start(options: MockOptions) -> Result<Self, StartError> {
         let journal = Journal::open();
         let llm = ScriptedLlm::new(journal.clone(), options.seed);
-        let storage = Storage::new(&journal, options.seed);
         let closing = CancellationToken::new();
+        let storage = Storage::new(&llm, options.seed, &closing);
         #[cfg(feature = "whatsapp")]
         let whatsapp = start_whatsapp(&options, &journal).await?;
         let router = Router::<Counter>::new()

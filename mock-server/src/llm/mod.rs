@@ -32,10 +32,10 @@ pub use services::{
     ScriptedSearch, ScriptedServices,
 };
 
+pub(crate) use delivery::failure::proxy_page;
 pub(crate) use dialect::responses::Conversations;
 pub(crate) use dialect::{Complaint, Dialect};
 pub(crate) use question::Question;
 pub(crate) use question::request::{ChatBody, ToolResult, went_well};
 pub(crate) use routes::routes;
-#[cfg(test)]
 pub(crate) use script::pattern::Heard;

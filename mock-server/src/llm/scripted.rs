@@ -32,9 +32,10 @@ use crate::llm::score::gates::UnknownGate;
 use crate::llm::score::lines::Reply;
 use crate::llm::score::{Asked, Debt, Moment, Owing, Part, Refusal, Score};
 use crate::llm::script::limits::Limits;
-use crate::llm::script::{Script, ScriptError};
+use crate::llm::script::{Fault, Script, ScriptError};
 use crate::llm::services::routing::{Order, Route};
 use crate::llm::services::{Services, device, wants_metadata};
+use crate::storage::Errand;
 
 /// When a scenario happens of which nobody has told the time: 2026-01-05T09:00:00Z.
 const USUAL_TIME: i64 = 1_767_603_600;
@@ -152,6 +153,14 @@ impl ScriptedLlm {
         let strikes = self.inner.score.strikes();
         let rules = strikes.rules().iter();
         rules.map(|rule| FaultCount::of(rule)).collect()
+    }
+
+    /// What goes wrong with a request to the storage, by which rule.
+    pub(crate) fn befall_storage(&self, errand: &Errand) -> Option<(Arc<str>, Arc<Fault>)> {
+        let strikes = self.inner.score.strikes();
+        let strike = strikes.strike_storage(errand)?;
+        strike.came();
+        Some((Arc::clone(&strike.id), Arc::clone(strike.fault())))
     }
 
     /// Those of them that must come, and have not as often as they should.

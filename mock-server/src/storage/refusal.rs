@@ -1,6 +1,6 @@
 //! Why the storage does not do what it was asked, in one vocabulary for both of its APIs.
 
-use axum::http::header::CONTENT_RANGE;
+use axum::http::header::{CONTENT_RANGE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 /// What is wrong.
@@ -29,6 +29,12 @@ pub(crate) enum Wrong {
     /// A part of an upload that was not uploaded.
     Part,
     TooLarge,
+    /// Nobody says who they are.
+    Anonymous,
+    /// A token that opens nothing.
+    Unauthorized,
+    /// A token that opens less.
+    Scope,
     Forbidden,
     Unserved,
 }
@@ -85,6 +91,10 @@ impl Wrong {
         {
             headers.insert(CONTENT_RANGE, size);
         }
+        if matches!(self, Self::Anonymous | Self::Unauthorized) {
+            let realm = "Bearer realm=\"https://accounts.google.com/\"";
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(realm));
+        }
         headers
     }
 
@@ -102,7 +112,8 @@ impl Wrong {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Anonymous | Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Scope | Self::Forbidden => StatusCode::FORBIDDEN,
         }
     }
 
@@ -115,7 +126,9 @@ impl Wrong {
             Self::Condition | Self::NotModified => "conditionNotMet",
             Self::Range(_) => "requestedRangeNotSatisfiable",
             Self::Invalid | Self::Digest | Self::Part | Self::SmallPart => "invalid",
-            Self::Required => "required",
+            Self::Required | Self::Anonymous => "required",
+            Self::Unauthorized => "authError",
+            Self::Scope => "insufficientPermissions",
             Self::TooLarge => "uploadTooLarge",
             Self::Forbidden => "forbidden",
         }
@@ -137,7 +150,8 @@ impl Wrong {
             Self::Part => "InvalidPart",
             Self::SmallPart => "EntityTooSmall",
             Self::TooLarge => "EntityTooLarge",
-            Self::Forbidden => "AccessDenied",
+            Self::Anonymous | Self::Unauthorized => "AuthenticationRequired",
+            Self::Scope | Self::Forbidden => "AccessDenied",
             Self::Unserved => "MethodNotAllowed",
         }
     }

@@ -80,7 +80,8 @@ impl Guest {
         );
     }
 
-    fn environment(&self, url: &str) -> [(&'static str, String); 7] {
+    fn environment(&self, url: &str) -> [(&'static str, String); 8] {
+        let authority = url.trim_start_matches("http://");
         let home = |folder: &Path| folder.to_str().unwrap().to_owned();
         [
             ("HOME", home(self.folder.path())),
@@ -90,6 +91,7 @@ impl Guest {
             ("ANTHROPIC_BASE_URL", url.to_owned()),
             ("ANTHROPIC_API_KEY", KEY.to_owned()),
             ("STORAGE_EMULATOR_HOST", url.to_owned()),
+            ("GCE_METADATA_HOST", authority.to_owned()),
         ]
     }
 }

@@ -33,6 +33,7 @@ async fn check(guest: Option<Guest>, cases: &[&str]) {
             format!("the journal holds:\n  {}", lines.join("\n  "))
         };
         guest.plays(case, &server.url(), story).await;
+        assert_eq!(server.llm().unfired(), [], "`{case}`\n{}", story());
         assert_eq!(server.unexpected(), [], "`{case}`\n{}", story());
         server.join().await.unwrap();
     }
@@ -42,7 +43,12 @@ async fn check(guest: Option<Guest>, cases: &[&str]) {
 async fn cloud_storage_for_python_gets_on_with_the_mock() {
     let text = include_str!("guests/storage_guest.py");
     let guest = Guest::python("storage_guest.py", text).await;
-    let own = ["uploads_in_parts", "changes_many_at_once"];
+    let own = [
+        "uploads_in_parts",
+        "changes_many_at_once",
+        "tries_again",
+        "logs_in",
+    ];
     check(guest, &[&OF_ALL[..], &own].concat()).await;
 }
 
@@ -50,5 +56,9 @@ async fn cloud_storage_for_python_gets_on_with_the_mock() {
 async fn cloud_storage_for_node_gets_on_with_the_mock() {
     let text = include_str!("guests/storage_guest.mjs");
     let guest = Guest::node("storage_guest.mjs", text).await;
-    check(guest, &[&OF_ALL[..], &["uploads_in_parts"]].concat()).await;
+    check(
+        guest,
+        &[&OF_ALL[..], &["uploads_in_parts", "tries_again"]].concat(),
+    )
+    .await;
 }

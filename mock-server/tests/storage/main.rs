@@ -11,13 +11,21 @@ mod changes;
 #[cfg(test)]
 mod conditions;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod downloads;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod mishaps;
 #[cfg(test)]
 mod nonsense;
 #[cfg(test)]
 mod object_store;
 #[cfg(test)]
 mod resumable;
+#[cfg(test)]
+mod retry_tests;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

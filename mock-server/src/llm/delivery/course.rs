@@ -109,7 +109,9 @@ impl Tempo<'_> {
                 | Fault::Html(_)
                 | Fault::Error(_)
                 | Fault::Empty(_)
-                | Fault::Slow(_),
+                | Fault::Slow(_)
+                | Fault::Lost
+                | Fault::Corrupt(_),
             )
             | None => None,
         };

@@ -29,7 +29,9 @@ pub(crate) async fn refuse(mut performance: Performance) -> Response {
             | Fault::Empty(_)
             | Fault::Break(..)
             | Fault::Invalid(_)
-            | Fault::Slow(_),
+            | Fault::Slow(_)
+            | Fault::Lost
+            | Fault::Corrupt(_),
         )
         | None => page(StatusCode::OK.as_u16()),
     };
@@ -63,6 +65,12 @@ fn refusal(dialect: Dialect, told: &StatusFault) -> Refusal {
         headers,
         body: body.into(),
     }
+}
+
+/// The same as an answer.
+pub(crate) fn proxy_page(code: u16) -> Response {
+    let refusal = page(code);
+    (refusal.status, refusal.headers, refusal.body).into_response()
 }
 
 /// What proxies in front of a service say when it does not answer them.

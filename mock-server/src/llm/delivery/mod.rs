@@ -5,7 +5,7 @@
 mod blanks;
 mod course;
 mod dress;
-mod failure;
+pub(crate) mod failure;
 mod film;
 pub(crate) mod paced;
 mod playing;
@@ -263,7 +263,12 @@ impl Performance {
             Fault::Status(refusal) => fields.insert("status".to_owned(), refusal.status.into()),
             Fault::Html(status) => fields.insert("status".to_owned(), (*status).into()),
             Fault::Break(_, moment) => fields.insert("at".to_owned(), moment.to_string().into()),
-            Fault::Error(_) | Fault::Empty(_) | Fault::Invalid(_) | Fault::Slow(_) => None,
+            Fault::Error(_)
+            | Fault::Empty(_)
+            | Fault::Invalid(_)
+            | Fault::Slow(_)
+            | Fault::Lost
+            | Fault::Corrupt(_) => None,
         };
         fields.insert("frames".to_owned(), sent.frames.into());
         fields.insert("bytes".to_owned(), sent.bytes.into());
@@ -355,7 +360,9 @@ fn prepare(fault: &Fault, reply: &mut Arc<Reply>) {
         | Fault::Html(_)
         | Fault::Error(_)
         | Fault::Invalid(_)
-        | Fault::Slow(_) => {}
+        | Fault::Slow(_)
+        | Fault::Lost
+        | Fault::Corrupt(_) => {}
     }
 }
 

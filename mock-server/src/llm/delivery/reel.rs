@@ -53,7 +53,9 @@ impl Dress {
             Fault::Empty(Emptiness::Reasoning)
             | Fault::Slow(_)
             | Fault::Status(_)
-            | Fault::Html(_) => {}
+            | Fault::Html(_)
+            | Fault::Lost
+            | Fault::Corrupt(_) => {}
         }
         reel.prelude = reel.prelude.min(reel.frames.len());
     }

@@ -40,7 +40,9 @@ pub(crate) async fn respond(mut performance: Performance, scissors: Scissors) ->
             | Fault::Error(_)
             | Fault::Empty(_)
             | Fault::Invalid(_)
-            | Fault::Slow(_),
+            | Fault::Slow(_)
+            | Fault::Lost
+            | Fault::Corrupt(_),
         )
         | None => {}
     }
@@ -114,7 +116,9 @@ fn document(performance: &Performance) -> serde_json::Result<Bytes> {
             | Fault::Invalid(_)
             | Fault::Slow(_)
             | Fault::Status(_)
-            | Fault::Html(_),
+            | Fault::Html(_)
+            | Fault::Lost
+            | Fault::Corrupt(_),
         )
         | None => dialect.document(performance.reply()),
     }

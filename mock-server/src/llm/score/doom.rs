@@ -37,6 +37,12 @@ impl Doom {
                 None => Err(ScriptError::NoAnswer { turn: turn() }),
             };
         };
+        if !fault.is_the_models() {
+            return Err(ScriptError::ForeignFault {
+                turn: turn(),
+                word: fault.word(),
+            });
+        }
         let is_alone = scripted.response.is_none();
         if is_alone && times.is_some() {
             return Err(ScriptError::FaultAlone { turn: turn() });

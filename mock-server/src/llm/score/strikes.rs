@@ -13,9 +13,10 @@ use crate::llm::score::tally::Tally;
 use crate::llm::score::turn::{Receipt, Turn};
 use crate::llm::script::ScriptError;
 use crate::llm::script::fault::Fault;
-use crate::llm::script::fault_rule::{FaultRule, Nth};
+use crate::llm::script::fault_rule::{FaultRule, Neighbour, Nth};
 use crate::llm::script::lane::known;
 use crate::llm::script::turn::Clauses;
+use crate::storage::Errand;
 
 /// All rules, in the order in which they were put in. A clone has the same counts.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,7 @@ pub(crate) struct Strike {
     pub(crate) id: Arc<str>,
     pub(crate) nth: Nth,
     pub(crate) must: bool,
+    on: Neighbour,
     lane: Option<String>,
     clauses: Clauses,
     fault: Arc<Fault>,
@@ -68,9 +70,19 @@ impl Strikes {
 
     /// Counts a request; the rule that strikes it, which of several is the first.
     pub(crate) fn strike(&self, question: &Question<'_>) -> Option<&Arc<Strike>> {
+        self.first(|rule| rule.is_about(question))
+    }
+
+    /// The same for a request to the storage.
+    pub(crate) fn strike_storage(&self, errand: &Errand) -> Option<&Arc<Strike>> {
+        self.first(|rule| matches!(&rule.on, Neighbour::Storage(clause) if clause.holds(errand)))
+    }
+
+    /// Each that is meant counts, the first that strikes does.
+    fn first(&self, is_meant: impl Fn(&Strike) -> bool) -> Option<&Arc<Strike>> {
         let mut striking = None;
-        for rule in &self.rules {
-            if rule.counts(question) && striking.is_none() {
+        for rule in self.rules.iter().filter(|rule| is_meant(rule)) {
+            if rule.counts() && striking.is_none() {
                 striking = Some(rule);
             }
         }
@@ -91,6 +103,7 @@ impl Strike {
             id,
             nth: rule.nth,
             must: rule.must,
+            on: rule.on,
             lane: clauses.lane.take(),
             clauses,
             fault: Arc::new(rule.fault.fault),
@@ -99,15 +112,22 @@ impl Strike {
         }
     }
 
-    /// Counts the request if it is one of those that are meant, and says whether it is struck.
-    fn counts(&self, question: &Question<'_>) -> bool {
+    /// Whether the request to the model is one of those that are meant.
+    fn is_about(&self, question: &Question<'_>) -> bool {
         let lane = self.lane.as_ref();
-        let is_meant =
-            lane.is_none_or(|lane| *lane == question.lane) && self.clauses.hold(question);
-        is_meant && {
-            let number = self.asked.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-            self.nth.holds(number)
-        }
+        self.on == Neighbour::Model
+            && lane.is_none_or(|lane| *lane == question.lane)
+            && self.clauses.hold(question)
+    }
+
+    /// Counts a request, and says whether it is struck.
+    fn counts(&self) -> bool {
+        let number = self.asked.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        self.nth.holds(number)
+    }
+
+    pub(crate) fn fault(&self) -> &Arc<Fault> {
+        &self.fault
     }
 
     /// What becomes of the answer that a turn would have given.

@@ -17,7 +17,8 @@ use crate::llm::script::moment::{FaultMoment, HeaderText};
 use crate::llm::script::turn::Times;
 
 /// What goes wrong instead of an answer, or within it: exactly one of `status`, `error`,
-/// `html`, `empty`, `reset`, `close`, `end`, `invalid`, `stall` and `slow`.
+/// `html`, `empty`, `reset`, `close`, `end`, `invalid`, `stall`, `slow`, `lost` and `corrupt`.
+/// `error` and `invalid` are for the model, `lost` and `corrupt` for the storage.
 ///
 /// A moment is `request` (before a byte of the answer), `headers` (after them), a number
 /// (after so many frames; comments are not counted), `arguments` (inside those of the first
@@ -48,6 +49,10 @@ pub enum Fault {
     Invalid(usize),
     /// The answer comes drop by drop.
     Slow(Drops),
+    /// All is done that was asked for, and the answer is lost: the connection is reset.
+    Lost,
+    /// The byte at this moment of the body is another.
+    Corrupt(FaultMoment),
 }
 
 /// How an answer breaks off.
@@ -162,6 +167,19 @@ struct FaultWords {
     /// The body comes drop by drop.
     #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<Drops>,
+    /// What was asked for is done, and the answer lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Lost>,
+    /// The byte at this moment of the body is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrupt: Option<FaultMoment>,
+}
+
+/// What is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Lost {
+    Answer,
 }
 
 /// Words that make no fault.
@@ -185,8 +203,9 @@ enum UnclearFault {
     EndOfNothing,
 }
 
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
     "status", "error", "html", "empty", "reset", "close", "end", "invalid", "stall", "slow",
+    "lost", "corrupt",
 ];
 
 impl Fault {
@@ -200,7 +219,27 @@ impl Fault {
             | Self::Html(_)
             | Self::Error(_)
             | Self::Empty(_)
-            | Self::Invalid(_) => false,
+            | Self::Invalid(_)
+            | Self::Lost
+            | Self::Corrupt(_) => false,
+        }
+    }
+
+    /// Whether it can befall an answer of the model.
+    pub(crate) fn is_the_models(&self) -> bool {
+        !matches!(self, Self::Lost | Self::Corrupt(_))
+    }
+
+    /// Whether it can befall an answer of a service that has neither frames nor calls.
+    pub(crate) fn is_a_documents(&self) -> bool {
+        let has_frames = |moment: &FaultMoment| {
+            matches!(moment, FaultMoment::Frames(_) | FaultMoment::Arguments)
+        };
+        match self {
+            Self::Error(_) | Self::Invalid(_) => false,
+            Self::Empty(emptiness) => *emptiness == Emptiness::Nothing,
+            Self::Break(_, moment) | Self::Corrupt(moment) => !has_frames(moment),
+            Self::Status(_) | Self::Html(_) | Self::Slow(_) | Self::Lost => true,
         }
     }
 
@@ -217,6 +256,8 @@ impl Fault {
             Self::Break(Breaking::Stall, _) => "stall",
             Self::Invalid(_) => "invalid",
             Self::Slow(_) => "slow",
+            Self::Lost => "lost",
+            Self::Corrupt(_) => "corrupt",
         }
     }
 }
@@ -263,6 +304,8 @@ fn spoken(words: FaultWords) -> Vec<Fault> {
         words.invalid.map(Fault::Invalid),
         words.stall.map(breaking(Breaking::Stall)),
         words.slow.map(Fault::Slow),
+        words.lost.map(|Lost::Answer| Fault::Lost),
+        words.corrupt.map(Fault::Corrupt),
     ];
     faults.into_iter().flatten().collect()
 }
@@ -295,7 +338,9 @@ fn check(fault: &Fault) -> Result<(), UnclearFault> {
         | Fault::Empty(_)
         | Fault::Break(..)
         | Fault::Invalid(_)
-        | Fault::Slow(_) => Ok(()),
+        | Fault::Slow(_)
+        | Fault::Lost
+        | Fault::Corrupt(_) => Ok(()),
     }
 }
 
@@ -335,6 +380,8 @@ impl From<ScriptedFault> for FaultWords {
             Fault::Break(Breaking::Stall, moment) => words.stall = Some(moment),
             Fault::Invalid(frames) => words.invalid = Some(frames),
             Fault::Slow(drops) => words.slow = Some(drops),
+            Fault::Lost => words.lost = Some(Lost::Answer),
+            Fault::Corrupt(moment) => words.corrupt = Some(moment),
         }
         words
     }

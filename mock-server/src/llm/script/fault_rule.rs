@@ -8,43 +8,187 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::llm::script::fault::ScriptedFault;
 use crate::llm::script::turn::Match;
+use crate::storage::StorageClause;
 
-/// A fault that comes to some of the requests, counted from 1 among those for which `where`
-/// holds. The turn that would have answered is not said by that: who asks again gets it.
+/// A fault that comes to some of the requests, counted from 1 among those that are meant. The
+/// turn that would have answered is not said by that: who asks again gets it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RuleWords", into = "RuleWords")]
 pub struct FaultRule {
-    /// The name shown in every message about this fault; unique. Default: `fault-<place>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name shown in every message about this fault; unique.
     pub id: Option<String>,
     /// Whose answers go wrong.
     pub on: Neighbour,
-    /// Which requests: a number, or some of them as in `2..4` or `4..`. Default: 1. They are
-    /// counted from the moment at which the fault is put in.
-    #[serde(default)]
+    /// Which requests. They are counted from the moment at which the fault is put in.
     pub nth: Nth,
-    /// Which requests are counted, in the words of `match`. Default: all.
-    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    /// Which requests to the model are counted.
     pub condition: Option<Match>,
-    /// What goes wrong, in the words of a turn's `fault`, without `times`.
-    #[serde(deserialize_with = "without_times")]
     pub fault: ScriptedFault,
-    /// Whether it has failed if it did not come as often as `nth` says. Default: true.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    /// Whether it has failed if it did not come as often as `nth` says.
     pub must: bool,
 }
 
+/// A rule as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RuleWords {
+    /// The name shown in every message about this fault; unique. Default: `fault-<place>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Whose answers go wrong: `model`, on every path where it can be asked; `storage`, or some
+    /// of its requests as in `{ storage: { verb: put, object: manifest } }`.
+    on: Neighbour,
+    /// Which requests: a number, or some of them as in `2..4` or `4..`. Default: 1. They are
+    /// counted from the moment at which the fault is put in.
+    #[serde(default)]
+    nth: Nth,
+    /// Which requests to the model are counted, in the words of `match`. Default: all.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    condition: Option<Match>,
+    /// What goes wrong, in the words of a turn's `fault`, without `times`.
+    #[serde(deserialize_with = "without_times")]
+    fault: ScriptedFault,
+    /// Whether it has failed if it did not come as often as `nth` says. Default: true.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    must: bool,
+}
+
+/// Words that make no rule.
+#[derive(Debug, thiserror::Error)]
+enum UnclearRule {
+    #[error("`{0}` cannot befall the model; `lost` and `corrupt` are for the storage")]
+    NotTheModels(&'static str),
+    #[error(
+        "this `{0}` cannot befall the storage, whose answers have neither frames nor calls; a moment there is `request`, `headers` or `{{ bytes: 120 }}`"
+    )]
+    NotTheStorages(&'static str),
+    #[error(
+        "`where` is about what the model is asked; which requests to the storage are meant is said in `on`, as in `{{ storage: {{ verb: put }} }}`"
+    )]
+    WhereOfStorage,
+}
+
+impl TryFrom<RuleWords> for FaultRule {
+    type Error = UnclearRule;
+
+    fn try_from(words: RuleWords) -> Result<Self, UnclearRule> {
+        let fault = &words.fault.fault;
+        match &words.on {
+            Neighbour::Model if !fault.is_the_models() => {
+                return Err(UnclearRule::NotTheModels(fault.word()));
+            }
+            Neighbour::Storage(_) if !fault.is_a_documents() => {
+                return Err(UnclearRule::NotTheStorages(fault.word()));
+            }
+            Neighbour::Storage(_) if words.condition.is_some() => {
+                return Err(UnclearRule::WhereOfStorage);
+            }
+            Neighbour::Model | Neighbour::Storage(_) => {}
+        }
+        Ok(Self {
+            id: words.id,
+            on: words.on,
+            nth: words.nth,
+            condition: words.condition,
+            fault: words.fault,
+            must: words.must,
+        })
+    }
+}
+
+impl From<FaultRule> for RuleWords {
+    fn from(rule: FaultRule) -> Self {
+        Self {
+            id: rule.id,
+            on: rule.on,
+            nth: rule.nth,
+            condition: rule.condition,
+            fault: rule.fault,
+            must: rule.must,
+        }
+    }
+}
+
 /// A service whose answers can go wrong by their number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Neighbour {
     /// The model, on every path where it can be asked.
     Model,
+    /// The storage: those of its requests.
+    Storage(StorageClause),
+}
+
+const NEIGHBOURS: [&str; 2] = ["model", "storage"];
+
+/// With more to say than a word.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StorageWords {
+    storage: StorageClause,
+}
+
+impl Serialize for Neighbour {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Model => out.serialize_str("model"),
+            Self::Storage(clause) if *clause == StorageClause::default() => {
+                out.serialize_str("storage")
+            }
+            Self::Storage(clause) => {
+                let storage = clause.clone();
+                StorageWords { storage }.serialize(out)
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Neighbour {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(WrittenNeighbour)
+    }
+}
+
+struct WrittenNeighbour;
+
+impl<'de> Visitor<'de> for WrittenNeighbour {
+    type Value = Neighbour;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("`model`, `storage`, or `{ storage: { verb: put } }`")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Neighbour, E> {
+        match word {
+            "model" => Ok(Neighbour::Model),
+            "storage" => Ok(Neighbour::Storage(StorageClause::default())),
+            other => Err(E::unknown_variant(other, &NEIGHBOURS)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Neighbour, A::Error> {
+        let words = StorageWords::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Neighbour::Storage(words.storage))
+    }
+}
+
+impl JsonSchema for Neighbour {
+    fn schema_name() -> Cow<'static, str> {
+        "Neighbour".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let words = generator.subschema_for::<StorageWords>();
+        json_schema!({
+            "description": "A service whose answers can go wrong by their number.",
+            "anyOf": [{ "enum": NEIGHBOURS }, words],
+        })
+    }
 }
 
 /// Some of several requests, counted from 1; both ends are among them.
@@ -200,6 +344,8 @@ mod tests {
             r#"{"on":"model","nth":1,"fault":{"status":503}}"#,
             r#"{"id":"down","on":"model","nth":"2..4","where":{"lane":"title"},"fault":{"reset":3},"must":false}"#,
             r#"{"on":"model","nth":"4..","where":"miso","fault":{"html":502}}"#,
+            r#"{"on":"storage","nth":1,"fault":{"lost":"answer"}}"#,
+            r#"{"on":{"storage":{"verb":"get","bucket":"attic","object":"/[.]json$/"}},"nth":1,"fault":{"corrupt":{"bytes":7}}}"#,
         ] {
             assert_eq!(serde_json::to_string(&read(rule).unwrap()).unwrap(), rule);
         }
@@ -249,6 +395,26 @@ mod tests {
         check(
             &format!("{{ on: model, where: {{ usr: x }}, {fault} }}"),
             "did you mean `user`?",
+        );
+        check(
+            &format!("{{ on: {{ storage: {{ verb: putt }} }}, {fault} }}"),
+            "did you mean `put`?",
+        );
+        check(
+            &format!("{{ on: storage, where: x, {fault} }}"),
+            "is said in `on`",
+        );
+        check(
+            "{ on: storage, fault: { invalid: 3 } }",
+            "`invalid` cannot befall the storage",
+        );
+        check(
+            "{ on: storage, fault: { reset: 3 } }",
+            "`reset` cannot befall the storage",
+        );
+        check(
+            "{ on: model, fault: { lost: answer } }",
+            "`lost` cannot befall the model",
         );
     }
 }

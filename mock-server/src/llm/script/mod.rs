@@ -92,6 +92,8 @@ pub enum ScriptError {
         "the fault of turn `{turn}` has a `times`, but no response comes after it; say beside the fault how often the turn is asked: `times`"
     )]
     FaultAlone { turn: String },
+    #[error("the fault of turn `{turn}` is `{word}`, which can befall the storage only")]
+    ForeignFault { turn: String, word: &'static str },
     #[error("two faults are called `{fault}`; each id names one fault")]
     DuplicateFault { fault: String },
     #[error("fault `{fault}` is for lane `{lane}`, which nothing declares; lanes: {known}")]
@@ -117,6 +119,7 @@ impl ScriptError {
             | Self::TwoLanes { turn, .. }
             | Self::NoAnswer { turn }
             | Self::FaultAlone { turn }
+            | Self::ForeignFault { turn, .. }
             | Self::Template { turn, .. } => Some(turn),
             Self::TwoRules { .. }
             | Self::EmptyRule { .. }
@@ -139,6 +142,7 @@ impl ScriptError {
             | Self::MainLane
             | Self::NoAnswer { .. }
             | Self::FaultAlone { .. }
+            | Self::ForeignFault { .. }
             | Self::Template { .. } => None,
         }
     }

@@ -102,7 +102,9 @@ pub(super) fn masked(fault: Fault, secrets: &Secrets) -> Fault {
         | Fault::Empty(_)
         | Fault::Break(..)
         | Fault::Invalid(_)
-        | Fault::Slow(_) => fault,
+        | Fault::Slow(_)
+        | Fault::Lost
+        | Fault::Corrupt(_) => fault,
     }
 }
 

@@ -6,8 +6,9 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderName;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::related::{boundary, find, header};
+use crate::line::Scissors;
 use crate::storage::Storage;
 use crate::storage::refusal::Refusal;
 use crate::storage::wire::{body, params};
@@ -52,7 +54,7 @@ async fn batch(desk: &Desk, request: Request) -> Result<Response, Refusal> {
     }
     let mut answers = BytesMut::new();
     for call in calls {
-        let (id, inner) = read(&call, &parts.headers)?;
+        let (id, inner) = read(&call, &parts)?;
         // Each is done by itself: one that fails does not keep the others back.
         let answer = TowerToHyperService::new(desk.operations.clone())
             .call(inner)
@@ -86,7 +88,7 @@ fn split(body: &Bytes, boundary: &str) -> Vec<Bytes> {
 }
 
 /// The id of a part, and the request in it.
-fn read(part: &[u8], outer: &HeaderMap) -> Result<(Option<String>, Request), Refusal> {
+fn read(part: &[u8], outer: &Parts) -> Result<(Option<String>, Request), Refusal> {
     let (own, inner) = halves(part.trim_ascii_start());
     let (head, content) = halves(inner);
     let head = String::from_utf8_lossy(head);
@@ -97,8 +99,11 @@ fn read(part: &[u8], outer: &HeaderMap) -> Result<(Option<String>, Request), Ref
     };
     let mut request = Request::builder().method(method).uri(path(uri));
     // Where the batch came to, its answers' links lead.
-    if let Some(host) = outer.get(HOST) {
+    if let Some(host) = outer.headers.get(HOST) {
         request = request.header(HOST, host);
+    }
+    if let Some(line) = outer.extensions.get::<Scissors>() {
+        request = request.extension(line.clone());
     }
     for line in lines {
         let (name, value) = line.split_once(':').ok_or_else(malformed)?;
@@ -107,6 +112,13 @@ fn read(part: &[u8], outer: &HeaderMap) -> Result<(Option<String>, Request), Ref
         if ![HOST, CONTENT_LENGTH].into_iter().any(is_told_elsewhere) {
             request = request.header(name.trim(), value.trim());
         }
+    }
+    // Who sent it sent its parts, unless one says otherwise.
+    let has_own = request
+        .headers_ref()
+        .is_some_and(|own| own.contains_key(AUTHORIZATION));
+    if let Some(shown) = outer.headers.get(AUTHORIZATION).filter(|_| !has_own) {
+        request = request.header(AUTHORIZATION, shown);
     }
     let content = Body::from(Bytes::copy_from_slice(content.trim_ascii_end()));
     let request = request.body(content).map_err(|_no_request| malformed())?;

@@ -23,7 +23,7 @@ pub(super) async fn insert(State(storage): State<Storage>, mut call: Call) -> An
         let bucket = store.create_bucket(&name, settings, now);
         bucket.map(|bucket| resource::bucket(bucket, &base))
     })?;
-    Ok(call.answer(made))
+    Ok(call.answer(&made))
 }
 
 pub(super) async fn list(State(storage): State<Storage>, call: Call) -> Answer {
@@ -54,7 +54,7 @@ pub(super) async fn list(State(storage): State<Storage>, call: Call) -> Answer {
     if !items.is_empty() {
         answer["items"] = items.into();
     }
-    Ok(call.answer(answer))
+    Ok(call.answer(&answer))
 }
 
 pub(super) async fn get(
@@ -69,7 +69,7 @@ pub(super) async fn get(
         conditions.allow_bucket(bucket.metageneration, true)?;
         Ok(resource::bucket(bucket, &base))
     })?;
-    Ok(call.answer(found))
+    Ok(call.answer(&found))
 }
 
 pub(super) async fn patch(
@@ -102,7 +102,7 @@ async fn change(storage: &Storage, bucket: &str, mut call: Call, replaces: bool)
         bucket.patch(&patch, now);
         Ok(resource::bucket(bucket, &base))
     })?;
-    Ok(call.answer(changed))
+    Ok(call.answer(&changed))
 }
 
 pub(super) async fn delete(
@@ -131,7 +131,7 @@ pub(super) async fn set_policy(
 ) -> Answer {
     storage.with(|store, _| store.bucket(&bucket).map(|_| ()))?;
     let policy = call.resource().await?;
-    Ok(call.answer(Value::Object(policy)))
+    Ok(call.answer(&policy))
 }
 
 /// All permissions that are asked for are there.

@@ -5,7 +5,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::{fields, resource};
 use crate::storage::Storage;
@@ -83,14 +84,15 @@ impl Call {
 
     /// An object's resource, or what of it is asked for.
     pub(crate) fn object(&self, storage: &Storage, object: &Object) -> Response {
-        let resource = resource::object(object, &base(storage, &self.headers));
-        self.answer(resource)
+        self.answer(&resource::object(object, &base(storage, &self.headers)))
     }
 
-    pub(crate) fn answer(&self, mut resource: Value) -> Response {
-        if let Some(wanted) = self.params.text("fields") {
-            fields::keep(&mut resource, wanted);
-        }
+    pub(crate) fn answer(&self, resource: &impl Serialize) -> Response {
+        let Some(wanted) = self.params.text("fields") else {
+            return Json(resource).into_response();
+        };
+        let mut resource = json!(resource);
+        fields::keep(&mut resource, wanted);
         Json(resource).into_response()
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn rewrite(
 ) -> Answer {
     let made = copied(&storage, path, &mut call, "rewrite").await?;
     let size = made.content.len().to_string();
-    Ok(call.answer(json!({
+    Ok(call.answer(&json!({
         "kind": "storage#rewriteResponse",
         "totalBytesRewritten": size,
         "objectSize": size,

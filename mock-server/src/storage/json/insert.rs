@@ -34,10 +34,10 @@ pub(super) async fn insert(
 }
 
 async fn media(storage: &Storage, bucket: &str, mut call: Call) -> Result<Response, Refusal> {
-    let mut draft = draft(&call, bucket, &Map::new())?;
-    draft.attributes.content_type = params::text(&call.headers, &CONTENT_TYPE);
     let body = call.take_body();
     let content = body::content(&call.headers, body).await?;
+    let mut draft = draft(&call, bucket, &Map::new())?;
+    draft.attributes.content_type = params::text(&call.headers, &CONTENT_TYPE);
     let promised = body::promised(&call.headers);
     finish(storage, &call, "media", (draft, content, promised))
 }
@@ -51,7 +51,13 @@ async fn multipart(storage: &Storage, bucket: &str, mut call: Call) -> Result<Re
     let mut draft = draft(&call, bucket, &resource)?;
     let kind = &mut draft.attributes.content_type;
     *kind = kind.take().or(related.content_type);
-    let promised = promised(&resource).or(body::promised(&call.headers));
+    let trailer = Promised {
+        crc32c: related.trailer.crc32c,
+        md5: related.trailer.md5_hash,
+    };
+    let promised = trailer
+        .or(promised(&resource))
+        .or(body::promised(&call.headers));
     let content = Content::of(related.media);
     finish(storage, &call, "multipart", (draft, content, promised))
 }

@@ -2,10 +2,11 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::call::Call;
-use super::resource;
+use super::resource::{self, ObjectResource};
 use crate::storage::Storage;
 use crate::storage::refusal::Refusal;
 use crate::storage::store::Glob;
@@ -29,21 +30,28 @@ pub(super) async fn list(
     ];
     storage.write("storage.list", fields);
     let base = base(&storage, &call.headers);
-    let mut answer = json!({ "kind": "storage#objects" });
-    if let Some(next) = &page.next {
-        answer["nextPageToken"] = next.text().into();
-    }
-    if !page.prefixes.is_empty() {
-        answer["prefixes"] = page.prefixes.into();
-    }
-    if !page.objects.is_empty() {
-        let items = page
-            .objects
-            .iter()
-            .map(|object| resource::object(object, &base));
-        answer["items"] = items.collect();
-    }
-    Ok(call.answer(answer))
+    let items = page
+        .objects
+        .iter()
+        .map(|object| resource::object(object, &base));
+    Ok(call.answer(&Listing {
+        kind: "storage#objects",
+        next_page_token: page.next.as_ref().map(PageToken::text),
+        prefixes: &page.prefixes,
+        items: items.collect(),
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listing<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    prefixes: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<ObjectResource<'a>>,
 }
 
 fn query(params: &Params) -> Result<Query, Refusal> {

@@ -17,5 +17,6 @@ mod resource;
 mod resumable;
 mod routes;
 
+pub(crate) use error::body as error_body;
 pub(crate) use resource::escaped;
 pub(crate) use routes::{PREFIXES, routes, unserved};

@@ -1,10 +1,12 @@
-//! A body of two parts: a resource, and the content that it is about.
+//! A body of two parts: a resource, and the content that it is about. A third may hold the
+//! checksums of the content, by a client that learns them only while it sends.
 //!
 //! Contents may hold line ends and what looks like a boundary, so only the last boundary ends
-//! the second part. There are clients that quote the boundary with `'` and end lines with a
-//! line feed alone.
+//! the last part. There are clients that quote the boundary with `'` and end lines with a line
+//! feed alone.
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use crate::storage::refusal::Refusal;
 
@@ -12,9 +14,22 @@ use crate::storage::refusal::Refusal;
 pub(super) struct Related {
     pub(super) resource: Bytes,
     pub(super) media: Bytes,
+    /// What the third part says of the content.
+    pub(super) trailer: Trailer,
     /// The type that the second part says it has.
     pub(super) content_type: Option<String>,
 }
+
+/// Checksums that come behind the content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Trailer {
+    pub(super) crc32c: Option<String>,
+    pub(super) md5_hash: Option<String>,
+}
+
+/// Within how many bytes of the end a third part begins, if there is one.
+const NEAR: usize = 1 << 10;
 
 /// The boundary that a content type of several parts names.
 pub(super) fn boundary(content_type: &str) -> Option<String> {
@@ -46,12 +61,26 @@ fn parse(body: &Bytes, delimiter: &[u8]) -> Option<Related> {
     let second = line_start(body, first, delimiter)?;
     let media_from = after_line(body, second + delimiter.len())?;
     let end = last_line_start(body, media_from, delimiter)?;
+    let (end, trailer) =
+        trailer(body, (media_from, end), delimiter).unwrap_or((end, Trailer::default()));
     let media = part(body, media_from, end)?;
     Some(Related {
         resource: part(body, first, second)?.1,
         content_type: header(&media.0, "content-type"),
         media: media.1,
+        trailer,
     })
+}
+
+/// Where the third part begins, and what it says: nothing but checksums, or it is content.
+fn trailer(body: &Bytes, (from, to): (usize, usize), delimiter: &[u8]) -> Option<(usize, Trailer)> {
+    let near = from.max(to.saturating_sub(NEAR));
+    let begins = last_line_start(&body[..to], near, delimiter)?;
+    let (_, told) = part(body, after_line(body, begins + delimiter.len())?, to)?;
+    match serde_json::from_slice(&told) {
+        Ok(trailer) if trailer != Trailer::default() => Some((begins, trailer)),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// The headers and the content of the part between two places; the line end before the
@@ -175,6 +204,26 @@ mod tests {
             .concat();
             let expected = Some(("{}".to_owned(), content.to_vec(), None));
             assert_eq!(parts(ONE, &body), expected, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_third_part_is_one_only_if_it_holds_checksums() {
+        let body = |last: &str| {
+            format!("--one\r\n\r\n{{}}\r\n--one\r\n\r\nMiso\r\n--one\r\n\r\n{last}\r\n--one--\r\n")
+        };
+        let read = |last: &str| {
+            let read = read(ONE, &body(last).into()).unwrap();
+            (
+                String::from_utf8(read.media.to_vec()).unwrap(),
+                read.trailer.crc32c,
+            )
+        };
+        let told = Some("AAAA".to_owned());
+        assert_eq!(read(r#"{"crc32c":"AAAA"}"#), ("Miso".to_owned(), told));
+        for last in ["{}", "x", r#"{"crc32c":"AAAA","size":"4"}"#] {
+            let content = format!("Miso\r\n--one\r\n\r\n{last}");
+            assert_eq!(read(last), (content, None));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Buckets and objects as the JSON API writes them. Numbers of 64 bits are texts there.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +11,7 @@ use crate::storage::wire::date;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ObjectResource<'a> {
+pub(super) struct ObjectResource<'a> {
     kind: &'static str,
     id: String,
     self_link: String,
@@ -19,7 +21,7 @@ struct ObjectResource<'a> {
     generation: String,
     metageneration: String,
     #[serde(flatten)]
-    attributes: &'a Attributes,
+    attributes: Cow<'a, Attributes>,
     storage_class: &'a str,
     size: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,15 +39,12 @@ struct ObjectResource<'a> {
 }
 
 /// An object; `base` is where its links lead.
-pub(crate) fn object(object: &Object, base: &str) -> Value {
+pub(super) fn object<'a>(object: &'a Object, base: &str) -> ObjectResource<'a> {
     let Object { at, content, .. } = object;
     let (bucket, name, generation) = (&*at.bucket, &*at.object, object.generation);
     let path = format!("storage/v1/b/{}/o/{}", escaped(bucket), escaped(name));
-    let attributes = Attributes {
-        storage_class: None,
-        ..object.attributes.clone()
-    };
-    let resource = ObjectResource {
+    let created = date::api(object.created);
+    ObjectResource {
         kind: "storage#object",
         id: format!("{bucket}/{name}/{generation}"),
         self_link: format!("{base}/{path}"),
@@ -54,20 +53,30 @@ pub(crate) fn object(object: &Object, base: &str) -> Value {
         bucket,
         generation: generation.to_string(),
         metageneration: object.metageneration.to_string(),
-        attributes: &attributes,
+        attributes: unclassed(&object.attributes),
         storage_class: object.storage_class(),
         size: content.len().to_string(),
         md5_hash: content.md5_text(),
         crc32c: content.crc32c_text(),
         etag: object.etag(),
-        time_created: date::api(object.created),
+        time_storage_class_updated: created.clone(),
+        time_finalized: created.clone(),
+        time_created: created,
         updated: date::api(object.updated),
-        time_storage_class_updated: date::api(object.created),
-        time_finalized: date::api(object.created),
         time_deleted: object.deleted.map(date::api),
         component_count: object.components,
-    };
-    json!(resource)
+    }
+}
+
+/// Every resource has a class, whether one was told or not.
+fn unclassed(attributes: &Attributes) -> Cow<'_, Attributes> {
+    match attributes.storage_class {
+        None => Cow::Borrowed(attributes),
+        Some(_) => Cow::Owned(Attributes {
+            storage_class: None,
+            ..attributes.clone()
+        }),
+    }
 }
 
 /// A bucket: what the service says of it, and what clients have told.

@@ -1,13 +1,14 @@
 //! Which path is which operation.
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 
 use super::{batch, buckets, changes, insert, listing, objects, resumable};
-use crate::storage::Storage;
 use crate::storage::refusal::{Refusal, Wrong};
+use crate::storage::{Storage, guard};
 
 /// What begins so is the JSON API's, whether it is served or not.
 pub(crate) const PREFIXES: [&str; 5] = [
@@ -19,7 +20,8 @@ pub(crate) const PREFIXES: [&str; 5] = [
 ];
 
 pub(crate) fn routes(storage: &Storage) -> Router {
-    let operations = operations();
+    let guard = from_fn_with_state(storage.clone(), guard::before);
+    let operations = operations().layer(guard);
     operations
         .clone()
         .merge(batch::routes(operations))

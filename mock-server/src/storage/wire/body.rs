@@ -1,6 +1,7 @@
 //! The body of a request: taken in with one copy, and its checksums with it.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, HeaderName};
 use bytes::{Bytes, BytesMut};
@@ -59,6 +60,13 @@ async fn collect(
 fn too_large() -> Refusal {
     let message = format!("The mock keeps objects of up to {LARGEST} bytes.");
     Refusal::new(Wrong::TooLarge, message)
+}
+
+/// Listens to the end, and keeps nothing: who is refused while they speak hears a broken line, and
+/// not why.
+pub(crate) async fn heard_out(request: Request) {
+    let mut frames = request.into_body().into_data_stream();
+    while let Some(Ok(_)) = frames.next().await {}
 }
 
 /// The checksums that the headers promise.

@@ -131,10 +131,8 @@ pub(crate) fn headers(object: &Object, api: Api) -> HeaderMap {
         goog(&mut headers, "component-count", &components.to_string());
     }
     identity(&mut headers, object, api);
-    if api == Api::Xml {
-        for (name, value) in &attributes.metadata {
-            goog(&mut headers, &format!("meta-{name}"), value);
-        }
+    for (name, value) in &attributes.metadata {
+        goog(&mut headers, &format!("meta-{name}"), value);
     }
     headers
 }

@@ -27,6 +27,11 @@ impl Params {
         Ok(Self(params))
     }
 
+    /// None of what cannot be read; who reads them for good refuses that.
+    pub(crate) fn lenient(uri: &Uri) -> Self {
+        Self::of(uri).unwrap_or_else(|_unreadable| Self::default())
+    }
+
     /// An empty value is as good as none.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name).map(String::as_str);

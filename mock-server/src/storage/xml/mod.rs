@@ -22,8 +22,13 @@ use call::Call;
 /// What a path names: a bucket that is there, and perhaps an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    bucket: String,
-    object: Option<String>,
+    pub(crate) bucket: String,
+    pub(crate) object: Option<String>,
+}
+
+/// The document of an error.
+pub(crate) fn error(code: &str, message: &str) -> Response {
+    document::of(&document::Error { code, message })
 }
 
 /// None if there is no such bucket.
@@ -84,14 +89,11 @@ async fn answer(storage: &Storage, place: &Place, call: Call) -> Result<Response
     }
 }
 
-fn refuse(refusal: &Refusal, is_head: bool) -> Response {
+pub(crate) fn refuse(refusal: &Refusal, is_head: bool) -> Response {
     let status = refusal.wrong.status();
     if is_head || refusal.wrong == Wrong::NotModified {
         return status.into_response();
     }
-    let error = document::Error {
-        code: refusal.wrong.code(),
-        message: &refusal.message,
-    };
-    (status, refusal.wrong.headers(), document::of(&error)).into_response()
+    let document = error(refusal.wrong.code(), &refusal.message);
+    (status, refusal.wrong.headers(), document).into_response()
 }

@@ -143,15 +143,15 @@ async function makes_of_others(storage) {
   for (const [name, text] of [["a", "1234"], ["b", "56789"]]) {
     await place.file(name).save(text, { resumable: false, contentType: "x/y" });
   }
-  await place.combine(["a", "b"], "c");
-  const [made] = await place.file("c").getMetadata();
+  await place.combine(["a", "b"], "joined");
+  const [made] = await place.file("joined").getMetadata();
   assert.deepEqual([made.componentCount, made.md5Hash], [2, undefined]);
-  await place.file("c").copy("d/copy");
+  await place.file("joined").copy("d/copy");
   await place.file("d/copy").move("e");
   await place.file("e").moveFileAtomic("f");
   assert.equal((await place.file("f").download())[0].toString(), "123456789");
-  assert.equal((await place.file("f").getMetadata())[0].contentType, "x/y");
-  assert.deepEqual(await names(place), ["a", "b", "c", "f"]);
+  assert.equal((await place.file("f").getMetadata())[0].contentType, made.contentType);
+  assert.deepEqual(await names(place), ["a", "b", "f", "joined"]);
 }
 
 async function unpacks(storage) {
@@ -179,6 +179,30 @@ async function is_refused(storage) {
   assert.deepEqual(await place.exists(), [false]);
 }
 
+const HOST = process.env.STORAGE_EMULATOR_HOST;
+
+async function fault(verb, nth, fault) {
+  const rule = { on: { storage: { verb } }, nth, fault };
+  const added = await fetch(`${HOST}/_mock/faults`, { method: "POST", body: JSON.stringify(rule) });
+  assert.equal(added.status, 200, await added.text());
+}
+
+async function tries_again() {
+  const retryOptions = { autoRetry: true, retryDelayMultiplier: 1, maxRetryDelay: 0.01 };
+  const place = await bucket(new Storage({ projectId: "guests", retryOptions }));
+  const file = place.file("cat");
+  const content = randomBytes(MIB);
+  const once = { preconditionOpts: { ifGenerationMatch: 0 } };
+  await fault("begin", 1, { status: 503 });
+  await fault("chunk", 2, { status: 503 });
+  await file.save(content, { resumable: true, chunkSize: MIB / 4, ...once });
+  await fault("get", 1, { status: 429 });
+  assert.deepEqual(await file.exists(), [true]);
+  await fault("get", 1, { corrupt: { bytes: 1000 } });
+  await refused("CONTENT_DOWNLOAD_MISMATCH", () => file.download());
+  assert.ok((await file.download())[0].equals(content));
+}
+
 const CASES = [
   puts_and_gets,
   uploads_in_chunks,
@@ -190,6 +214,7 @@ const CASES = [
   makes_of_others,
   unpacks,
   is_refused,
+  tries_again,
 ];
 
 const place = CASES.findIndex((play) => play.name === process.argv[2]);
