@@ -13,6 +13,7 @@ use crate::house::House;
 use crate::ids::GroupFolder;
 use crate::safe_dir::SafeDir;
 use crate::store::Group;
+use crate::workspace::Ticket;
 
 /// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
 /// lasts.
@@ -39,6 +40,8 @@ pub(super) struct Home {
     pub(super) has_login: bool,
     /// Held by the guard of the group's agent.
     pub(super) lock: PathBuf,
+    /// By which it may deliver what it changed, where workspaces are kept beyond this machine.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// A folder or file that could not be made ready.
@@ -84,6 +87,8 @@ impl Home {
             has_login: login.join("config.toml").is_file(),
             login,
             lock: lock_of(root, &group.folder),
+            ticket: (house.config.workspace.store.is_some())
+                .then(|| house.tickets.issue(&group.folder)),
         })
     }
 
@@ -104,7 +109,7 @@ impl Home {
 }
 
 /// The lock that whoever runs an agent of the group holds.
-pub(super) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
+pub(crate) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
     root.join("data/sessions").join(format!(".{group}.lock"))
 }
 

@@ -35,9 +35,10 @@ use running::{Body, StartError};
 
 pub(crate) use container::{Boxes, EngineState, serve as serve_engine};
 pub use container::{BoxesError, EngineError};
+pub(crate) use guard::take_lock;
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
-pub(crate) use home::{HomeError, prepare_credentials};
+pub(crate) use home::{HomeError, lock_of, prepare_credentials};
 pub(crate) use running::RunningAgent;
 
 /// Starts agents.
@@ -208,8 +209,8 @@ impl Agent {
         (boxes, facts): (&Boxes, Facts),
     ) -> Result<RunningAgent, AgentFault> {
         // Nothing of the group may be alive while its folders are looked over.
-        let lock = home::lock_of(&self.house.root, &claim.group.folder);
-        let alone = guard::take_lock(&lock).await.map_err(passing)?;
+        let lock = lock_of(&self.house.root, &claim.group.folder);
+        let alone = take_lock(&lock).await.map_err(passing)?;
         boxes.clear(&claim.group.folder).await?;
         let home = self.prepare(claim).await?;
         let user = container::hand_over(facts, &home).await.map_err(passing)?;

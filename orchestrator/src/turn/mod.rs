@@ -30,6 +30,8 @@ const RETRIES: u32 = 5;
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// When the store itself refuses, e.g. because the disk is full.
 const STORE_RETRY: Duration = Duration::from_secs(5);
+/// While the group's workspace cannot be brought here.
+const WORKSPACE_RETRY: Duration = Duration::from_secs(15);
 
 /// Takes turns; one handle serves all groups.
 #[derive(Clone, Debug)]
@@ -76,6 +78,10 @@ impl Turns {
 
     /// Takes one unit of work of the group, if it has one.
     pub(crate) async fn take(&self, folder: &GroupFolder, stop: CancellationToken) -> Next {
+        if let Err(error) = self.house.workspace.ready(folder).await {
+            tracing::warn!(group = %folder, "the group waits for its workspace: {error}");
+            return Next::RetryAt(self.house.clock.after(WORKSPACE_RETRY));
+        }
         let now = self.house.clock.now();
         let claim = match self.house.store.claim(folder.clone(), now).await {
             Ok(Some(claim)) => claim,
@@ -164,6 +170,9 @@ impl Turns {
             });
         }
         self.outbox.wake(busy).await;
+        let changed = self.house.clock.busy(Work::Workspace);
+        let group = &claim.group.folder;
+        self.house.workspace.changed(group, changed).await;
         match (retry_at, released.outcome) {
             (Some(at), _) => Next::RetryAt(at),
             (None, RunOutcome::Interrupted) => Next::Idle,

@@ -12,3 +12,4 @@ mod engine;
 mod gate;
 mod stage;
 mod start;
+mod workspaces;
