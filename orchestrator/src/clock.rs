@@ -50,6 +50,7 @@ pub(crate) enum Work {
     Outbox,
     Ipc,
     Scheduler,
+    Workspace,
     Timer,
 }
 
@@ -63,6 +64,7 @@ impl Work {
             Self::Outbox => "outbox",
             Self::Ipc => "IPC watcher",
             Self::Scheduler => "scheduler",
+            Self::Workspace => "workspace",
             Self::Timer => "timer",
         }
     }

@@ -4,6 +4,8 @@
 //! An event is told after what it tells is in the store. The record is bounded: a client
 //! that stays away for longer than [`KEPT`] events has to look at the state instead.
 
+mod workspace;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 use crate::channel::ChannelState;
 use crate::clock::Clock;
 use crate::ids::{ChatJid, GroupFolder, RunId, SessionId, TaskId};
+
+pub(crate) use workspace::{WorkspaceEvent, WorkspaceStep};
 
 /// How many events a client may lag behind.
 const KEPT: usize = 10_000;
@@ -204,6 +208,7 @@ pub(crate) enum Event {
         folder: GroupFolder,
         main: bool,
     },
+    Workspace(WorkspaceEvent),
 }
 
 /// What an agent was started for.
@@ -286,6 +291,7 @@ impl Event {
             Self::TaskChanged { change, .. } => change.event_name(),
             Self::TaskDue { .. } => "task.due",
             Self::GroupRegistered { .. } => "group.registered",
+            Self::Workspace(event) => event.name(),
         }
     }
 }

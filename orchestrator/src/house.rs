@@ -1,5 +1,5 @@
 //! What every part of a running orchestrator may use: where it lives, its settings, its
-//! store, its clock and its record of events. Cheap to clone.
+//! store, its clock, its record of events, and the way to the groups' workspaces. Cheap to clone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::EventLog;
 use crate::store::Store;
+use crate::workspace::{Tickets, Workspace};
 
 /// The house the parts live in.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct House {
     pub store: Store,
     pub clock: Clock,
     pub events: EventLog,
+    pub workspace: Workspace,
+    pub tickets: Tickets,
 }
 
 #[cfg(test)]
@@ -35,6 +38,8 @@ impl House {
             config: Arc::new(Config::load(root, &[].into()).unwrap()),
             store: Store::open(root).unwrap(),
             events: EventLog::new(clock.clone()),
+            workspace: Workspace::default(),
+            tickets: Tickets::default(),
             clock,
         }
     }

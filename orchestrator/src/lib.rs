@@ -38,6 +38,7 @@ mod ipc;
 mod splitting;
 mod outbox;
 mod channel;
+mod workspace;
 
 // Time.
 mod clock_hand;
@@ -57,6 +58,7 @@ pub use exit::Exit;
 pub use run::{RunError, RunOptions, run};
 pub use running::Fault;
 pub use store::StoreError;
+pub use workspace::{StoreFault, WorkspaceFault};
 
 /// Of the builds, the one that tests of pairing use must not be mistaken for another.
 const UNVERIFIED: bool = cfg!(feature = "danger-pair-with-unverified-loopback-server");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use orchestrator::commands::{
-    self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand,
+    self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand, WorkspaceCommand,
 };
 use orchestrator::{
     BoxesError, ChannelEnd, Config, ConfigError, Exit, Fault, Guard, OpenError, RunError,
@@ -55,6 +55,9 @@ enum Command {
     /// Show or clear the agents' conversations.
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Show, check, bring back or tidy what groups' workspaces have left in the store.
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
     /// Stands between the orchestrator and an agent; started by the orchestrator.
     #[command(hide = true)]
     AgentGuard {
@@ -98,6 +101,7 @@ impl Failure {
                 )
                 | RunError::Listen { .. },
             ) => Exit::Usage,
+            Self::Run(RunError::Workspace(fault)) if !fault.is_passing() => Exit::Usage,
             Self::Run(
                 RunError::Instance(_)
                 | RunError::Folder(_)
@@ -129,10 +133,12 @@ impl Failure {
                 RunError::NoHeir(_)
                 | RunError::Signals(_)
                 | RunError::Notify(_)
+                | RunError::Workspace(_)
                 | RunError::Fault(Fault::PartEnded(_) | Fault::StillRunning { .. } | Fault::Hurried),
             )
             | Self::Command(
                 CommandError::Store(_)
+                | CommandError::Workspace(_)
                 | CommandError::Refused(_)
                 | CommandError::Output(_)
                 | CommandError::Json(_),
@@ -198,6 +204,9 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Groups(command) => commands::groups(&root, command, shown, out).await?,
         Command::Tasks(command) => commands::tasks(&root, &load()?, command, shown, out).await?,
         Command::Sessions(command) => commands::sessions(&root, command, shown, out).await?,
+        Command::Workspace(command) => {
+            commands::workspace(&root, load()?, command, shown, out).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

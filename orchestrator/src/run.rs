@@ -38,6 +38,7 @@ use crate::running::{Fault, Running};
 use crate::scheduler::{self, Scheduler};
 use crate::store::{Store, StoreError};
 use crate::turn::Turns;
+use crate::workspace::{self, Desk, Known, Requests, Tickets, Workspace, WorkspaceFault};
 
 /// What `run` is told besides the configuration.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub enum RunError {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
+    Workspace(#[from] WorkspaceFault),
+    #[error(transparent)]
     Home(#[from] HomeError),
     #[error(
         "http_listen: cannot listen on {address}; choose another address, or port 0 for any free one"
@@ -102,11 +105,17 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     prepare_credentials(root, &config)?;
 
     let clock = options.test_clock.map_or_else(Clock::system, Clock::test);
+    let (workspace, asked) = Workspace::new();
     let house = House {
         root: options.root.clone(),
-        config: Arc::new(config),
         store: Store::open(root)?,
         events: EventLog::new(clock.clone()),
+        workspace: match config.workspace.store {
+            Some(_) => workspace,
+            None => Workspace::default(),
+        },
+        tickets: Tickets::default(),
+        config: Arc::new(config),
         clock,
     };
     let listener = listen(&house).await?;
@@ -114,12 +123,18 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
         address: house.config.http_listen,
         source,
     })?;
+    let keeping = keeping(&house, asked).await?;
     registration::ensure_main(&house).await?;
     let opened = channel::open(&house).await?;
     let grace = house.config.shutdown_grace;
     let runtime = runtime(&house)?;
     let config = house.config.clone();
-    let running = start(house, (listener, token), opened, runtime.clone()).await?;
+    let mut running = start(house, (listener, token), opened, runtime.clone()).await?;
+    if let Some((asked, desk, known)) = keeping {
+        running.add("workspaces", |stop| {
+            workspace::serve(asked, desk, known, stop)
+        });
+    }
     // Whoever is told that we are ready may tell us to stop.
     let (told, hurried) = signals().map_err(RunError::Signals)?;
     let mut told = pin!(told);
@@ -137,6 +152,20 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     tracing::info!("stopped");
     able.unwrap_or(Ok(()))?;
     ended.map_err(RunError::Fault)
+}
+
+/// What keeps workspaces beyond this machine, if that is wanted. Groups that come from there are
+/// registered.
+async fn keeping(
+    house: &House,
+    asked: Requests,
+) -> Result<Option<(Requests, Desk, Known)>, RunError> {
+    let Some(bucket) = workspace::open(&house.config).map_err(WorkspaceFault::from)? else {
+        return Ok(None);
+    };
+    let desk = Desk::new(house.clone(), bucket);
+    let known = workspace::take_over(&desk).await?;
+    Ok(Some((asked, desk, known)))
 }
 
 /// What agents will run in.

@@ -4,6 +4,7 @@
 //! in the way of a file or folder of ours is removed or moved aside, not followed.
 
 mod giving;
+mod looking;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 pub(crate) use giving::Owner;
+pub(crate) use looking::{EntryKind, Stamp, set_executable};
 
 /// An open directory.
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl SafeDir {
     }
 
     /// Enters a folder inside this one, creating it if it is missing.
-    pub(crate) fn enter(&self, name: &str) -> io::Result<Self> {
+    pub(crate) fn enter(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+        let name = name.as_ref();
         let path = self.path.join(name);
         let fd = match self.open_folder(name) {
             Err(Errno::NOENT) => self.make_folder(name),
@@ -297,7 +300,7 @@ impl SafeDir {
         openat(&self.fd, name.as_ref(), DIRECTORY, Mode::empty())
     }
 
-    fn make_folder(&self, name: &str) -> Result<OwnedFd, Errno> {
+    fn make_folder(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
         match mkdirat(&self.fd, name, FOLDER_MODE) {
             // A command beside us was faster.
             Ok(()) | Err(Errno::EXIST) => {}

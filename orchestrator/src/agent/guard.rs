@@ -73,7 +73,7 @@ pub async fn guard(guard: Guard) -> io::Result<u8> {
 
 /// Waits until no earlier agent of the group is alive. The kernel frees the lock however its
 /// holder ends, but tells nobody, so we have to look.
-pub(super) async fn take_lock(path: &Path) -> io::Result<File> {
+pub(crate) async fn take_lock(path: &Path) -> io::Result<File> {
     let mut options = fs_err::OpenOptions::new();
     let file = options
         .write(true)

@@ -15,6 +15,7 @@ use crate::house::House;
 use crate::ids::GroupFolder;
 use crate::safe_dir::{Owner, SafeDir};
 use crate::store::Group;
+use crate::workspace::Ticket;
 
 /// What both Kimi CLIs keep in their home, sessions above all; of a container's home only this
 /// lasts.
@@ -47,6 +48,8 @@ pub(super) struct Home {
     pub(super) lock: PathBuf,
     /// Whose the agent's folders are, where they are not ours.
     pub(super) owner: Option<Owner>,
+    /// By which it may deliver what it changed, where workspaces are kept beyond this machine.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// A folder or file that could not be made ready.
@@ -93,6 +96,8 @@ impl Home {
             login,
             lock: lock_of(root, &group.folder),
             owner: None,
+            ticket: (house.config.workspace.store.is_some())
+                .then(|| house.tickets.issue(&group.folder)),
         })
     }
 
@@ -158,7 +163,7 @@ impl Home {
 }
 
 /// The lock that whoever runs an agent of the group holds.
-pub(super) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
+pub(crate) fn lock_of(root: &Path, group: &GroupFolder) -> PathBuf {
     root.join("data/sessions").join(format!(".{group}.lock"))
 }
 

@@ -16,6 +16,7 @@ use super::run_log::RunLog;
 use super::running::{Ended, StartError, Started, TO_END};
 use super::streams::{drain, feed};
 use crate::house::House;
+use crate::workspace::Ticket;
 
 /// How much longer than its agent a guard may take to end.
 pub(super) const GUARD_TO_END: Duration = Duration::from_secs(1);
@@ -116,7 +117,7 @@ fn code_of(status: ExitStatus) -> String {
         .map_or_else(|| status.to_string(), |code| format!("code {code}"))
 }
 
-/// The whole environment of an agent; no secret is in it.
+/// The whole environment of an agent; no secret is in it but what is good for this run alone.
 fn environment(house: &House, home: &Home) -> Vec<(&'static str, OsString)> {
     let config = &house.config;
     let mut environment: Vec<(&'static str, OsString)> = vec![
@@ -132,6 +133,8 @@ fn environment(house: &House, home: &Home) -> Vec<(&'static str, OsString)> {
     } else {
         environment.push(("NANOKIMI_GLOBAL_DIR", home.global.clone().into()));
     }
+    let token = home.ticket.as_ref().map(Ticket::token);
+    environment.extend(token.map(|token| ("NANOKIMI_RUN_TOKEN", token.into())));
     environment.extend(config.agent_environment());
     environment
 }

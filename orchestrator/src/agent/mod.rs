@@ -39,9 +39,10 @@ use running::{AfterResult, Body, StartError};
 
 pub(crate) use container::{Boxes, EngineStatus, serve as serve_engine};
 pub use container::{BoxesError, EngineError};
+pub(crate) use guard::take_lock;
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
-pub(crate) use home::{HomeError, prepare_credentials};
+pub(crate) use home::{HomeError, lock_of, prepare_credentials};
 pub(crate) use running::RunningAgent;
 
 /// Starts agents.
@@ -233,8 +234,8 @@ impl Agent {
         (boxes, facts): (&Boxes, Facts),
     ) -> Result<RunningAgent, AgentFault> {
         // Nothing of the group may be alive while its folders are looked over.
-        let lock = home::lock_of(&self.house.root, &claim.group.folder);
-        let alone = guard::take_lock(&lock).await.map_err(passing)?;
+        let lock = lock_of(&self.house.root, &claim.group.folder);
+        let alone = take_lock(&lock).await.map_err(passing)?;
         boxes.clear(&claim.group.folder).await?;
         let mut home = self.prepare(claim).await?;
         if home.is_logged_in {

@@ -8,6 +8,7 @@ mod groups;
 mod sessions;
 mod status;
 mod tasks;
+mod workspace;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,8 +22,10 @@ pub use groups::{GroupsCommand, groups};
 pub use sessions::{SessionsCommand, sessions};
 pub use status::status;
 pub use tasks::{TasksCommand, tasks};
+pub use workspace::{WorkspaceCommand, workspace};
 
 use crate::store::{Store, StoreError};
+use crate::workspace::WorkspaceFault;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,8 @@ pub enum CommandError {
     NoInstallation(std::path::PathBuf),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Workspace(Box<WorkspaceFault>),
     #[error("{0}")]
     Refused(String),
     #[error("the output cannot be written")]

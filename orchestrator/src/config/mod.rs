@@ -9,9 +9,11 @@ mod container;
 mod dotenv;
 mod engine;
 mod file;
+mod reading;
 mod sources;
 mod table;
 mod whatsapp;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use reading::{level, url, zone};
 use sources::Sources;
 
 pub(crate) use auth::{AuthForward, AuthSettings};
@@ -29,6 +32,7 @@ pub(crate) use container::{AgentNetwork, ContainerSettings};
 pub(crate) use engine::{Engine, EngineSettings};
 pub(crate) use sources::SettingLine;
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
+pub(crate) use workspace::{StoreUrl, WorkspaceSettings};
 
 /// A value that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,6 +81,7 @@ pub struct Config {
     pub llm_base_url: Option<String>,
     pub llm_model: Option<String>,
     pub(crate) whatsapp: WhatsAppSettings,
+    pub(crate) workspace: WorkspaceSettings,
     /// Bytes: what is larger is not downloaded.
     pub media_limit: u64,
     /// PEM: further authorities for HTTPS.
@@ -161,6 +166,7 @@ impl Config {
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
         let llm_model = sources.read_optional("llm_model", "a model's name", name);
         let whatsapp = WhatsAppSettings::read(sources);
+        let workspace = WorkspaceSettings::read(sources);
         let media_limit = sources.read("media_limit", "a number of bytes", parsed);
         let extra_ca_file =
             sources.read_optional("extra_ca_file", "a file", |text| file_of(root, text));
@@ -198,6 +204,7 @@ impl Config {
             llm_base_url: llm_base_url?,
             llm_model: llm_model?,
             whatsapp: whatsapp?,
+            workspace: workspace?,
             media_limit: media_limit?,
             extra_ca_file: extra_ca_file?,
             ipc_scan_interval: ipc_scan_interval?,
@@ -260,25 +267,6 @@ fn name(text: &str) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
-fn zone(text: &str) -> Option<(String, TimeZone)> {
-    if text == table::SYSTEM_ZONE {
-        let zone = TimeZone::system();
-        let name = zone.iana_name().unwrap_or("UTC").to_owned();
-        return Some((name, zone));
-    }
-    match TimeZone::get(text) {
-        // Its own spelling: what agents are told must suit their C library, which tells
-        // `europe/paris` from `Europe/Paris`.
-        Ok(zone) => Some((zone.iana_name().unwrap_or(text).to_owned(), zone)),
-        Err(_unknown) => None,
-    }
-}
-
-fn level(text: &str) -> Option<tracing::Level> {
-    let known = ["trace", "debug", "info", "warn", "error"].contains(&text);
-    if known { parsed(text) } else { None }
-}
-
 fn parsed<T: std::str::FromStr>(text: &str) -> Option<T> {
     match text.parse() {
         Ok(value) => Some(value),
@@ -336,14 +324,6 @@ fn duration(text: &str) -> Option<Duration> {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_hours(365 * 24);
     crate::duration::parse(text).filter(|span| (SHORTEST..=LONGEST).contains(span))
-}
-
-fn url(text: &str) -> Option<String> {
-    let fits = ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
-    });
-    fits.then(|| text.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]

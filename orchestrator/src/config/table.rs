@@ -33,10 +33,15 @@ const fn setting(
 }
 
 const fn optional(key: &'static str, doc: &'static str) -> Setting {
+    named(key, doc, &[])
+}
+
+/// Without a value unless it is given one, under names that others use too.
+const fn named(key: &'static str, doc: &'static str, aliases: &'static [&'static str]) -> Setting {
     Setting {
         key,
         doc,
-        aliases: &[],
+        aliases,
         default: None,
         secret: false,
     }
@@ -262,6 +267,67 @@ pub(super) const SETTINGS: &[Setting] = &[
     optional(
         "extra_ca_file",
         "a PEM file of further authorities to trust for HTTPS, e.g. a proxy's",
+    ),
+    optional(
+        "workspace_store",
+        "where groups' workspaces are kept too: gs://bucket/prefix, s3://bucket/prefix or file:///path; on this machine alone if not set",
+    ),
+    optional(
+        "workspace_endpoint",
+        "where that store's service is, if not at its provider's own place",
+    ),
+    setting(
+        "workspace_max_files",
+        "files of a group that are kept there; what is beyond is told and left out",
+        &[],
+        "50000",
+    ),
+    setting(
+        "workspace_max_file_size",
+        "bytes: larger files are told and left out",
+        &[],
+        "1073741824",
+    ),
+    setting(
+        "workspace_max_size",
+        "bytes of a group that are kept there; what is beyond is told and left out",
+        &[],
+        "8589934592",
+    ),
+    named(
+        "google_service_account",
+        "a file with a service account's key, for gs://",
+        &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH"],
+    ),
+    named(
+        "google_application_credentials",
+        "a file with application default credentials, for gs://; the machine's own account if none is set",
+        &["GOOGLE_APPLICATION_CREDENTIALS"],
+    ),
+    named(
+        "aws_access_key_id",
+        "the name of the key, for s3://",
+        &["AWS_ACCESS_KEY_ID"],
+    ),
+    named(
+        "aws_region",
+        "the bucket's region, for s3://; us-east-1 if not set",
+        &["AWS_REGION", "AWS_DEFAULT_REGION"],
+    ),
+    secret(
+        "google_service_account_key",
+        "secret: a service account's key as text; only in .env or the environment",
+        &["GOOGLE_SERVICE_ACCOUNT_KEY"],
+    ),
+    secret(
+        "aws_secret_access_key",
+        "secret: only in .env or the environment",
+        &["AWS_SECRET_ACCESS_KEY"],
+    ),
+    secret(
+        "aws_session_token",
+        "secret: only in .env or the environment",
+        &["AWS_SESSION_TOKEN"],
     ),
     secret(
         "openrouter_api_key",

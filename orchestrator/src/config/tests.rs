@@ -150,6 +150,9 @@ fn a_value_out_of_range_is_refused_and_not_replaced() {
     check_refused("NANOKIMI_MEDIA_LIMIT", "64M");
     check_refused("NANOKIMI_EXTRA_CA_FILE", "no/such/file.pem");
     check_refused("ASSISTANT_NAME", "two\nlines");
+    check_refused("NANOKIMI_WORKSPACE_STORE", "az://groups");
+    check_refused("NANOKIMI_WORKSPACE_ENDPOINT", "127.0.0.1:9100");
+    check_refused("NANOKIMI_WORKSPACE_MAX_FILES", "0");
     check_refused("LOG_LEVEL", "loud");
 }
 

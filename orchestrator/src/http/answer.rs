@@ -117,7 +117,8 @@ impl Answer {
             | Event::IpcQuarantined { .. }
             | Event::TaskChanged { .. }
             | Event::TaskDue { .. }
-            | Event::GroupRegistered { .. } => None,
+            | Event::GroupRegistered { .. }
+            | Event::Workspace(_) => None,
         }
     }
 }

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use super::Api;
 use super::problem::Problem;
 use crate::channel::ChannelStatus;
+use crate::store::OwedRelease;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -41,6 +42,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         registry.register(name, help, family);
     }
     show_channels(&mut registry, &api.house.store.channels().await?);
+    if api.house.config.workspace.store.is_some() {
+        show_releases(&mut registry, &api.house.store.owed_releases().await?);
+    }
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| {
         let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
@@ -61,6 +65,22 @@ fn show_channels(registry: &mut Registry, channels: &[ChannelStatus]) {
         family.get_or_create_owned(&labels).set(1);
     }
     registry.register("channel", "How each channel stands", family);
+}
+
+/// What is not kept beyond this machine yet; `failing` was tried in vain.
+fn show_releases(registry: &mut Registry, owed: &[OwedRelease]) {
+    let family = Family::<Labels, Gauge>::default();
+    for state in ["pending", "failing"] {
+        let is_failing = state == "failing";
+        let count = owed
+            .iter()
+            .filter(|release| (release.attempts > 0) == is_failing)
+            .count();
+        let gauge = family.get_or_create_owned(&vec![("state", state.to_owned())]);
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let help = "Workspaces that are to be released, by state";
+    registry.register("workspace_releases", help, family);
 }
 
 fn count_events(registry: &mut Registry, counts: &BTreeMap<&'static str, u64>) {

@@ -11,6 +11,7 @@ mod metrics;
 mod problem;
 mod token;
 mod views;
+mod workspaces;
 
 use std::future::IntoFuture;
 use std::io;
@@ -86,10 +87,17 @@ fn router(api: Api) -> Router {
     if api.clock_hand.is_some() {
         guarded = guarded.route("/v1/clock", post(clock::advance));
     }
-    guarded
+    let mut open = guarded
         .layer(from_fn_with_state(api.clone(), token::require))
-        .route("/health", get(views::health))
-        .fallback(problem::no_such_route)
+        .route("/health", get(views::health));
+    if api.house.config.workspace.store.is_some() {
+        // Guarded by the tokens of runs.
+        open = open
+            .route("/internal/workspace/provision", get(workspaces::provision))
+            .route("/internal/workspace/release", post(workspaces::release))
+            .route("/internal/workspace-staging", post(workspaces::stage));
+    }
+    open.fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(api)

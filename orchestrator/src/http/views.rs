@@ -13,7 +13,7 @@ use super::problem::{Problem, json};
 use crate::agent::EngineStatus;
 use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
-use crate::store::{HistoryLine, StoreStatus};
+use crate::store::{HistoryLine, OwedRelease, StoreError, StoreStatus};
 
 #[derive(Serialize)]
 struct Health {
@@ -23,6 +23,9 @@ struct Health {
     /// Whether the container engine answers, where agents need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<&'static str>,
+    /// `kept`, `pending` or `failing`, where workspaces are kept beyond this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspaces: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -34,8 +37,20 @@ struct Status {
     /// The container engine, where agents need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<EngineStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspaces: Option<WorkspacesStatus>,
     channels: Vec<ChannelStatus>,
     store: StoreStatus,
+}
+
+/// What is kept beyond this machine, and what is not yet.
+#[derive(Serialize)]
+struct WorkspacesStatus {
+    /// The URL.
+    store: String,
+    state: &'static str,
+    /// Releases that have not been made, longest owed first.
+    owed: Vec<OwedRelease>,
 }
 
 #[derive(Serialize)]
@@ -71,11 +86,16 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         .into_iter()
         .map(|status| (status.channel, status.state))
         .collect();
+    let workspaces = match workspaces(&api).await {
+        Ok(workspaces) => workspaces.map(|status| status.state),
+        Err(error) => return Problem::from(error).into_response(),
+    };
     let engine = api.boxes.map(|boxes| boxes.state().word());
     json(Health {
         status,
         channels,
         engine,
+        workspaces,
     })
 }
 
@@ -85,9 +105,30 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         now: api.house.clock.now(),
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
-        engine: api.boxes.map(|boxes| boxes.state().into()),
+        engine: api.boxes.as_ref().map(|boxes| boxes.state().into()),
+        workspaces: workspaces(&api).await?,
         channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,
+    }))
+}
+
+/// None where workspaces stay on this machine.
+async fn workspaces(api: &Api) -> Result<Option<WorkspacesStatus>, StoreError> {
+    let Some(store) = &api.house.config.workspace.store else {
+        return Ok(None);
+    };
+    let owed = api.house.store.owed_releases().await?;
+    let state = if owed.iter().any(|release| release.attempts > 0) {
+        "failing"
+    } else if owed.is_empty() {
+        "kept"
+    } else {
+        "pending"
+    };
+    Ok(Some(WorkspacesStatus {
+        store: store.to_string(),
+        state,
+        owed,
     }))
 }
 

@@ -190,8 +190,21 @@ CREATE TABLE syncs (
 ) STRICT;
 ";
 
+/// Workspaces that outlive the machine.
+const V3: &str = "
+-- A release that is owed to the store, kept until it has been made.
+CREATE TABLE workspace_releases (
+    group_folder TEXT PRIMARY KEY,
+    owed_since TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    retry_at TEXT,
+    -- Why the last attempt failed.
+    problem TEXT
+) STRICT;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1), M::up(V2)])
+    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3)])
 }
 
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
@@ -232,7 +245,7 @@ fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// The schema version this program writes.
-const KNOWN: usize = 2;
+const KNOWN: usize = 3;
 
 #[cfg(test)]
 mod tests {

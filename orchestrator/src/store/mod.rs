@@ -20,6 +20,7 @@ mod status;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod workspaces;
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -37,6 +38,7 @@ pub(crate) use runs::{Claim, Release, Released, Unit};
 pub(crate) use sessions::StoredSession;
 pub(crate) use status::StoreStatus;
 pub(crate) use tasks::{DueTask, NewTask, Task, TaskStatus, TaskUpdate};
+pub(crate) use workspaces::OwedRelease;
 
 /// Work waiting for the store; a full queue slows the callers down, which is what we want.
 const WAITING: usize = 64;

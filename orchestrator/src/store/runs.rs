@@ -383,7 +383,7 @@ pub(super) fn session_of(
     Ok(session.flatten())
 }
 
-fn store_session(
+pub(super) fn store_session(
     tx: &Transaction<'_>,
     folder: &GroupFolder,
     session: &SessionId,

@@ -32,6 +32,8 @@ const RETRIES: u32 = 5;
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// When the store itself refuses, e.g. because the disk is full.
 const STORE_RETRY: Duration = Duration::from_secs(5);
+/// While the group's workspace cannot be brought here.
+const WORKSPACE_RETRY: Duration = Duration::from_secs(15);
 
 /// Takes turns; one handle serves all groups.
 #[derive(Clone, Debug)]
@@ -83,6 +85,10 @@ impl Turns {
 
     /// Claims the next unit of work of the group, if it has one.
     async fn claim(&self, folder: &GroupFolder) -> Result<Claim, Next> {
+        if let Err(error) = self.house.workspace.ready(folder).await {
+            tracing::warn!(group = %folder, "the group waits for its workspace: {error}");
+            return Err(Next::RetryAt(self.house.clock.after(WORKSPACE_RETRY)));
+        }
         let now = self.house.clock.now();
         match self.house.store.claim(folder.clone(), now).await {
             Ok(Some(claim)) => Ok(claim),
@@ -204,6 +210,9 @@ impl Turns {
             });
         }
         self.outbox.wake(busy).await;
+        let changed = self.house.clock.busy(Work::Workspace);
+        let group = &claim.group.folder;
+        self.house.workspace.changed(group, changed).await;
         match (retry_at, released.outcome) {
             (Some(at), _) => Next::RetryAt(at),
             (None, RunOutcome::Interrupted) => Next::Idle,

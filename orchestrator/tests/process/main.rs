@@ -14,3 +14,4 @@ mod login;
 mod stage;
 mod start;
 mod waiting;
+mod workspaces;

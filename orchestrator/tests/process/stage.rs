@@ -120,6 +120,11 @@ impl Running {
 
     /// Sends a request with these headers, each ended by a line break.
     pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        self.ask_bytes(method, path, headers, body.as_bytes())
+    }
+
+    /// The same with a body that is no text.
+    pub(crate) fn ask_bytes(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
             body.len()
@@ -128,7 +133,7 @@ impl Running {
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         connection.write_all(head.as_bytes()).unwrap();
         // It may have answered, and hung up, before it has read a body it does not want.
-        let (Ok(()) | Err(_)) = connection.write_all(body.as_bytes());
+        let (Ok(()) | Err(_)) = connection.write_all(body);
         read_answer(&mut connection)
     }
 

@@ -1,0 +1,125 @@
+//! Workspaces that are to be released, kept until they are; and what of a group goes with its
+//! workspace.
+
+use jiff::Timestamp;
+use rusqlite::params;
+use serde::Serialize;
+
+use super::rows::{instant, parsed, parsed_or_null};
+use super::runs::{session_of, store_session};
+use super::{Store, StoreError};
+use crate::ids::{GroupFolder, SessionId};
+
+/// A release that has not been made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct OwedRelease {
+    pub group: GroupFolder,
+    pub owed_since: Timestamp,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// None while it waits for nothing but its turn.
+    pub retry_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub problem: Option<String>,
+}
+
+impl Store {
+    /// Notes that a group's workspace is to be released.
+    pub(crate) async fn owe_release(
+        &self,
+        group: GroupFolder,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO workspace_releases (group_folder, owed_since) VALUES (?1, ?2)
+                 ON CONFLICT (group_folder) DO NOTHING",
+            )?
+            .execute(params![group.as_str(), instant(now)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that an attempt was in vain, and when it is tried again.
+    pub(crate) async fn note_failed_release(
+        &self,
+        group: GroupFolder,
+        problem: String,
+        retry_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            tx.execute(
+                "UPDATE workspace_releases SET attempts = attempts + 1, problem = ?2, retry_at = ?3
+                 WHERE group_folder = ?1",
+                params![group.as_str(), problem, instant(retry_at)],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that there is nothing to release any more.
+    pub(crate) async fn settle_release(&self, group: GroupFolder) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            tx.execute(
+                "DELETE FROM workspace_releases WHERE group_folder = ?1",
+                [group.as_str()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is to be released, longest owed first.
+    pub(crate) async fn owed_releases(&self) -> Result<Vec<OwedRelease>, StoreError> {
+        self.call(|tx| {
+            let mut rows = tx.prepare_cached(
+                "SELECT * FROM workspace_releases ORDER BY owed_since, group_folder",
+            )?;
+            let owed = rows
+                .query_map([], |row| {
+                    Ok(OwedRelease {
+                        group: parsed(row, "group_folder")?,
+                        owed_since: parsed(row, "owed_since")?,
+                        attempts: row.get("attempts")?,
+                        retry_at: parsed_or_null(row, "retry_at")?,
+                        problem: row.get("problem")?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(owed)
+        })
+        .await
+    }
+
+    /// The conversation that a group goes on with.
+    pub(crate) async fn session_of_group(
+        &self,
+        group: GroupFolder,
+    ) -> Result<Option<SessionId>, StoreError> {
+        self.call(move |tx| session_of(tx, group.as_str())).await
+    }
+
+    /// Has a group go on with a conversation, or begin a new one.
+    pub(crate) async fn set_session(
+        &self,
+        group: GroupFolder,
+        session: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            match session {
+                Some(session) => store_session(tx, &group, &session, now)?,
+                None => {
+                    tx.execute(
+                        "DELETE FROM sessions WHERE group_folder = ?1",
+                        [group.as_str()],
+                    )?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}

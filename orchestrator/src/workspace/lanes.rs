@@ -1,0 +1,248 @@
+//! Which group's workspace is restored or released next: decided here, in plain code.
+//!
+//! A group is first brought into step with the store, then released whenever it has changed; one
+//! job per group at a time, a few groups at once. What fails waits longer each time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ids::GroupFolder;
+
+/// Groups that are attended to at once.
+const AT_ONCE: usize = 4;
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
+/// One thing to do for a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    Restore,
+    Release,
+}
+
+/// How a job ended, as far as the order of things is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Done,
+    /// Somebody else's version has to be taken over first.
+    Behind,
+    Failed,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// This machine has what was released last, as far as anybody knows.
+    in_step: bool,
+    /// Somebody waits for that.
+    wanted: bool,
+    /// Something may have changed since the last release.
+    owed: bool,
+    at_work: bool,
+    failures: u32,
+    not_before: Option<Timestamp>,
+}
+
+/// The groups, and what is to be done for each.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: BTreeMap<GroupFolder, Lane>,
+}
+
+impl Lanes {
+    /// Whether anything was ever said of a group.
+    pub(super) fn knows(&self, group: &GroupFolder) -> bool {
+        self.lanes.contains_key(group)
+    }
+
+    /// A group that is known to have nothing in the store that is not here.
+    pub(super) fn is_in_step(&mut self, group: &GroupFolder) {
+        self.lane(group).in_step = true;
+    }
+
+    /// The group's workspace may have changed.
+    pub(super) fn changed(&mut self, group: &GroupFolder) {
+        self.lane(group).owed = true;
+    }
+
+    /// Somebody waits for the group to be in step. Returns whether it is.
+    pub(super) fn wanted(&mut self, group: &GroupFolder) -> bool {
+        let lane = self.lane(group);
+        lane.wanted = !lane.in_step;
+        if lane.wanted {
+            // Who waits does not wait for a pause to end.
+            lane.not_before = None;
+        }
+        lane.in_step
+    }
+
+    /// What can be begun now.
+    pub(super) fn start(&mut self, now: Timestamp) -> Vec<(GroupFolder, Job)> {
+        let mut at_work = self.lanes.values().filter(|lane| lane.at_work).count();
+        let mut started = Vec::new();
+        for (group, lane) in &mut self.lanes {
+            let is_paused = lane.not_before.is_some_and(|at| at > now);
+            if at_work >= AT_ONCE || lane.at_work || is_paused {
+                continue;
+            }
+            let Some(job) = lane.next() else { continue };
+            if job == Job::Release {
+                // What changes from now on is another release.
+                lane.owed = false;
+            }
+            lane.at_work = true;
+            at_work += 1;
+            started.push((group.clone(), job));
+        }
+        started
+    }
+
+    /// A job has ended; says when it is tried again, if it failed.
+    pub(super) fn ended(
+        &mut self,
+        group: &GroupFolder,
+        job: Job,
+        ended: Ended,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let lane = self.lane(group);
+        lane.at_work = false;
+        if job == Job::Restore {
+            lane.wanted = false;
+        }
+        match ended {
+            Ended::Done => {
+                lane.failures = 0;
+                lane.not_before = None;
+                lane.in_step = true;
+                None
+            }
+            Ended::Behind => {
+                lane.in_step = false;
+                lane.owed = true;
+                None
+            }
+            Ended::Failed => {
+                lane.owed |= job == Job::Release;
+                let pause = FIRST_RETRY * 2u32.pow(lane.failures.min(10));
+                lane.failures += 1;
+                let at = now.checked_add(pause.min(LONGEST_RETRY));
+                let at = at.unwrap_or(Timestamp::MAX);
+                lane.not_before = Some(at);
+                Some(at)
+            }
+        }
+    }
+
+    /// Whether a group has nothing more to release, as far as is known.
+    pub(super) fn is_settled(&self, group: &GroupFolder) -> bool {
+        self.lanes.get(group).is_none_or(|lane| !lane.owed)
+    }
+
+    /// When something that waits may be begun.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        let waiting = self.lanes.values().filter(|lane| {
+            let has_work = !lane.at_work && lane.next().is_some();
+            has_work && lane.not_before.is_some()
+        });
+        waiting.filter_map(|lane| lane.not_before).min()
+    }
+
+    fn lane(&mut self, group: &GroupFolder) -> &mut Lane {
+        self.lanes.entry(group.clone()).or_default()
+    }
+}
+
+impl Lane {
+    fn next(&self) -> Option<Job> {
+        match (self.in_step, self.owed || self.wanted) {
+            (false, true) => Some(Job::Restore),
+            (true, _) if self.owed => Some(Job::Release),
+            (true | false, _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays `+g` (changed), `?g` (wanted), `.g` (its job is done), `<g` (it was behind), `!g`
+    /// (it failed), `~` (ten seconds pass), and compares what starts: `r` restores, `w` writes.
+    #[track_caller]
+    fn check(script: &str, starts: &str) {
+        let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
+        let mut lanes = Lanes::default();
+        let mut jobs = BTreeMap::new();
+        let mut seen = Vec::new();
+        for step in script.split_whitespace() {
+            let (sign, name) = step.split_at(1);
+            let end = match sign {
+                "~" => {
+                    now += Duration::from_secs(10);
+                    None
+                }
+                "+" => {
+                    lanes.changed(&name.parse().unwrap());
+                    None
+                }
+                "?" => {
+                    lanes.wanted(&name.parse().unwrap());
+                    None
+                }
+                "." => Some(Ended::Done),
+                "<" => Some(Ended::Behind),
+                "!" => Some(Ended::Failed),
+                other => panic!("`{other}` is no step"),
+            };
+            if let Some(end) = end {
+                let group: GroupFolder = name.parse().unwrap();
+                let job = jobs.remove(&group).unwrap();
+                lanes.ended(&group, job, end, now);
+            }
+            let mut words = Vec::new();
+            for (group, job) in lanes.start(now) {
+                let sign = if job == Job::Restore { 'r' } else { 'w' };
+                words.push(format!("{sign}{group}"));
+                jobs.insert(group, job);
+            }
+            seen.push(if words.is_empty() {
+                "-".to_owned()
+            } else {
+                words.join(",")
+            });
+        }
+        assert_eq!(seen.join(" "), starts, "{script}");
+    }
+
+    #[test]
+    fn a_group_comes_into_step_before_it_is_released() {
+        check("+a .a .a", "ra wa -");
+    }
+
+    #[test]
+    fn changes_during_a_release_are_one_more() {
+        check("+a .a +a +a .a .a", "ra wa - - wa -");
+    }
+
+    #[test]
+    fn whoever_was_overtaken_takes_over_first() {
+        check("+a .a <a .a .a", "ra wa ra wa -");
+    }
+
+    #[test]
+    fn what_failed_waits_and_is_not_forgotten() {
+        check("+a .a !a +a ~ .a", "ra wa - - wa -");
+    }
+
+    #[test]
+    fn who_waits_for_a_restore_does_not_wait_for_a_pause() {
+        check("?a !a ?a .a", "ra - ra -");
+    }
+
+    #[test]
+    fn a_few_groups_are_attended_to_at_once() {
+        check("+a +b +c +d +e .b", "ra rb rc rd - wb");
+    }
+}

@@ -1,0 +1,111 @@
+//! What to do where two machines have changed one workspace: decided here, in plain code, path
+//! by path, from what both began with (`base`), what stands here (`ours`) and what was released
+//! (`theirs`).
+//!
+//! The rule: what was released wins the path; a content of ours that it would cost is kept
+//! beside it. What only we have changed stays as it is, and is released next.
+
+use super::entry::{Entries, EntryPath};
+
+/// What has to happen to the files here, in this order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Kept beside, since something else takes their name.
+    pub aside: Vec<EntryPath>,
+    /// Gone in what was released.
+    pub remove: Vec<EntryPath>,
+    /// New or different in what was released.
+    pub take: Vec<EntryPath>,
+}
+
+pub(crate) fn plan(base: &Entries, ours: &Entries, theirs: &Entries) -> Plan {
+    let mut plan = Plan::default();
+    for (path, theirs) in theirs {
+        let (base, ours) = (base.get(path), ours.get(path));
+        // As it is here, or unchanged since we last agreed.
+        if ours == Some(theirs) || base == Some(theirs) {
+            continue;
+        }
+        if ours.is_some() && ours != base {
+            plan.aside.push(path.clone());
+        }
+        plan.take.push(path.clone());
+    }
+    for (path, base) in base {
+        if !theirs.contains_key(path) && ours.get(path) == Some(base) {
+            plan.remove.push(path.clone());
+        }
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::entry::Entry;
+
+    /// `a=1 b=2`: files with contents.
+    fn entries(text: &str) -> Entries {
+        let entry = |word: &str| {
+            let (name, content) = word.split_once('=').unwrap();
+            let path = format!("group/{name}").parse().unwrap();
+            let target = content.to_owned();
+            (path, Entry::Link { target })
+        };
+        text.split_whitespace().map(entry).collect()
+    }
+
+    #[track_caller]
+    fn check(base: &str, ours: &str, theirs: &str, expected: &str) {
+        let plan = plan(&entries(base), &entries(ours), &entries(theirs));
+        let words = |sign: &str, paths: &[EntryPath]| -> Vec<String> {
+            let name = |path: &EntryPath| format!("{sign}{}", &path.as_str()[6..]);
+            paths.iter().map(name).collect()
+        };
+        let all = [
+            words("~", &plan.aside),
+            words("-", &plan.remove),
+            words("+", &plan.take),
+        ];
+        assert_eq!(
+            all.concat().join(" "),
+            expected,
+            "{base} | {ours} | {theirs}"
+        );
+    }
+
+    #[test]
+    fn an_empty_machine_takes_all() {
+        check("", "", "a=1 b=2", "+a +b");
+    }
+
+    #[test]
+    fn what_is_the_same_is_left_alone() {
+        check("a=1", "a=1", "a=1", "");
+        check("", "a=1", "a=1", "");
+        check("a=1", "a=2", "a=2", "");
+        check("a=1", "", "", "");
+    }
+
+    #[test]
+    fn what_only_they_changed_is_taken() {
+        check("a=1 b=1 c=1", "a=1 b=1 c=1", "a=2 c=1 d=1", "-b +a +d");
+    }
+
+    #[test]
+    fn what_only_we_changed_stays() {
+        check("a=1 b=1", "a=2 c=1", "a=1 b=1", "");
+    }
+
+    #[test]
+    fn what_both_changed_is_theirs_with_ours_beside() {
+        check("a=1", "a=2", "a=3", "~a +a");
+        check("", "a=2", "a=3", "~a +a");
+    }
+
+    #[test]
+    fn a_change_outlives_a_removal() {
+        check("a=1", "a=2", "", "");
+        check("a=1", "", "a=2", "+a");
+    }
+}

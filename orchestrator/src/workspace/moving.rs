@@ -1,0 +1,297 @@
+//! Moves what was fetched into a group's folders, from beside them: each step is taken from an
+//! open directory, and nothing of ours is lost to a name that something else takes.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+
+use fs_err::File;
+
+use super::entry::{Entries, Entry, EntryPath, Scope, Sha256Hex, unescaped};
+use super::merge::Plan;
+use super::tree::Place;
+use crate::safe_dir::{EntryKind, SafeDir, set_executable};
+
+/// More copies than anybody keeps beside one file.
+const BESIDE: u32 = 1000;
+
+/// A folder beside the groups', on the same disk, in which contents lie by their names. It goes
+/// away with its owner; one that was left behind is emptied.
+#[derive(Debug)]
+pub(super) struct Staging {
+    path: PathBuf,
+    folder: SafeDir,
+}
+
+impl Staging {
+    /// `what` tells it from others of the same group.
+    pub(super) fn new(place: &Place, what: &str) -> io::Result<Self> {
+        let name = format!(".{}.{what}", place.folder);
+        let path = place.root.join(Scope::Group.parent()).join(name);
+        remove_all(&path)?;
+        let folder = SafeDir::open(&path)?;
+        Ok(Self { path, folder })
+    }
+
+    /// An empty file for a content, whatever was there.
+    pub(super) fn create(&self, sha256: &Sha256Hex) -> io::Result<File> {
+        self.folder.remove_entry(OsStr::new(sha256.as_str()))?;
+        self.folder.create_new(sha256.as_str())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.path) {
+            tracing::warn!(%error, "what was fetched for a workspace is still there");
+        }
+    }
+}
+
+fn remove_all(path: &std::path::Path) -> io::Result<()> {
+    match fs_err::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The group's folders, while they are being changed.
+#[derive(Debug)]
+pub(super) struct Moving<'a> {
+    group: SafeDir,
+    home: SafeDir,
+    staging: &'a Staging,
+    version: u64,
+}
+
+impl<'a> Moving<'a> {
+    pub(super) fn new(place: &Place, staging: &'a Staging, version: u64) -> io::Result<Self> {
+        let open = |scope: Scope| {
+            let parent = place.root.join(scope.parent());
+            SafeDir::open(&parent)?.enter(place.folder.as_str())
+        };
+        Ok(Self {
+            group: open(Scope::Group)?,
+            home: open(Scope::Home)?,
+            staging,
+            version,
+        })
+    }
+
+    /// Makes the plan come true, and returns only when it survives the loss of power. Says where
+    /// ours was kept.
+    pub(super) fn obey(&self, plan: &Plan, entries: &Entries) -> io::Result<Vec<EntryPath>> {
+        let mut kept = Vec::new();
+        for path in &plan.aside {
+            let (folders, name) = path.names();
+            if let Some(folder) = self.find(path.scope(), &folders)? {
+                kept.push(self.keep_beside(&folder, &name, path)?);
+            }
+        }
+        for path in &plan.remove {
+            self.remove(path)?;
+        }
+        let mut uses = uses(plan, entries);
+        for path in &plan.take {
+            if let Some(entry) = entries.get(path) {
+                self.take(path, entry, &mut uses, &mut kept)?;
+            }
+        }
+        self.group.sync_all()?;
+        self.home.sync_all()?;
+        Ok(kept)
+    }
+
+    fn scope(&self, scope: Scope) -> &SafeDir {
+        match scope {
+            Scope::Group => &self.group,
+            Scope::Home => &self.home,
+        }
+    }
+
+    /// The folder of these names, if it is there.
+    fn find(&self, scope: Scope, folders: &[OsString]) -> io::Result<Option<SafeDir>> {
+        let mut at = self.scope(scope).again()?;
+        for name in folders {
+            match at.enter_existing(name)? {
+                Some(inner) => at = inner,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The folder of a path, made where it is missing.
+    fn make(&self, path: &EntryPath, kept: &mut Vec<EntryPath>) -> io::Result<SafeDir> {
+        let (folders, _name) = path.names();
+        let mut at = self.scope(path.scope()).again()?;
+        let mut so_far: Option<EntryPath> = None;
+        for name in folders {
+            let here = match &so_far {
+                Some(outer) => outer.below(&name),
+                None => EntryPath::top(path.scope(), &name),
+            };
+            let in_the_way = at.look_at(&name)?;
+            if in_the_way.is_some_and(|found| found.kind != EntryKind::Folder) {
+                kept.push(self.keep_beside(&at, &name, &here)?);
+            }
+            at = at.enter(&name)?;
+            so_far = Some(here);
+        }
+        Ok(at)
+    }
+
+    /// Gives an entry of ours the name of a copy, which is free.
+    fn keep_beside(
+        &self,
+        folder: &SafeDir,
+        name: &OsStr,
+        path: &EntryPath,
+    ) -> io::Result<EntryPath> {
+        for number in 1..BESIDE {
+            let mut copy = name.to_owned();
+            copy.push(format!(".conflict-v{}", self.version));
+            if number > 1 {
+                copy.push(format!("-{number}"));
+            }
+            if folder.move_to(name, folder, &copy)? {
+                return Ok(beside(path, &copy));
+            }
+        }
+        let what = format!("{path}: there are too many copies beside it");
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+    }
+
+    /// Removes an entry, and the folders that are empty without it.
+    fn remove(&self, path: &EntryPath) -> io::Result<()> {
+        let (mut folders, mut name) = path.names();
+        if let Some(folder) = self.find(path.scope(), &folders)? {
+            match folder.look_at(&name)? {
+                Some(found) if found.kind == EntryKind::Folder => {
+                    folder.remove_empty(&name)?;
+                }
+                Some(_) => folder.remove_entry(&name)?,
+                None => {}
+            }
+        }
+        while let Some(outer) = folders.pop() {
+            name = outer;
+            match self.find(path.scope(), &folders)? {
+                Some(folder) if folder.remove_empty(&name)? => {}
+                Some(_) | None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &self,
+        path: &EntryPath,
+        entry: &Entry,
+        uses: &mut BTreeMap<Sha256Hex, usize>,
+        kept: &mut Vec<EntryPath>,
+    ) -> io::Result<()> {
+        let folder = self.make(path, kept)?;
+        let (_folders, name) = path.names();
+        let in_the_way = folder.look_at(&name)?.map(|found| found.kind);
+        let is_folder = in_the_way == Some(EntryKind::Folder);
+        let wants_folder = matches!(entry, Entry::Folder {});
+        if is_folder != wants_folder
+            && in_the_way.is_some()
+            && !(is_folder && folder.remove_empty(&name)?)
+        {
+            kept.push(self.keep_beside(&folder, &name, path)?);
+        }
+        match entry {
+            Entry::Folder {} => folder.enter(&name).map(|_folder| ()),
+            Entry::Link { target } => {
+                let staged = OsStr::new("link");
+                let staging = &self.staging.folder;
+                staging.remove_entry(staged)?;
+                staging.make_link(staged, &unescaped(target))?;
+                staging.move_over(staged, &folder, &name)
+            }
+            Entry::File {
+                sha256, executable, ..
+            } => {
+                let staged = self.staged(sha256, uses)?;
+                let staging = &self.staging.folder;
+                if let Some((file, _)) = staging.open_file(&staged)? {
+                    set_executable(&file, *executable)?;
+                }
+                match staging.move_over(&staged, &folder, &name) {
+                    // `groups` and `data` lie on two disks.
+                    Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                        self.copy_over(&staged, &folder, &name, *executable)
+                    }
+                    moved => moved,
+                }
+            }
+        }
+    }
+
+    fn copy_over(
+        &self,
+        staged: &OsStr,
+        folder: &SafeDir,
+        name: &OsStr,
+        executable: bool,
+    ) -> io::Result<()> {
+        let beside = format!(".new-{}", uuid::Uuid::new_v4().simple());
+        let mut copy = folder.create_new(&beside)?;
+        if let Some((mut content, _)) = self.staging.folder.open_file(staged)? {
+            io::copy(&mut content, &mut copy)?;
+        }
+        set_executable(&copy, executable)?;
+        folder.move_over(OsStr::new(&beside), folder, name)
+    }
+
+    /// A file with the content, to be moved: the fetched one itself for its last use.
+    fn staged(
+        &self,
+        sha256: &Sha256Hex,
+        uses: &mut BTreeMap<Sha256Hex, usize>,
+    ) -> io::Result<OsString> {
+        let left = uses.entry(sha256.clone()).or_insert(1);
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return Ok(sha256.as_str().into());
+        }
+        let staging = &self.staging.folder;
+        let name = "copy";
+        staging.remove_entry(OsStr::new(name))?;
+        let mut copy = staging.create_new(name)?;
+        if let Some((mut content, _)) = staging.open_file(OsStr::new(sha256.as_str()))? {
+            io::copy(&mut content, &mut copy)?;
+        }
+        Ok(name.into())
+    }
+}
+
+/// How many files each content is for.
+fn uses(plan: &Plan, entries: &Entries) -> BTreeMap<Sha256Hex, usize> {
+    let mut uses = BTreeMap::new();
+    for path in &plan.take {
+        if let Some(Entry::File { sha256, .. }) = entries.get(path) {
+            *uses.entry(sha256.clone()).or_default() += 1;
+        }
+    }
+    uses
+}
+
+/// Another name in the same folder.
+fn beside(path: &EntryPath, name: &OsStr) -> EntryPath {
+    let (folders, _name) = path.names();
+    let mut at: Option<EntryPath> = None;
+    for folder in &folders {
+        at = Some(match at {
+            Some(outer) => outer.below(folder),
+            None => EntryPath::top(path.scope(), folder),
+        });
+    }
+    match at {
+        Some(folder) => folder.below(name),
+        None => EntryPath::top(path.scope(), name),
+    }
+}

@@ -1,0 +1,198 @@
+//! What leaves a machine, and what it costs.
+
+use super::*;
+
+#[tokio::test]
+async fn what_changed_is_released_and_nothing_else_is_asked() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("KIMI.md", "the cat is Miso");
+    machine.write("notes/copy.md", "the cat is Miso");
+    machine.write("empty", "");
+    machine.write("logs/run.log", "ours");
+
+    assert_eq!(machine.release().await, version(1, 1));
+    assert_eq!(store.asked(), "list 1, put 2");
+
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+    assert_eq!(store.asked(), "", "unchanged files cost nothing");
+
+    machine.write("notes/new.md", "and a dog");
+    fs_err::remove_file(machine.path("empty")).unwrap();
+    assert_eq!(machine.release().await, version(2, 1));
+    assert_eq!(store.asked(), "list 1, put 2");
+    let released = machine.desk.bucket.read(&family(), 2).await.unwrap();
+    let paths: Vec<&str> = released.entries.keys().map(|path| path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["group/KIMI.md", "group/notes/copy.md", "group/notes/new.md"]
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_was_only_touched_is_read_once() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("KIMI.md", "the cat is Miso");
+    machine.release().await;
+    machine.write("KIMI.md", "the cat is Miso");
+    store.asked();
+
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+    assert_eq!(store.asked(), "");
+}
+
+#[tokio::test]
+async fn a_release_that_is_cut_off_is_no_version() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("a", "one");
+    machine.release().await;
+    machine.write("b", "two");
+    store.fail("manifests/0000000002", 1);
+
+    let fault = machine.desk.release(&family()).await.unwrap_err();
+    assert!(fault.is_passing(), "{fault}");
+    let newest = machine.desk.bucket.newest(&family(), 0).await.unwrap();
+    assert_eq!(newest, Some(1));
+
+    assert_eq!(machine.release().await, version(2, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_not_taken_for_somebody_elses_version() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("a", "one");
+    store.lose_an_answer();
+
+    assert!(machine.desk.release(&family()).await.is_err());
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+}
+
+#[tokio::test]
+async fn two_writers_never_overwrite_each_other() {
+    let store = Store::new();
+    let here = Machine::with_family(&store).await;
+    here.write("shared", "base");
+    here.write("ours", "base");
+    here.release().await;
+    let there = Machine::empty(&store);
+    there.restore().await;
+    there.write("shared", "theirs");
+    there.write("new", "theirs");
+    there.release().await;
+    here.write("shared", "ours");
+    here.write("ours", "changed");
+
+    let fault = here.desk.release(&family()).await.unwrap_err();
+    assert!(matches!(fault, WorkspaceFault::Behind(2)), "{fault}");
+    let restored = here.restore().await;
+
+    let kept: Vec<String> = restored.kept.iter().map(ToString::to_string).collect();
+    assert_eq!(kept, ["group/shared.conflict-v2"]);
+    assert_eq!(here.read("shared"), "theirs");
+    assert_eq!(here.read("shared.conflict-v2"), "ours");
+    assert_eq!(
+        (here.read("ours"), here.read("new")),
+        ("changed".into(), "theirs".into())
+    );
+    assert_eq!(here.release().await, version(3, 2));
+    there.restore().await;
+    assert_eq!(there.read("ours"), "changed");
+}
+
+#[tokio::test]
+async fn a_race_leaves_one_version() {
+    let store = Store::new();
+    let one = Machine::with_family(&store).await;
+    let other = Machine::with_family(&store).await;
+    one.write("a", "one");
+    other.write("a", "other");
+
+    let group = family();
+    let (first, second) = tokio::join!(one.desk.release(&group), other.desk.release(&group));
+
+    let won = [&first, &second].iter().filter(|end| end.is_ok()).count();
+    assert_eq!(won, 1, "{first:?} {second:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_lost_everything_gets_everything_anew() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("a", "one");
+    machine.release().await;
+    machine.write("b", "two");
+    for path in ["kimi/family/manifests/0000000001.json"] {
+        use object_store::ObjectStoreExt;
+        store.inner().delete(&path.into()).await.unwrap();
+    }
+
+    assert_eq!(machine.release().await, version(2, 2));
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_told() {
+    let store = Store::new();
+    let machine = Machine::with(&store, "workspace_max_file_size = 3\n");
+    machine.register("family").await;
+    machine.write("big", "12345");
+    machine.write("small", "1");
+
+    assert_eq!(machine.release().await, version(1, 1));
+    assert_eq!(
+        machine.told().await,
+        [
+            r#"workspace.left_out: {"group":"family","count":1,"files":[{"path":"group/big","reason":"it has 5 bytes, more than 3"}]}"#,
+            r#"workspace.released: {"group":"family","version":1,"files":1,"uploaded":1,"bytes":1}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn large_files_leave_in_parts() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    let large = "0123456789abcdef".repeat(1_100_000);
+    machine.write("large", &large);
+
+    assert_eq!(machine.release().await, version(1, 1));
+    assert_eq!(store.asked(), "list 1, put 1, put in parts 1");
+    let other = Machine::empty(&store);
+    other.restore().await;
+    assert!(other.read("large") == large);
+}
+
+#[tokio::test]
+async fn garbage_is_swept_and_what_is_named_stays() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    for text in ["one", "two", "three"] {
+        machine.write("a", text);
+        machine.release().await;
+    }
+    let bucket = &machine.desk.bucket;
+    let mut keep = Keep {
+        versions: 2,
+        since: "2000-01-01T00:00:00Z".parse().unwrap(),
+        is_dry: false,
+    };
+    assert_eq!(
+        sweep(bucket, &family(), keep).await.unwrap(),
+        Swept::default()
+    );
+
+    keep.since = "2100-01-01T00:00:00Z".parse().unwrap();
+    let swept = sweep(bucket, &family(), keep).await.unwrap();
+
+    let expected = Swept {
+        versions: 1,
+        objects: 1,
+        bytes: 3,
+    };
+    assert_eq!(swept, expected);
+    assert_eq!(verify(bucket, &family(), 2, true).await.unwrap(), []);
+    assert_eq!(verify(bucket, &family(), 3, true).await.unwrap(), []);
+}

@@ -1,0 +1,263 @@
+//! What an empty machine becomes.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use object_store::ObjectStoreExt;
+
+use super::*;
+use crate::ids::SessionId;
+
+async fn released() -> (Arc<Store>, Machine) {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("KIMI.md", "the cat is Miso");
+    machine.release().await;
+    store.asked();
+    (store, machine)
+}
+
+#[tokio::test]
+async fn an_empty_machine_goes_on_where_the_other_was() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("run.sh", "#!/bin/sh");
+    machine.write("same", "#!/bin/sh");
+    machine.write("sp ace/Zo\u{eb}\n", "odd");
+    machine.write("empty", "");
+    fs_err::create_dir_all(machine.path("bare/folder")).unwrap();
+    symlink("../run.sh", machine.path("bare/link")).unwrap();
+    let executable = PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(machine.path("run.sh"), executable).unwrap();
+    let home = machine.root.path().join("data/sessions/family/.kimi/s");
+    fs_err::create_dir_all(&home).unwrap();
+    fs_err::write(home.join("context.jsonl"), "{}").unwrap();
+    let session: SessionId = "s-1".parse().unwrap();
+    let house = &machine.desk.house;
+    let now = house.clock.now();
+    house
+        .store
+        .set_session(family(), Some(session.clone()), now)
+        .await
+        .unwrap();
+    machine.release().await;
+
+    let other = Machine::empty(&store);
+    take_over(&other.desk).await.unwrap();
+    other.restore().await;
+
+    let was = house
+        .store
+        .group_of_folder(family())
+        .await
+        .unwrap()
+        .unwrap();
+    let other_store = &other.desk.house.store;
+    let is = other_store
+        .group_of_folder(family())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (is.chat, is.name, is.trigger),
+        (was.chat, was.name, was.trigger)
+    );
+    assert_eq!(
+        other_store.session_of_group(family()).await.unwrap(),
+        Some(session)
+    );
+    let mode = |name: &str| {
+        let found = fs_err::metadata(other.path(name)).unwrap();
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("run.sh"), mode("same")), (0o755, 0o644));
+    assert_eq!(other.read("same"), "#!/bin/sh");
+    assert_eq!(other.read("sp ace/Zo\u{eb}\n"), "odd");
+    assert_eq!(other.read("empty"), "");
+    assert!(other.path("bare/folder").is_dir());
+    assert_eq!(other.read("bare/link"), "#!/bin/sh");
+    let context = other
+        .root
+        .path()
+        .join("data/sessions/family/.kimi/s/context.jsonl");
+    assert_eq!(fs_err::read_to_string(context).unwrap(), "{}");
+    store.asked();
+    assert_eq!(other.release().await, Released::Unchanged { version: 1 });
+    assert_eq!(store.asked(), "");
+}
+
+#[tokio::test]
+async fn a_group_that_never_spoke_is_registered_elsewhere_too() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    fs_err::remove_dir(machine.path("")).unwrap();
+    assert_eq!(machine.release().await, version(1, 0));
+
+    let other = Machine::empty(&store);
+    take_over(&other.desk).await.unwrap();
+
+    let groups = &other.desk.house.store;
+    assert!(groups.group_of_folder(family()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_folder_that_was_taken_away_is_not_released_as_empty() {
+    let (_store, machine) = released().await;
+    fs_err::remove_dir_all(machine.path("")).unwrap();
+
+    assert_eq!(machine.release().await, Released::Nothing);
+}
+
+#[tokio::test]
+async fn a_machine_that_has_it_all_fetches_nothing() {
+    let (store, machine) = released().await;
+    assert_eq!(machine.desk.restore(&family()).await.unwrap(), None);
+    assert_eq!(store.asked(), "list 1");
+}
+
+#[tokio::test]
+async fn a_group_whose_folder_is_gone_gets_it_again() {
+    let (_store, machine) = released().await;
+    fs_err::remove_dir_all(machine.path("")).unwrap();
+
+    machine.restore().await;
+
+    assert_eq!(machine.read("KIMI.md"), "the cat is Miso");
+}
+
+#[tokio::test]
+async fn a_damaged_content_is_named_and_nothing_is_changed() {
+    let (store, machine) = released().await;
+    let objects = machine.desk.bucket.objects(&family()).await.unwrap();
+    let name = objects.keys().next().unwrap().as_str().to_owned();
+    let path = format!("kimi/family/objects/{name}");
+    store
+        .inner()
+        .put(&path.as_str().into(), "the dog is Miso".into())
+        .await
+        .unwrap();
+    let other = Machine::empty(&store);
+    other.write("KIMI.md", "half");
+
+    let fault = other.desk.restore(&family()).await.unwrap_err();
+
+    let said = crate::chain(&fault);
+    assert!(
+        said.contains(&format!("gs://groups/kimi/family/objects/{name}")),
+        "{said}"
+    );
+    assert!(said.contains("group/KIMI.md"), "{said}");
+    assert!(said.contains("CRC32C"), "{said}");
+    assert_eq!(other.read("KIMI.md"), "half");
+    assert_eq!(
+        other
+            .desk
+            .house
+            .store
+            .group_of_folder(family())
+            .await
+            .unwrap(),
+        None
+    );
+    let flaws = verify(&other.desk.bucket, &family(), 1, true)
+        .await
+        .unwrap();
+    assert_eq!(flaws.len(), 1);
+    assert_eq!(
+        verify(&other.desk.bucket, &family(), 1, false)
+            .await
+            .unwrap(),
+        []
+    );
+}
+
+#[tokio::test]
+async fn a_content_that_is_gone_is_named() {
+    let (store, machine) = released().await;
+    let objects = machine.desk.bucket.objects(&family()).await.unwrap();
+    let name = objects.keys().next().unwrap();
+    machine
+        .desk
+        .bucket
+        .remove_object(&family(), name)
+        .await
+        .unwrap();
+    let other = Machine::empty(&store);
+
+    let said = crate::chain(&other.desk.restore(&family()).await.unwrap_err());
+
+    assert!(said.contains("is gone from the store"), "{said}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_tried_again() {
+    let (store, _machine) = released().await;
+    let other = Machine::empty(&store);
+    store.fail("objects/", 2);
+
+    other.restore().await;
+
+    assert_eq!(other.read("KIMI.md"), "the cat is Miso");
+}
+
+#[tokio::test]
+async fn other_groups_are_no_business_of_a_restore() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.register("work").await;
+    fs_err::write(machine.root.path().join("groups/work/secret"), "x").unwrap();
+    machine.write("a", "one");
+    machine.release().await;
+    machine
+        .desk
+        .release(&"work".parse().unwrap())
+        .await
+        .unwrap();
+
+    let other = Machine::empty(&store);
+    other.restore().await;
+
+    assert!(!other.root.path().join("groups/work").exists());
+}
+
+#[tokio::test]
+async fn an_earlier_version_comes_back_as_the_newest() {
+    let (_store, machine) = released().await;
+    machine.write("KIMI.md", "the cat is Pixel");
+    machine.write("more", "x");
+    machine.release().await;
+
+    machine.desk.go_back(&family(), 1).await.unwrap();
+
+    assert_eq!(machine.read("KIMI.md"), "the cat is Miso");
+    assert!(!machine.path("more").exists());
+    assert_eq!(machine.release().await, version(3, 1));
+}
+
+#[tokio::test]
+async fn a_fresh_machine_does_not_start_without_its_store() {
+    let (store, machine) = released().await;
+    store.fail("kimi", 2);
+
+    let fresh = Machine::empty(&store);
+    assert!(take_over(&fresh.desk).await.is_err());
+    // One that has agreed with it before does.
+    take_over(&machine.desk).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_left_half_done_is_done_again() {
+    let (store, _machine) = released().await;
+    let other = Machine::empty(&store);
+    let left = other.root.path().join("groups/.family.new");
+    fs_err::create_dir_all(left.join("deep")).unwrap();
+    fs_err::write(left.join("half"), "x").unwrap();
+    other.write("KIMI.md", "the cat is Miso");
+
+    other.restore().await;
+
+    assert!(!left.exists());
+    assert_eq!(
+        other.desk.release(&family()).await.unwrap(),
+        Released::Unchanged { version: 1 }
+    );
+}

@@ -1,0 +1,73 @@
+//! Looks whether a released version is whole.
+
+use serde::Serialize;
+
+use super::bucket::Bucket;
+use super::bucket::StoreFault;
+use super::desk::PART;
+use super::entry::{Entry, Sha256Hex};
+use super::sums::Summing;
+use crate::ids::GroupFolder;
+
+/// A content that is not as the version says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Flaw {
+    pub group: GroupFolder,
+    pub version: u64,
+    pub path: String,
+    pub object: String,
+    pub problem: String,
+}
+
+/// The flaws of a version. Contents are read only if that is wanted (`deep`).
+pub(crate) async fn verify(
+    bucket: &Bucket,
+    group: &GroupFolder,
+    version: u64,
+    deep: bool,
+) -> Result<Vec<Flaw>, StoreFault> {
+    let manifest = bucket.read(group, version).await?;
+    let objects = bucket.objects(group).await?;
+    let mut flaws = Vec::new();
+    for (path, entry) in &manifest.entries {
+        let Entry::File { size, sha256, .. } = entry else {
+            continue;
+        };
+        if *size == 0 {
+            continue;
+        }
+        let problem = match objects.get(sha256) {
+            None => Some("it is gone".to_owned()),
+            Some(stored) if stored.size != *size => {
+                Some(format!("it has {} bytes, not {size}", stored.size))
+            }
+            Some(_) if deep => damage(bucket, group, (sha256, *size)).await?,
+            Some(_) => None,
+        };
+        flaws.extend(problem.map(|problem| Flaw {
+            group: group.clone(),
+            version,
+            path: path.to_string(),
+            object: bucket.object_name(group, sha256),
+            problem,
+        }));
+    }
+    Ok(flaws)
+}
+
+async fn damage(
+    bucket: &Bucket,
+    group: &GroupFolder,
+    (sha256, size): (&Sha256Hex, u64),
+) -> Result<Option<String>, StoreFault> {
+    let mut summing = Summing::new();
+    let mut at = 0;
+    while at < size {
+        let end = size.min(at + PART);
+        summing.add(&bucket.get(group, sha256, at..end).await?);
+        at = end;
+    }
+    let found = summing.finish().sha256;
+    let problem = || format!("its SHA-256 is {}", found.as_str());
+    Ok((found != *sha256).then(problem))
+}
