@@ -35,7 +35,7 @@ use home::Home;
 use host::HostProcess;
 use running::{AfterResult, Body, StartError};
 
-pub(crate) use container::{Boxes, EngineStatus, serve as serve_engine};
+pub(crate) use container::{Boxes, EngineStatus, ImageSource, Survey, serve as serve_engine};
 pub use container::{BoxesError, EngineError};
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
