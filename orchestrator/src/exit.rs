@@ -3,7 +3,7 @@
 /// The exit codes of `nanokimi`; 0 is ended as told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It failed while it ran, or a command was refused.
+    /// It failed while it ran, a command was refused, or `doctor` found something broken.
     Fault = 1,
     /// The arguments or the settings are wrong; trying again will not help.
     Usage = 2,

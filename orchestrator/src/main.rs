@@ -44,6 +44,8 @@ enum Command {
     Auth(commands::AuthOptions),
     /// Show the settings in force, and where each comes from.
     Config,
+    /// Check that everything is there that it needs, and say what to do if not.
+    Doctor,
     /// Show whether it runs, and how much it has to do.
     Status,
     /// Show or change the registered groups.
@@ -200,6 +202,11 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         #[cfg(feature = "whatsapp")]
         Command::Auth(options) => commands::auth(&root, &load()?, options, out).await?,
         Command::Config => commands::config(&load()?, shown, out)?,
+        Command::Doctor => {
+            if !commands::doctor(&root, &environment(), shown, out).await? {
+                return Ok(ExitCode::from(Exit::Fault as u8));
+            }
+        }
         Command::Status => commands::status(&root, &load()?, shown, out).await?,
         Command::Groups(command) => commands::groups(&root, command, shown, out).await?,
         Command::Tasks(command) => commands::tasks(&root, &load()?, command, shown, out).await?,

@@ -37,7 +37,7 @@ use host::HostProcess;
 use login::Login;
 use running::{AfterResult, Body, StartError};
 
-pub(crate) use container::{Boxes, EngineStatus, serve as serve_engine};
+pub(crate) use container::{Boxes, EngineStatus, ImageSource, Survey, serve as serve_engine};
 pub use container::{BoxesError, EngineError};
 pub(crate) use guard::take_lock;
 pub use guard::{Guard, guard};

@@ -4,6 +4,7 @@
 #[cfg(feature = "whatsapp")]
 mod auth;
 mod config;
+mod doctor;
 mod groups;
 mod sessions;
 mod status;
@@ -18,6 +19,7 @@ use serde::Serialize;
 #[cfg(feature = "whatsapp")]
 pub use auth::{AuthError, AuthOptions, auth};
 pub use config::config;
+pub use doctor::doctor;
 pub use groups::{GroupsCommand, groups};
 pub use sessions::{SessionsCommand, sessions};
 pub use status::status;

@@ -30,7 +30,7 @@ use sources::Sources;
 pub(crate) use auth::{AuthForward, AuthSettings};
 pub(crate) use container::{AgentNetwork, ContainerSettings};
 pub(crate) use engine::{Engine, EngineSettings};
-pub(crate) use sources::SettingLine;
+pub(crate) use sources::{SettingLine, unknown_names};
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 pub(crate) use workspace::{StoreUrl, WorkspaceSettings};
 
@@ -115,6 +115,13 @@ pub struct LlmKey {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n       "))]
 pub struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    /// One line for each, with its place.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl AgentRuntime {
     #[must_use]

@@ -1,6 +1,6 @@
 //! Where values come from, layer over layer, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -235,6 +235,34 @@ impl Sources {
             })
             .collect()
     }
+}
+
+/// The variables of `.env` and the environment that look like settings and are none, each with
+/// what may be meant.
+pub(crate) fn unknown_names(
+    root: &Path,
+    environment: &BTreeMap<String, String>,
+) -> Vec<(String, String)> {
+    let of_file = match fs_err::read_to_string(root.join(".env")) {
+        Ok(text) => dotenv::parse(&text).0,
+        // That it cannot be read is told when it is loaded.
+        Err(_unreadable) => Vec::new(),
+    };
+    let names = of_file.iter().map(|entry| &entry.key);
+    let names: BTreeSet<&String> = names.chain(environment.keys()).collect();
+    let ours = |name: &&String| {
+        SETTINGS
+            .iter()
+            .any(|setting| setting.names().any(|own| own == **name))
+    };
+    names
+        .into_iter()
+        .filter(|name| name.starts_with("NANOKIMI_") && !ours(name))
+        .map(|name| {
+            let key = name["NANOKIMI_".len()..].to_ascii_lowercase();
+            (name.clone(), nearest(&key))
+        })
+        .collect()
 }
 
 /// The key somebody may have meant: the one that shares most of its letters in order.

@@ -48,16 +48,19 @@ impl Token {
                 new.sync_all()?;
                 Ok(Self(text.into()))
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let text = fs_err::read_to_string(&file)?;
-                let text = text.trim();
-                if text.len() < 16 {
-                    return Err(TokenError::Unfit);
-                }
-                Ok(Self(text.into()))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(root),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Reads the token that an earlier start has made.
+    pub(crate) fn read(root: &Path) -> Result<Self, TokenError> {
+        let text = fs_err::read_to_string(root.join("data/api-token"))?;
+        let text = text.trim();
+        if text.len() < 16 {
+            return Err(TokenError::Unfit);
+        }
+        Ok(Self(text.into()))
     }
 
     /// The secret itself, so that it can be kept out of logs.

@@ -1,7 +1,7 @@
 //! How each channel stands, and when the names of its groups were last read.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{instant, parsed, parsed_or_null, words};
 use super::{Store, StoreError};
@@ -40,22 +40,7 @@ impl Store {
 
     /// How every channel stood last.
     pub(crate) async fn channels(&self) -> Result<Vec<ChannelStatus>, StoreError> {
-        self.call(|tx| {
-            let mut rows = tx.prepare_cached("SELECT * FROM channels ORDER BY name")?;
-            let channels = rows
-                .query_map([], |row| {
-                    Ok(ChannelStatus {
-                        channel: row.get("name")?,
-                        state: parsed(row, "state")?,
-                        detail: row.get("detail")?,
-                        retry_at: parsed_or_null(row, "retry_at")?,
-                        since: parsed(row, "since")?,
-                    })
-                })?
-                .collect::<Result<_, _>>()?;
-            Ok(channels)
-        })
-        .await
+        self.call(|tx| channels_in(tx)).await
     }
 
     /// When the names of WhatsApp's groups were last read; none if they never were.
@@ -81,4 +66,20 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn channels_in(connection: &Connection) -> Result<Vec<ChannelStatus>, StoreError> {
+    let mut rows = connection.prepare_cached("SELECT * FROM channels ORDER BY name")?;
+    let channels = rows
+        .query_map([], |row| {
+            Ok(ChannelStatus {
+                channel: row.get("name")?,
+                state: parsed(row, "state")?,
+                detail: row.get("detail")?,
+                retry_at: parsed_or_null(row, "retry_at")?,
+                since: parsed(row, "since")?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(channels)
 }

@@ -225,7 +225,17 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = migrations();
+    schema_of(file, connection)?;
+    migrations()
+        .to_latest(connection)
+        .map_err(|source| StoreError::Migrate {
+            file: file.to_owned(),
+            source,
+        })
+}
+
+/// The schema version of a database; one that this program does not know is refused.
+pub(super) fn schema_of(file: &Path, connection: &Connection) -> Result<usize, StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     let known = KNOWN;
@@ -236,12 +246,7 @@ fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
             known,
         });
     }
-    migrations
-        .to_latest(connection)
-        .map_err(|source| StoreError::Migrate {
-            file: file.to_owned(),
-            source,
-        })
+    Ok(found)
 }
 
 /// The schema version this program writes.

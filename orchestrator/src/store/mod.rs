@@ -6,6 +6,7 @@
 
 mod changes;
 mod channels;
+mod checkup;
 mod deliveries;
 mod groups;
 mod messages;
@@ -29,6 +30,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use changes::{Changed, Edit, Revocation, Revoked, Revoker};
+pub(crate) use checkup::Checkup;
 pub(crate) use deliveries::Delivery;
 pub(crate) use groups::{Group, GroupConflict, NewGroup, TriggerRule};
 pub(crate) use messages::{HistoryLine, MessageState, NewMessage, Quoted, StoredMessage};

@@ -81,7 +81,7 @@ pub enum BoxesError {
 }
 
 /// Whether an image's name begins with a registry's host, as `ghcr.io/someone/agent:1`.
-fn names_a_registry(image: &str) -> bool {
+pub(super) fn names_a_registry(image: &str) -> bool {
     image
         .split_once('/')
         .is_some_and(|(host, _)| host == "localhost" || host.contains('.') || host.contains(':'))

@@ -23,21 +23,30 @@ pub(super) fn read_or_make(root: &Path) -> Result<String, InstallError> {
         file: file.clone(),
         source,
     };
-    let folder = fs_err::metadata(root.join("data")).map_err(failed)?.ino();
-    match fs_err::read_to_string(&file) {
-        Ok(text) => {
-            if let Some(id) = id_of(&text, folder) {
-                return Ok(id.to_owned());
-            }
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    if let Some(id) = read(root)? {
+        return Ok(id);
     }
+    let folder = fs_err::metadata(root.join("data")).map_err(failed)?.ino();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let new = file.with_extension("new");
     fs_err::write(&new, format!("{id} {folder}\n")).map_err(failed)?;
     fs_err::rename(&new, &file).map_err(failed)?;
     Ok(id)
+}
+
+/// Reads the installation's id; none if it has none of its own yet.
+pub(super) fn read(root: &Path) -> Result<Option<String>, InstallError> {
+    let file = root.join("data/install-id");
+    let both = || -> io::Result<(String, u64)> {
+        let text = fs_err::read_to_string(&file)?;
+        let folder = fs_err::metadata(root.join("data"))?.ino();
+        Ok((text, folder))
+    };
+    match both() {
+        Ok((text, folder)) => Ok(id_of(&text, folder).map(ToOwned::to_owned)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstallError { file, source }),
+    }
 }
 
 /// The id, if it was made for this very folder and not for one that it is a copy of.

@@ -12,6 +12,7 @@ mod ownership;
 mod plan;
 mod reach;
 mod status;
+mod survey;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(super) use masks::in_root as masks_in;
 pub(super) use ownership::hand_over;
 pub(super) use plan::{Plan, Surroundings, new_name};
 pub(crate) use status::EngineStatus;
+pub(crate) use survey::{ImageSource, Survey};
 
 /// How much of a stream is on its way at a time.
 const ON_ITS_WAY: usize = 64 * 1024;

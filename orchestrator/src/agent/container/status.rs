@@ -10,7 +10,7 @@ use super::engine::Engine;
 use crate::config::Config;
 
 /// Who asks for a status waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `{"state": "up"}`, or `{"state": "down", "problem": "…"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
