@@ -58,7 +58,7 @@ async fn cloud_storage_for_node_gets_on_with_the_mock() {
     let guest = Guest::node("storage_guest.mjs", text).await;
     check(
         guest,
-        &[&OF_ALL[..], &["uploads_in_parts", "tries_again"]].concat(),
+        &[&OF_ALL[..], &["downloads_in_parts", "tries_again"]].concat(),
     )
     .await;
 }

@@ -143,6 +143,11 @@ async fn an_upload_in_parts_can_be_looked_at_completed_and_given_up() {
     for (number, text) in [(2, "Miso"), (1, "Lola")] {
         let answer = stage.put(&part(number)).body(text).send().await.unwrap();
         assert_eq!(answer.status(), 200);
+        assert!(
+            header(&answer, "x-goog-hash")
+                .unwrap()
+                .starts_with("crc32c=")
+        );
     }
     let (status, _) = told(stage.put(&part(10_001)).body("x")).await;
     assert_eq!(status, 400);

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use crate::storage::refusal::Refusal;
+use crate::storage::store::content::Content;
 use crate::storage::store::object::Object;
 use crate::storage::wire::{date, params};
 
@@ -150,9 +151,14 @@ pub(crate) fn identity(headers: &mut HeaderMap, object: &Object, api: Api) {
         Api::Xml => object.entity_tag(),
     };
     put(headers, ETAG, &tag);
-    let crc32c = format!("crc32c={}", object.content.crc32c_text());
-    let md5 = object.content.md5_text().map(|md5| format!("md5={md5}"));
-    // There are clients that read the one of this API only if it is one header.
+    hashes(headers, &object.content, api);
+}
+
+/// The checksums of a content. There are clients that read those of the JSON API only if they
+/// are one header.
+pub(crate) fn hashes(headers: &mut HeaderMap, content: &Content, api: Api) {
+    let crc32c = format!("crc32c={}", content.crc32c_text());
+    let md5 = content.md5_text().map(|md5| format!("md5={md5}"));
     let sums = match (api, md5) {
         (Api::Json, Some(md5)) => vec![format!("{crc32c},{md5}")],
         (Api::Json | Api::Xml, md5) => [crc32c].into_iter().chain(md5).collect(),

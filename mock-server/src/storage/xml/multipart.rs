@@ -12,6 +12,7 @@ use crate::storage::Storage;
 use crate::storage::refusal::Refusal;
 use crate::storage::store::object::Address;
 use crate::storage::store::sessions;
+use crate::storage::wire::download::{self, Api};
 use crate::storage::wire::{base, body, date};
 
 pub(super) fn begin(storage: &Storage, at: &Address, call: &Call) -> Result<Response, Refusal> {
@@ -41,7 +42,9 @@ pub(super) async fn put_part(
     sessions::check(&body::promised(&call.headers), &content)?;
     let part = (number, content);
     let part = storage.with(|store, now| store.put_part(at, &id, part, now))?;
-    Ok([(ETAG, part.entity_tag())].into_response())
+    let mut headers = HeaderMap::new();
+    download::hashes(&mut headers, &part.content, Api::Xml);
+    Ok(([(ETAG, part.entity_tag())], headers).into_response())
 }
 
 pub(super) async fn complete(
