@@ -104,6 +104,13 @@ pub struct LlmKey {
     pub value: Secret,
 }
 
+impl LlmKey {
+    fn new((name, value): (&'static str, String)) -> Self {
+        let value = Secret(value);
+        Self { name, value }
+    }
+}
+
 /// What is wrong with the settings: all of it at once.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n       "))]
@@ -181,10 +188,7 @@ impl Config {
             max_concurrent: max_concurrent?,
             agent_timeout: agent_timeout?,
             agent_max_output: max_output?,
-            llm_key: llm_key.map(|(name, value)| LlmKey {
-                name,
-                value: Secret(value),
-            }),
+            llm_key: llm_key.map(LlmKey::new),
             llm_base_url: llm_base_url?,
             llm_model: llm_model?,
             whatsapp: whatsapp?,
