@@ -16,7 +16,7 @@ use crate::house::House;
 use crate::ids::{ChatJid, GroupFolder};
 use crate::instance;
 use crate::store::Store;
-use crate::workspace::{self, Bucket, Desk, Flaw, Keep, Swept, Tickets, Workspace};
+use crate::workspace::{self, Bucket, Desk, Flaw, KEPT, Keep, Swept, Tickets, Workspace};
 
 /// What to do with workspaces.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -43,7 +43,7 @@ pub enum WorkspaceCommand {
         /// This group alone.
         group: Option<GroupFolder>,
         /// Versions of a group that stay, however old.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = KEPT)]
         keep: usize,
         /// Nothing younger is removed: what is being released is not named yet.
         #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = age)]

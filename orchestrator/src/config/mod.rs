@@ -111,6 +111,13 @@ pub struct LlmKey {
     pub value: Secret,
 }
 
+impl LlmKey {
+    fn new((name, value): (&'static str, String)) -> Self {
+        let value = Secret(value);
+        Self { name, value }
+    }
+}
+
 /// What is wrong with the settings: all of it at once.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n       "))]
@@ -198,10 +205,7 @@ impl Config {
             engine: engine?,
             llm_key: llm_key
                 .filter(|_| auth.as_ref().is_some_and(AuthSettings::forwards_keys))
-                .map(|(name, value)| LlmKey {
-                    name,
-                    value: Secret(value),
-                }),
+                .map(LlmKey::new),
             auth: auth?,
             max_concurrent: max_concurrent?,
             agent_one_shot: one_shot?,

@@ -94,16 +94,18 @@ pub(super) async fn stage(State(api): State<Api>, request: Request) -> Result<Re
     let (token, _group) = admitted(&api, request.headers())?;
     let body = unpacked(request).await?;
     // Told now, while somebody listens.
-    changes(&body)?.checked(limits(&api)).map_err(refused)?;
+    changes(&body)?
+        .checked(limits(&api))
+        .map_err(|fault| refused(&fault))?;
     let name = format!("{}.json", uuid::Uuid::new_v4().simple());
     let folder = api.house.root.join(STAGED);
     let kept = SafeDir::open(&folder).and_then(|dir| dir.replace(&name, &body));
-    kept.map_err(|error| refused(error.into()))?;
+    kept.map_err(unkept)?;
     let file: PathBuf = folder.join(name);
     match api.house.tickets.stage(&token, file.clone()) {
         Ok(staging_key) => Ok(json(Staged { staging_key })),
         Err(why) => {
-            fs_err::remove_file(file).map_err(|error| refused(error.into()))?;
+            fs_err::remove_file(file).map_err(unkept)?;
             Err(match why {
                 NotStaged::NoRun => unknown_token(),
                 NotStaged::Full => Problem::new(
@@ -224,7 +226,7 @@ async fn unpacked(request: Request) -> Result<Vec<u8>, Problem> {
     let unpacked = match unpacking.await {
         Ok(Ok(unpacked)) => unpacked,
         Ok(Err(error)) => return Err(Problem::bad_request(format!("it is not gzip: {error}"))),
-        Err(error) => return Err(refused(io::Error::other(error).into())),
+        Err(error) => return Err(unkept(io::Error::other(error))),
     };
     if unpacked.len() > LARGEST {
         return Err(too_large());
@@ -247,13 +249,15 @@ fn staged(api: &Api, token: &str, key: &str) -> Result<Delivery, Problem> {
         ));
     };
     let read = fs_err::read(&file).and_then(|body| fs_err::remove_file(&file).map(|()| body));
-    changes(&read.map_err(|error| refused(error.into()))?)
+    changes(&read.map_err(unkept)?)
 }
 
 /// Makes the changes here, and has them released.
 async fn make(api: &Api, group: GroupFolder, delivery: Delivery) -> Result<usize, Problem> {
     let busy = api.house.clock.busy(Work::Workspace);
-    let changes = delivery.checked(limits(api)).map_err(refused)?;
+    let changes = delivery
+        .checked(limits(api))
+        .map_err(|fault| refused(&fault))?;
     let count = changes.count();
     let place = Place {
         root: api.house.root.clone(),
@@ -261,8 +265,8 @@ async fn make(api: &Api, group: GroupFolder, delivery: Delivery) -> Result<usize
     };
     let made = tokio::task::spawn_blocking(move || changes.make(&place)).await;
     match made {
-        Ok(made) => made.map_err(refused)?,
-        Err(error) => return Err(refused(io::Error::other(error).into())),
+        Ok(made) => made.map_err(|fault| refused(&fault))?,
+        Err(error) => return Err(unkept(io::Error::other(error))),
     }
     api.house.workspace.changed(&group, busy).await;
     Ok(count)
@@ -289,8 +293,8 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
-fn refused(fault: DeliveryFault) -> Problem {
-    let message = crate::chain(&fault);
+fn refused(fault: &DeliveryFault) -> Problem {
+    let message = crate::chain(fault);
     match fault {
         DeliveryFault::OtherScope { .. } => other_scope(message),
         DeliveryFault::Path { .. } | DeliveryFault::Content { .. } | DeliveryFault::TooMany(_) => {
@@ -301,6 +305,10 @@ fn refused(fault: DeliveryFault) -> Problem {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "workspace", message)
         }
     }
+}
+
+fn unkept(error: io::Error) -> Problem {
+    refused(&DeliveryFault::Io(error))
 }
 
 /// Sends what is written, a chunk at a time, to a reader that may be slow.

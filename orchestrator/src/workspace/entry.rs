@@ -191,9 +191,12 @@ pub(crate) fn unescaped(text: &str) -> OsString {
     while let Some((first, after)) = rest.split_first() {
         let escape = (*first == b'%').then(|| after.get(..2)).flatten();
         let byte = escape.and_then(|digits| {
-            let digit = |b: u8| char::from(b).to_digit(16);
-            let value = digit(digits[0])? * 16 + digit(digits[1])?;
-            u8::try_from(value).map_or(None, Some)
+            let text = str::from_utf8(digits);
+            let value = text.map(|text| u8::from_str_radix(text, 16));
+            match value {
+                Ok(Ok(value)) => Some(value),
+                Ok(Err(_)) | Err(_) => None,
+            }
         });
         rest = if byte.is_some() { &after[2..] } else { after };
         bytes.push(byte.unwrap_or(*first));

@@ -39,7 +39,7 @@ struct Lane {
     wanted: bool,
     /// Something may have changed since the last release.
     owed: bool,
-    at_work: bool,
+    at_work: Option<Job>,
     failures: u32,
     not_before: Option<Timestamp>,
 }
@@ -79,11 +79,15 @@ impl Lanes {
 
     /// What can be begun now.
     pub(super) fn start(&mut self, now: Timestamp) -> Vec<(GroupFolder, Job)> {
-        let mut at_work = self.lanes.values().filter(|lane| lane.at_work).count();
+        let mut at_work = self
+            .lanes
+            .values()
+            .filter(|lane| lane.at_work.is_some())
+            .count();
         let mut started = Vec::new();
         for (group, lane) in &mut self.lanes {
             let is_paused = lane.not_before.is_some_and(|at| at > now);
-            if at_work >= AT_ONCE || lane.at_work || is_paused {
+            if at_work >= AT_ONCE || lane.at_work.is_some() || is_paused {
                 continue;
             }
             let Some(job) = lane.next() else { continue };
@@ -91,7 +95,7 @@ impl Lanes {
                 // What changes from now on is another release.
                 lane.owed = false;
             }
-            lane.at_work = true;
+            lane.at_work = Some(job);
             at_work += 1;
             started.push((group.clone(), job));
         }
@@ -107,7 +111,7 @@ impl Lanes {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let lane = self.lane(group);
-        lane.at_work = false;
+        lane.at_work = None;
         if job == Job::Restore {
             lane.wanted = false;
         }
@@ -143,7 +147,7 @@ impl Lanes {
     /// When something that waits may be begun.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let waiting = self.lanes.values().filter(|lane| {
-            let has_work = !lane.at_work && lane.next().is_some();
+            let has_work = lane.at_work.is_none() && lane.next().is_some();
             has_work && lane.not_before.is_some()
         });
         waiting.filter_map(|lane| lane.not_before).min()

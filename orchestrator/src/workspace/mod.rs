@@ -47,7 +47,7 @@ use release::Released;
 #[cfg(test)]
 use restore::Restored;
 pub(crate) use serve::{Requests, Workspace, serve};
-pub(crate) use sweep::{Keep, Swept, sweep};
+pub(crate) use sweep::{KEPT, Keep, Swept, sweep};
 pub(crate) use tickets::{NotStaged, Ticket, Tickets};
 pub(crate) use tree::{Found, LeftOut, Limits, Place, size_of};
 pub(crate) use verify::{Flaw, verify};

@@ -26,11 +26,11 @@ const REQUEST: Duration = Duration::from_secs(30);
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(2),
+            init_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(1),
             base: 2.0,
         },
-        max_retries: 4,
+        max_retries: 3,
         retry_timeout: Duration::from_secs(30),
     }
 }

@@ -98,6 +98,7 @@ impl Desk {
         }
         self.agree(&manifest, &here)?;
         self.tell_released(&manifest, &here, (uploaded, bytes));
+        self.tidy(folder, version).await;
         Ok(Released::Version { version, uploaded })
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 
-use crc_fast::CrcAlgorithm::Crc32Iscsi;
 use sha2::{Digest, Sha256};
 
 use super::entry::Sha256Hex;
@@ -22,7 +21,7 @@ pub(crate) struct Sums {
 pub(crate) struct Summing {
     size: u64,
     sha256: Sha256,
-    crc32c: crc_fast::Digest,
+    crc32c: u32,
 }
 
 impl Summing {
@@ -30,21 +29,21 @@ impl Summing {
         Self {
             size: 0,
             sha256: Sha256::new(),
-            crc32c: crc_fast::Digest::new(Crc32Iscsi),
+            crc32c: 0,
         }
     }
 
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         self.sha256.update(bytes);
-        self.crc32c.update(bytes);
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
     }
 
     pub(crate) fn finish(self) -> Sums {
         Sums {
             size: self.size,
             sha256: Sha256Hex::of_digest(&self.sha256.finalize()),
-            crc32c: format!("{:08x}", self.crc32c.finalize()),
+            crc32c: format!("{:08x}", self.crc32c),
         }
     }
 }

@@ -3,11 +3,13 @@
 //! cannot be read, nothing is.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bucket::{Bucket, StoreFault};
+use super::desk::Desk;
 use super::release::contents;
 use crate::ids::GroupFolder;
 
@@ -28,6 +30,38 @@ pub(crate) struct Swept {
     pub versions: usize,
     pub objects: usize,
     pub bytes: u64,
+}
+
+/// So many versions of a group stay, unless an operator says otherwise.
+pub(crate) const KEPT: usize = 10;
+/// How long what no version names may be part of a release that is under way.
+const UNDER_WAY: Duration = Duration::from_hours(24);
+/// A group is swept each time its version is a multiple of this.
+const EVERY: u64 = 20;
+
+impl Desk {
+    /// Sweeps up after a group once in a while. What cannot be swept now lies there until later.
+    pub(super) async fn tidy(&self, group: &GroupFolder, version: u64) {
+        if !version.is_multiple_of(EVERY) {
+            return;
+        }
+        let since = self.house.clock.now().checked_sub(UNDER_WAY);
+        let keep = Keep {
+            versions: KEPT,
+            since: since.unwrap_or(Timestamp::MIN),
+            is_dry: false,
+        };
+        match sweep(&self.bucket, group, keep).await {
+            Ok(Swept {
+                versions,
+                objects,
+                bytes,
+            }) => tracing::info!(%group, versions, objects, bytes, "Workspace swept"),
+            Err(fault) => {
+                tracing::warn!(%group, "old versions are not swept up: {}", crate::chain(&fault));
+            }
+        }
+    }
 }
 
 pub(crate) async fn sweep(

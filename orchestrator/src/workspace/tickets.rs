@@ -134,9 +134,6 @@ mod tests {
         for _ in 0..STAGED {
             tickets.stage(one.token(), file.clone()).unwrap();
         }
-        assert_eq!(
-            tickets.stage(one.token(), file.clone()),
-            Err(NotStaged::Full)
-        );
+        assert_eq!(tickets.stage(one.token(), file), Err(NotStaged::Full));
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::house::House;
 use crate::ids::GroupFolder;
-use crate::store::{NewGroup, TriggerRule};
+use crate::store::{Group, NewGroup, TriggerRule};
 use failing::Store;
 
 fn family() -> GroupFolder {
@@ -90,6 +90,11 @@ impl Machine {
 
     async fn restore(&self) -> Restored {
         self.desk.restore(&family()).await.unwrap().unwrap()
+    }
+
+    async fn group(&self) -> Option<Group> {
+        let store = &self.desk.house.store;
+        store.group_of_folder(family()).await.unwrap()
     }
 
     async fn told(&self) -> Vec<String> {

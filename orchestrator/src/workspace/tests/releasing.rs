@@ -196,3 +196,20 @@ async fn garbage_is_swept_and_what_is_named_stays() {
     assert_eq!(verify(bucket, &family(), 2, true).await.unwrap(), []);
     assert_eq!(verify(bucket, &family(), 3, true).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn old_versions_are_looked_after_once_in_a_while() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    for number in 1..20 {
+        machine.write("a", &number.to_string());
+        machine.release().await;
+    }
+    store.asked();
+    machine.write("a", "20");
+
+    assert_eq!(machine.release().await, version(20, 1));
+
+    // Nothing is a day old, so each version is read to learn what it names.
+    assert_eq!(store.asked(), "get 20, list 3, put 2");
+}

@@ -17,7 +17,7 @@ async fn released() -> (Arc<Store>, Machine) {
 }
 
 #[tokio::test]
-async fn an_empty_machine_goes_on_where_the_other_was() {
+async fn an_empty_machine_has_the_files_that_the_other_had() {
     let store = Store::new();
     let machine = Machine::with_family(&store).await;
     machine.write("run.sh", "#!/bin/sh");
@@ -28,43 +28,15 @@ async fn an_empty_machine_goes_on_where_the_other_was() {
     symlink("../run.sh", machine.path("bare/link")).unwrap();
     let executable = PermissionsExt::from_mode(0o755);
     fs_err::set_permissions(machine.path("run.sh"), executable).unwrap();
-    let home = machine.root.path().join("data/sessions/family/.kimi/s");
-    fs_err::create_dir_all(&home).unwrap();
-    fs_err::write(home.join("context.jsonl"), "{}").unwrap();
-    let session: SessionId = "s-1".parse().unwrap();
-    let house = &machine.desk.house;
-    let now = house.clock.now();
-    house
-        .store
-        .set_session(family(), Some(session.clone()), now)
-        .await
-        .unwrap();
+    let context = "data/sessions/family/.kimi/s/context.jsonl";
+    let home = machine.root.path().join(context);
+    fs_err::create_dir_all(home.parent().unwrap()).unwrap();
+    fs_err::write(home, "{}").unwrap();
     machine.release().await;
 
     let other = Machine::empty(&store);
-    take_over(&other.desk).await.unwrap();
     other.restore().await;
 
-    let was = house
-        .store
-        .group_of_folder(family())
-        .await
-        .unwrap()
-        .unwrap();
-    let other_store = &other.desk.house.store;
-    let is = other_store
-        .group_of_folder(family())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (is.chat, is.name, is.trigger),
-        (was.chat, was.name, was.trigger)
-    );
-    assert_eq!(
-        other_store.session_of_group(family()).await.unwrap(),
-        Some(session)
-    );
     let mode = |name: &str| {
         let found = fs_err::metadata(other.path(name)).unwrap();
         found.permissions().mode() & 0o777
@@ -75,14 +47,33 @@ async fn an_empty_machine_goes_on_where_the_other_was() {
     assert_eq!(other.read("empty"), "");
     assert!(other.path("bare/folder").is_dir());
     assert_eq!(other.read("bare/link"), "#!/bin/sh");
-    let context = other
-        .root
-        .path()
-        .join("data/sessions/family/.kimi/s/context.jsonl");
-    assert_eq!(fs_err::read_to_string(context).unwrap(), "{}");
+    let context = fs_err::read_to_string(other.root.path().join(context));
+    assert_eq!(context.unwrap(), "{}");
     store.asked();
     assert_eq!(other.release().await, Released::Unchanged { version: 1 });
     assert_eq!(store.asked(), "");
+}
+
+#[tokio::test]
+async fn an_empty_machine_serves_the_group_in_the_same_session() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    let session: SessionId = "s-1".parse().unwrap();
+    let house = &machine.desk.house;
+    let (kept, now) = (Some(session.clone()), house.clock.now());
+    house.store.set_session(family(), kept, now).await.unwrap();
+    machine.release().await;
+
+    let other = Machine::empty(&store);
+    take_over(&other.desk).await.unwrap();
+
+    let (was, is) = (machine.group().await.unwrap(), other.group().await.unwrap());
+    assert_eq!(
+        (is.chat, is.name, is.trigger),
+        (was.chat, was.name, was.trigger)
+    );
+    let found = other.desk.house.store.session_of_group(family()).await;
+    assert_eq!(found.unwrap(), Some(session));
 }
 
 #[tokio::test]
@@ -95,8 +86,7 @@ async fn a_group_that_never_spoke_is_registered_elsewhere_too() {
     let other = Machine::empty(&store);
     take_over(&other.desk).await.unwrap();
 
-    let groups = &other.desk.house.store;
-    assert!(groups.group_of_folder(family()).await.unwrap().is_some());
+    assert!(other.group().await.is_some());
 }
 
 #[tokio::test]
@@ -148,16 +138,7 @@ async fn a_damaged_content_is_named_and_nothing_is_changed() {
     assert!(said.contains("group/KIMI.md"), "{said}");
     assert!(said.contains("CRC32C"), "{said}");
     assert_eq!(other.read("KIMI.md"), "half");
-    assert_eq!(
-        other
-            .desk
-            .house
-            .store
-            .group_of_folder(family())
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(other.group().await, None);
     let flaws = verify(&other.desk.bucket, &family(), 1, true)
         .await
         .unwrap();
