@@ -221,7 +221,7 @@ impl AtWork {
         };
         let (turns, stop) = (self.turns.clone(), self.stop.clone());
         self.runs.spawn(async move {
-            let (next, busy) = turns.take(&group, (&mut line, busy), stop).await;
+            let (next, busy) = Box::pin(turns.take(&group, (&mut line, busy), stop)).await;
             Ended {
                 group,
                 line,

@@ -280,10 +280,15 @@ async fn start(
     running.add("outbox", |_ends_with_its_wakers| {
         outbox::serve(woken, house, channels)
     });
+    add_watchdog(&mut running);
+    Ok(running)
+}
+
+/// Tells the service manager regularly that we are well, if it wants that.
+fn add_watchdog(running: &mut Running) {
     if let Some(every) = watchdog_interval() {
         running.add("watchdog", |stop| feed_watchdog(every, stop));
     }
-    Ok(running)
 }
 
 /// Puts the work of an earlier process back; returns the groups with something to do.

@@ -186,13 +186,12 @@ impl Config {
             sources.read_optional("extra_ca_file", "a file", |text| file_of(root, text));
         let llm_key = sources.secret(&["openrouter_api_key", "moonshot_api_key"]);
         let auth = AuthSettings::read((root, home), sources, llm_key.is_some());
-        let (time_zone_name, time_zone) = zone?;
-        let agent_runner = agent_runner?;
-        let lines = sources.lines(&[
-            ("time_zone", time_zone_name.clone()),
-            ("agent_runner", agent_runner.display().to_string()),
-        ]);
+        let ((time_zone_name, time_zone), agent_runner, auth) = (zone?, agent_runner?, auth?);
         Some(Self {
+            lines: sources.lines(&[
+                ("time_zone", time_zone_name.clone()),
+                ("agent_runner", agent_runner.display().to_string()),
+            ]),
             assistant_name: assistant_name?,
             assistant_has_own_number: own_number?,
             time_zone,
@@ -203,10 +202,8 @@ impl Config {
             agent_runner,
             container: container?,
             engine: engine?,
-            llm_key: llm_key
-                .filter(|_| auth.as_ref().is_some_and(AuthSettings::forwards_keys))
-                .map(LlmKey::new),
-            auth: auth?,
+            llm_key: llm_key.filter(|_| auth.forwards_keys()).map(LlmKey::new),
+            auth,
             max_concurrent: max_concurrent?,
             agent_one_shot: one_shot?,
             agent_idle_timeout: idle_timeout?,
@@ -222,7 +219,6 @@ impl Config {
             shutdown_grace: shutdown_grace?,
             search_path,
             secrets: sources.secrets().into_iter().map(Secret).collect(),
-            lines,
         })
     }
 

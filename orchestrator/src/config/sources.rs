@@ -250,17 +250,16 @@ pub(crate) fn unknown_names(
     };
     let names = of_file.iter().map(|entry| &entry.key);
     let names: BTreeSet<&String> = names.chain(environment.keys()).collect();
-    let ours = |name: &&String| {
-        SETTINGS
-            .iter()
-            .any(|setting| setting.names().any(|own| own == **name))
+    let is_ours = |name: &str| {
+        let mut names = SETTINGS.iter().flat_map(Setting::names);
+        names.any(|own| own == name)
     };
     names
         .into_iter()
-        .filter(|name| name.starts_with("NANOKIMI_") && !ours(name))
-        .map(|name| {
-            let key = name["NANOKIMI_".len()..].to_ascii_lowercase();
-            (name.clone(), nearest(&key))
+        .filter(|name| !is_ours(name))
+        .filter_map(|name| {
+            let key = name.strip_prefix("NANOKIMI_")?.to_ascii_lowercase();
+            Some((name.clone(), nearest(&key)))
         })
         .collect()
 }

@@ -59,8 +59,7 @@ impl Answer {
     fn hear(&mut self, event: &Event) -> Option<Heard> {
         match event {
             Event::RunStarted { run, messages, .. } if messages.contains(&self.message) => {
-                self.run = Some(run.clone());
-                self.heard = 0;
+                (self.run, self.heard) = (Some(run.clone()), 0);
                 None
             }
             // The main group's agent may write to other chats meanwhile; that is not for here.

@@ -88,7 +88,12 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
         match byte {
             b'/' | b'.' | b'-' | b'_' => address.push(char::from(*byte)),
             byte if byte.is_ascii_alphanumeric() => address.push(char::from(*byte)),
-            byte => address.push_str(&format!("%{byte:02X}")),
+            byte => {
+                address.push('%');
+                for digit in [byte >> 4, byte & 15] {
+                    address.extend(char::from_digit(digit.into(), 16));
+                }
+            }
         }
     }
     address.push_str("?immutable=1");

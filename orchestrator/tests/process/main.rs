@@ -7,6 +7,7 @@ mod agents;
 mod api;
 mod channels;
 mod containers;
+mod doctor;
 mod ends;
 mod engine;
 mod gate;

@@ -140,9 +140,6 @@ fn has_tokens(root: &Path) -> bool {
         }
         Ok(false)
     };
-    match names() {
-        Ok(found) => found,
-        // What cannot be read is of no use to agents either.
-        Err(_unreadable) => false,
-    }
+    // What cannot be read is of no use to agents either.
+    names().unwrap_or_default()
 }
