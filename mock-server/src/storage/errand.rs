@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn requests_of_the_json_api_are_known_by_method_and_path() {
-        use StorageVerb::{Begin, Bucket, Cancel, Chunk, Delete, Get, List, Patch, Put};
+        use StorageVerb::{Begin, Bucket, Cancel, Chunk, List, Put};
         check(
             "GET /storage/v1/b?project=p",
             Bucket,
@@ -245,6 +245,11 @@ mod tests {
         let place = "/upload/storage/v1/b/attic/o?name=x&upload_id=1";
         check(&format!("PUT {place}"), Chunk, insert, Some("x"));
         check(&format!("DELETE {place}"), Cancel, insert, Some("x"));
+    }
+
+    #[test]
+    fn those_for_one_object_name_it() {
+        use StorageVerb::{Delete, Get, Patch, Put};
         check(
             "GET /storage/v1/b/attic/o/a%2Fb?alt=media",
             Get,

@@ -222,7 +222,12 @@ mod tests {
                 Fault::Status(told) => told.status.to_string(),
                 Fault::Break(how, moment) => format!("{how:?} {moment}"),
                 Fault::Slow(drops) => format!("{} each {}", drops.bytes, drops.every),
-                other => format!("{other:?}"),
+                other @ (Fault::Html(_)
+                | Fault::Error(_)
+                | Fault::Empty(_)
+                | Fault::Invalid(_)
+                | Fault::Lost
+                | Fault::Corrupt(_)) => format!("{other:?}"),
             });
             assert_eq!(shown.as_deref(), expected, "{text}");
         }

@@ -103,7 +103,11 @@ impl Stage {
             .map(|entry| {
                 let shown = fields.iter().map(|field| match &entry.fields[*field] {
                     Value::String(text) => text.clone(),
-                    other => other.to_string(),
+                    other @ (Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::Array(_)
+                    | Value::Object(_)) => other.to_string(),
                 });
                 shown.collect::<Vec<_>>().join(" ")
             })

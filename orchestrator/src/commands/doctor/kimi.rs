@@ -141,5 +141,5 @@ fn has_tokens(root: &Path) -> bool {
         Ok(false)
     };
     // What cannot be read is of no use to agents either.
-    names().unwrap_or_default()
+    matches!(names(), Ok(true))
 }
