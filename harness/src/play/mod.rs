@@ -223,7 +223,7 @@ impl<'a> Play<'a> {
             Step::Store(state) => self.store(*state),
             Step::Box(befalling) => self.befall(befalling, step.span).await,
             Step::Settle(_) => self.settle().await.map(drop),
-            Step::Snapshot(subjects) => self.snapshot(subjects),
+            Step::Snapshot(subjects) => self.snapshot(subjects).await,
             Step::Run(run) => self.run(run).await,
             Step::Ended(end) => self.ended(end).await,
             Step::Say(saying) => self.say(saying).await,

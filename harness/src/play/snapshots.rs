@@ -15,7 +15,7 @@ use super::Play;
 use crate::failure::{Failure, Trouble};
 use crate::record::{Redactor, canonical_journal, transcript};
 use crate::scenario::Subject;
-use crate::stage::{StageError, read_state};
+use crate::stage::StageError;
 
 /// What becomes of a snapshot that is new or different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Snapshots {
 }
 
 impl Play<'_> {
-    pub(super) fn snapshot(&mut self, subjects: &[At<Subject>]) -> Result<(), Trouble> {
+    pub(super) async fn snapshot(&mut self, subjects: &[At<Subject>]) -> Result<(), Trouble> {
         self.taken += 1;
         let mut redactor = Redactor::new(self.stage.root(), &self.scenario.file.redact);
         let entries = self.stage.journal().entries();
@@ -62,7 +62,7 @@ impl Play<'_> {
                     let lines = canonical_journal(&entries, &mut redactor);
                     ("journal".to_owned(), Value::Array(lines))
                 }
-                Subject::State(state) => (state.to_string(), read_state(self.stage.root(), state)?),
+                Subject::State(state) => (state.to_string(), self.stage.state(state).await?),
             };
             shown.insert(name, redactor.value(&value));
         }

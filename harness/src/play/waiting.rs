@@ -15,7 +15,7 @@ use crate::chain::chain;
 use crate::failure::{Failure, Trouble};
 use crate::judge::{Comparison, compare, told};
 use crate::scenario::{Expect, Hear, Lapse, Matcher, Never, Sought, StateName};
-use crate::stage::{StageError, read_state};
+use crate::stage::StageError;
 
 /// A state is also read again when nothing happens, less and less often.
 const FIRST_LOOK: Duration = Duration::from_millis(25);
@@ -229,7 +229,7 @@ impl<'a> Play<'a> {
         let mut look = FIRST_LOOK;
         let mut history = History::default();
         loop {
-            let value = read_state(self.stage.root(), state);
+            let value = self.stage.state(state).await;
             let compared = match &value {
                 Ok(value) => compare(
                     matcher,
@@ -274,7 +274,7 @@ impl<'a> Play<'a> {
                 let span = wanted.span();
                 (wanted, span.unwrap_or(hear.chat.span))
             }
-            Sought::State { state, matcher } => return self.not_in_state(state, matcher),
+            Sought::State { state, matcher } => return self.not_in_state(state, matcher).await,
         };
         for entry in self.stage.journal().entries_after(before) {
             if wanted
@@ -289,9 +289,9 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    fn not_in_state(&self, state: &StateName, matcher: &At<Matcher>) -> Result<(), Trouble> {
+    async fn not_in_state(&self, state: &StateName, matcher: &At<Matcher>) -> Result<(), Trouble> {
         let state = state.filled(&self.names())?;
-        let value = read_state(self.stage.root(), &state)?;
+        let value = self.stage.state(&state).await?;
         let present = Some(&value).filter(|value| !value.is_null());
         if compare(matcher, present, &self.names())?.matches() {
             let headline = format!("`{state}` {}, which must never be", told(matcher));

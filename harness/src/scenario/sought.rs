@@ -55,6 +55,8 @@ pub(crate) enum StateName {
     Table(String),
     /// A file below the root folder; with `*`, the list of those that are there.
     Files(String),
+    /// What lies in a bucket of the storage.
+    Storage(String),
     /// The lines of the log.
     Log,
 }
@@ -69,6 +71,9 @@ impl StateName {
         match name.split_once('.') {
             Some(("db", name)) => table(name),
             Some(("files", glob)) if !glob.is_empty() => Some(Self::Files(glob.to_owned())),
+            Some(("storage", bucket)) if !bucket.is_empty() => {
+                Some(Self::Storage(bucket.to_owned()))
+            }
             Some(_) => None,
             None => (name == "log").then_some(Self::Log),
         }
@@ -83,7 +88,7 @@ impl StateName {
     pub(crate) fn filled(&self, names: &Names) -> Result<Self, UnknownName> {
         Ok(match self {
             Self::Files(glob) => Self::Files(names.fill_text(glob)?),
-            Self::Table(_) | Self::Log => self.clone(),
+            Self::Table(_) | Self::Storage(_) | Self::Log => self.clone(),
         })
     }
 }
@@ -93,6 +98,7 @@ impl fmt::Display for StateName {
         match self {
             Self::Table(name) => write!(f, "db.{name}"),
             Self::Files(glob) => write!(f, "files.{glob}"),
+            Self::Storage(bucket) => write!(f, "storage.{bucket}"),
             Self::Log => f.write_str("log"),
         }
     }
@@ -156,6 +162,7 @@ impl Vocabulary for OfExpect {
         "within",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
     ];
 }
@@ -168,6 +175,7 @@ impl Vocabulary for OfNever {
         "for",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
     ];
 }

@@ -340,12 +340,13 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    const NAMED: [&'static str; 6] = [
+    const NAMED: [&'static str; 7] = [
         "transcript",
         "model",
         "journal",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
     ];
 }
@@ -377,7 +378,7 @@ impl JsonSchema for Subject {
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^(transcript|llm|journal|log|db\.[a-z_]+|files\..+)$"
+            "pattern": r"^(transcript|model|journal|log|db\.[a-z_]+|files\..+|storage\..+)$"
         })
     }
 }

@@ -151,6 +151,7 @@ impl Stage {
         for script in &scenario.scripts {
             mock.add(script).await?;
         }
+        mock.stage_storage(&scenario.file.storage).await?;
         let mut settings = folder.settings(scenario, means, mock.url())?;
         let cast = match linking {
             Some(linking) => {

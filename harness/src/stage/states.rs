@@ -1,4 +1,5 @@
-//! States as values: tables of the store, files below the root, the lines of the log.
+//! States as values: tables of the store, files below the root, the lines of the log, and what
+//! lies in the mocks' storage.
 //!
 //! Read-only, and read anew each time.
 
@@ -9,15 +10,28 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Map, Value, json};
 
-use super::StageError;
+use super::{Stage, StageError};
 use crate::scenario::StateName;
 
-/// Reads a state. What is not there (a file, the store) is `null`.
+impl Stage {
+    /// Reads a state. What is not there (a file, the store, a bucket) is `null`.
+    pub(crate) async fn state(&self, name: &StateName) -> Result<Value, StageError> {
+        match name {
+            StateName::Storage(bucket) => Ok(self.mock().stored(bucket).await?),
+            StateName::Table(_) | StateName::Files(_) | StateName::Log => {
+                read_state(self.root(), name)
+            }
+        }
+    }
+}
+
+/// Reads a state that lies below the root folder; what lies elsewhere is `null`.
 pub(crate) fn read_state(root: &Path, name: &StateName) -> Result<Value, StageError> {
     match name {
         StateName::Table(table) => rows(root, table),
         StateName::Files(glob) if glob.contains('*') => Ok(files(root, glob)),
         StateName::Files(path) => Ok(content(&root.join(path))),
+        StateName::Storage(_) => Ok(Value::Null),
         StateName::Log => {
             let log = fs::read_to_string(root.join("logs/nanokimi.log"));
             let lines = |text: String| text.lines().map(Value::from).collect();
