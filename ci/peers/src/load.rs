@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -13,14 +14,16 @@ use tokio::time::timeout;
 
 use crate::case::Case;
 
+/// How many ask at once where nothing else is said.
 const CONNECTIONS: usize = 16;
 /// The longest time for one answer; who needs more is not measured, but stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One request, as bytes.
+/// One request, as bytes, and how many ask so at once.
 #[derive(Clone)]
 pub(crate) struct Load {
-    request: Vec<u8>,
+    request: Bytes,
+    connections: usize,
 }
 
 /// What it took to be answered, in ascending order, and how long all of it lasted.
@@ -37,7 +40,20 @@ impl Load {
             body.len()
         );
         Self {
-            request: [head.into_bytes(), body.into_bytes()].concat(),
+            request: [head, body].concat().into(),
+            connections: CONNECTIONS,
+        }
+    }
+
+    /// A request of its own, e.g. `GET /x`, with a body if it sends one.
+    pub(crate) fn asking(line: &str, body: &[u8], connections: usize) -> Self {
+        let length = body.len();
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer bench\r\ncontent-type: application/octet-stream\r\ncontent-length: {length}\r\n\r\n"
+        );
+        Self {
+            request: [head.as_bytes(), body].concat().into(),
+            connections,
         }
     }
 
@@ -60,13 +76,14 @@ impl Load {
     ) -> io::Result<Latencies> {
         let started = Instant::now();
         let mut clients = JoinSet::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..self.connections {
             let load = self.clone();
             // One timer for all of them: one for each request would be measured too.
             clients.spawn(within(longest + PATIENCE, async move {
                 let mut client = Client::connected(address).await?;
-                let mut each = Vec::with_capacity(requests / CONNECTIONS);
-                while each.len() < requests / CONNECTIONS && started.elapsed() < longest {
+                let share = requests.div_ceil(load.connections);
+                let mut each = Vec::with_capacity(share);
+                while each.len() < share && started.elapsed() < longest {
                     let asked = Instant::now();
                     client.ask(&load.request).await?;
                     each.push(asked.elapsed());
@@ -82,6 +99,22 @@ impl Load {
         each.sort_unstable();
         Ok(Latencies { each, took })
     }
+}
+
+/// Asks each of these once, over one connection.
+pub(crate) async fn one_after_the_other(
+    address: SocketAddr,
+    loads: impl Iterator<Item = Load>,
+    longest: Duration,
+) -> io::Result<()> {
+    within(longest, async {
+        let mut client = Client::connected(address).await?;
+        for load in loads {
+            client.ask(&load.request).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 impl Latencies {
@@ -161,13 +194,14 @@ impl End {
             return Ok(None);
         };
         let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-        if !head.starts_with("http/1.1 200") {
+        let is_old = head.starts_with("http/1.0 200");
+        if !is_old && !head.starts_with("http/1.1 200") {
             let answer = String::from_utf8_lossy(answer);
             return Err(io::Error::other(format!("it answers {answer:.300}")));
         }
         let mut read = Self {
             at: None,
-            closes: false,
+            closes: is_old,
         };
         for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
             if name == "content-length" {

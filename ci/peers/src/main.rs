@@ -1,6 +1,6 @@
-//! The scripted model beside its peers: the same requests to each, one after the other.
+//! The mocks beside their peers: the same requests to each, one after the other.
 //!
-//! `ci/bench-peers` installs the peers and starts this. Figures for people: nothing fails here
+//! `ci/bench-peers` and `ci/bench-storage` install the peers and start this. Figures for people: nothing fails here
 //! when it is slow. What a peer cannot do is said in its row. Peers are run, never linked,
 //! except for the two that are libraries and live in `stand_in.rs`.
 
@@ -10,6 +10,7 @@ mod peer;
 mod program;
 mod scripts;
 mod stand_in;
+mod storage;
 mod table;
 
 use std::io;
@@ -40,12 +41,18 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     #[command(subcommand)]
-    stand_in: Option<StandIn>,
+    instead: Option<Instead>,
 }
 
-/// Servers that this program can be.
+/// Other things that this program can do or be.
 #[derive(Debug, Subcommand)]
-enum StandIn {
+enum Instead {
+    /// Measures the storage beside a peer.
+    Storage {
+        /// How many objects there are when they are listed.
+        #[arg(long, default_value_t = 100_000)]
+        objects: usize,
+    },
     /// The least that could answer: axum with constant bytes.
     Floor,
     /// wiremock-rs, with the turns of a script.
@@ -55,9 +62,13 @@ enum StandIn {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    match arguments.stand_in {
-        Some(StandIn::Floor) => stand_in::floor().await,
-        Some(StandIn::Wiremock { script }) => stand_in::wiremock(&script).await,
+    match arguments.instead {
+        Some(Instead::Storage { objects }) => {
+            let place = peer::Place::new(arguments.ours, arguments.peers)?;
+            storage::compare(&place, objects, arguments.seconds).await
+        }
+        Some(Instead::Floor) => stand_in::floor().await,
+        Some(Instead::Wiremock { ref script }) => stand_in::wiremock(script).await,
         None => compare(&arguments).await,
     }
 }

@@ -50,7 +50,7 @@ impl Place {
         self.pins
     }
 
-    fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         if !self.pins {
             return Command::new(program);
         }
@@ -59,8 +59,14 @@ impl Place {
         command
     }
 
-    /// A program that `cargo install` or npm has brought.
-    fn installed(&self, program: &str) -> io::Result<PathBuf> {
+    /// The mock server of this repository.
+    pub(crate) fn ours(&self) -> io::Result<Command> {
+        let missing = || io::Error::other("say with --ours where it is");
+        Ok(self.command(self.ours.as_deref().ok_or_else(missing)?))
+    }
+
+    /// A program that `cargo install`, npm or pip has brought.
+    pub(crate) fn installed(&self, program: &str) -> io::Result<PathBuf> {
         let path = self.peers.join(program);
         match path.exists() {
             true => Ok(path),
@@ -118,10 +124,7 @@ impl Peer {
         let port = port.to_string();
         let mut command = match self {
             Self::Axum | Self::Wiremock => place.command(&place.this),
-            Self::Ours => {
-                let missing = || io::Error::other("say with --ours where it is");
-                place.command(place.ours.as_deref().ok_or_else(missing)?)
-            }
+            Self::Ours => place.ours()?,
             Self::Llmposter => place.command(&place.installed("bin/llmposter")?),
             Self::VidaiMock => place.command(&place.installed("bin/vidaimock")?),
             Self::Aimock => place.node("@copilotkit/aimock/dist/cli.js")?,

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -24,13 +25,20 @@ const STARTS: usize = 5;
 /// The part of the requests that only warm it up.
 const WARMING: usize = 10;
 
-/// Killed when it is dropped.
-struct Running {
+/// A server that runs. Killed when it is dropped.
+pub(crate) struct Running {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// From the start of the process to the end of its first answer.
     cold: Duration,
     _folder: TempDir,
+}
+
+/// How to start a server that is given a folder of its own and a free port.
+pub(crate) struct Start<F> {
+    pub(crate) command: F,
+    /// Whether it takes a port of its own and says which.
+    pub(crate) tells_its_port: bool,
 }
 
 /// All figures of one server in one case.
@@ -42,11 +50,22 @@ pub(crate) async fn measure(
 ) -> io::Result<Figures> {
     let load = Load::of(*case);
     let longest = Duration::from_secs(seconds);
+    let started = async || {
+        let start = Start {
+            command: |folder: &Path, port| peer.command(place, folder, *case, port),
+            tells_its_port: peer.tells_its_port(),
+        };
+        let (running, answer) = Running::started(start, &load).await?;
+        match case.is_answered_by(&answer) {
+            true => Ok(running),
+            false => Err(io::Error::other(format!("it answers {answer:.300}"))),
+        }
+    };
     let mut cold = Vec::new();
     for _ in 1..STARTS {
-        cold.push(Running::started(peer, place, *case, &load).await?.cold);
+        cold.push(started().await?.cold);
     }
-    let running = Running::started(peer, place, *case, &load).await?;
+    let running = started().await?;
     cold.push(running.cold);
     cold.sort_unstable();
 
@@ -66,17 +85,21 @@ pub(crate) async fn measure(
 }
 
 impl Running {
-    async fn started(peer: Peer, place: &Place, case: Case, load: &Load) -> io::Result<Self> {
+    /// Starts it, and returns it with its first answer.
+    pub(crate) async fn started(
+        start: Start<impl FnOnce(&Path, u16) -> io::Result<Command>>,
+        load: &Load,
+    ) -> io::Result<(Self, String)> {
         let folder = tempfile::tempdir()?;
         // Free a moment ago, and nobody else is measured meanwhile.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = peer.command(place, folder.path(), case, port)?;
+        let mut command = (start.command)(folder.path(), port)?;
         command.stdin(Stdio::null()).stderr(Stdio::null());
-        command.stdout(match peer.tells_its_port() {
+        command.stdout(match start.tells_its_port {
             true => Stdio::piped(),
             false => Stdio::null(),
         });
-        let start = Instant::now();
+        let began = Instant::now();
         let child = command.spawn()?;
         let mut running = Self {
             child,
@@ -87,12 +110,9 @@ impl Running {
         if let Some(out) = running.child.stdout.take() {
             running.address = told(ChildStdout::from_std(out)?, PATIENCE).await?;
         }
-        let answer = running.first_answer(load, start).await?;
-        running.cold = start.elapsed();
-        match case.is_answered_by(&answer) {
-            true => Ok(running),
-            false => Err(io::Error::other(format!("it answers {answer:.300}"))),
-        }
+        let answer = running.first_answer(load, began).await?;
+        running.cold = began.elapsed();
+        Ok((running, answer))
     }
 
     /// Asks until somebody listens.
@@ -129,7 +149,7 @@ impl Running {
     }
 
     /// Resident memory in megabytes.
-    fn memory(&self) -> io::Result<u64> {
+    pub(crate) fn memory(&self) -> io::Result<u64> {
         let status = fs_err::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -67,6 +67,8 @@ pub(super) const EVENTS: &[&str] = &[
     "storage.delete",
     "storage.list",
     "storage.finalize",
+    "storage.fault",
+    "storage.token",
     "storage.unexpected",
     "whatsapp.connected",
     "whatsapp.logged_in",

@@ -28,7 +28,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_server::yaml::{At, Document, Mistakes, Source};
-use mock_server::{FaultRule, LaneRule, Script, ScriptedServices, ScriptedTurn, WireRule};
+use mock_server::{
+    FaultRule, LaneRule, Script, ScriptedServices, ScriptedTurn, StagedStorage, WireRule,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -112,6 +114,9 @@ pub(crate) struct ScenarioFile {
     /// The services around the model: keys, quotas, accounts, login.
     #[serde(default)]
     pub(crate) services: ScriptedServices,
+    /// What lies in object storage before anything happens, and who may do something there.
+    #[serde(default)]
+    pub(crate) storage: StagedStorage,
     /// Files below the root folder before the first start: path to content.
     #[serde(default)]
     pub(crate) files: IndexMap<String, At<String>>,

@@ -55,6 +55,8 @@ pub(crate) enum StateName {
     Table(String),
     /// A file below the root folder; with `*`, the list of those that are there.
     Files(String),
+    /// What lies in a bucket of the storage.
+    Storage(String),
     /// The lines of the log.
     Log,
     /// What the container engine shows of nanokimi's agents.
@@ -72,6 +74,9 @@ impl StateName {
             Some(("db", name)) => table(name),
             Some(("files", glob)) if !glob.is_empty() => Some(Self::Files(glob.to_owned())),
             Some(("engine", "containers")) => Some(Self::Containers),
+            Some(("storage", bucket)) if !bucket.is_empty() => {
+                Some(Self::Storage(bucket.to_owned()))
+            }
             Some(_) => None,
             None => (name == "log").then_some(Self::Log),
         }
@@ -86,7 +91,7 @@ impl StateName {
     pub(crate) fn filled(&self, names: &Names) -> Result<Self, UnknownName> {
         Ok(match self {
             Self::Files(glob) => Self::Files(names.fill_text(glob)?),
-            Self::Table(_) | Self::Log | Self::Containers => self.clone(),
+            Self::Table(_) | Self::Storage(_) | Self::Log | Self::Containers => self.clone(),
         })
     }
 }
@@ -96,6 +101,7 @@ impl fmt::Display for StateName {
         match self {
             Self::Table(name) => write!(f, "db.{name}"),
             Self::Files(glob) => write!(f, "files.{glob}"),
+            Self::Storage(bucket) => write!(f, "storage.{bucket}"),
             Self::Log => f.write_str("log"),
             Self::Containers => f.write_str("engine.containers"),
         }
@@ -160,6 +166,7 @@ impl Vocabulary for OfExpect {
         "within",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
         "engine.containers",
     ];
@@ -173,6 +180,7 @@ impl Vocabulary for OfNever {
         "for",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
         "engine.containers",
     ];

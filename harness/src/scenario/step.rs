@@ -358,12 +358,13 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    const NAMED: [&'static str; 7] = [
+    const NAMED: [&'static str; 8] = [
         "transcript",
         "model",
         "journal",
         "db.<table>",
         "files.<glob>",
+        "storage.<bucket>",
         "log",
         "engine.containers",
     ];
@@ -396,7 +397,7 @@ impl JsonSchema for Subject {
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^(transcript|model|journal|log|engine\.containers|db\.[a-z_]+|files\..+)$"
+            "pattern": r"^(transcript|model|journal|log|engine\.containers|db\.[a-z_]+|files\..+|storage\..+)$"
         })
     }
 }

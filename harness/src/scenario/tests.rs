@@ -78,7 +78,7 @@ fn wrong_values_say_what_was_expected_and_found() {
             "5:43 expected a duration like `5s`, found 5 | use ms, s, m, h or d, as in `1h30m`",
             "6:5 a drop has exactly one content | give one of: message, task, raw, symlink, fifo, size",
             "7:18 `gently` is not known here | use one of: term, kill, itself",
-            "8:15 unknown key `db` | use one of: event, where, count, within, db.<table>, files.<glob>, log, engine.containers",
+            "8:15 unknown key `db` | use one of: event, where, count, within, db.<table>, files.<glob>, storage.<bucket>, log, engine.containers",
             "9:5 the key `for` is missing here | add `for: …`",
         ],
     );

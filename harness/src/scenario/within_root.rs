@@ -92,7 +92,9 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
 fn glob_in(subject: &At<Subject>) -> Option<(&str, Span)> {
     match &subject.value {
         Subject::State(StateName::Files(glob)) => Some((glob, subject.span)),
-        Subject::State(StateName::Table(_) | StateName::Log | StateName::Containers)
+        Subject::State(
+            StateName::Table(_) | StateName::Storage(_) | StateName::Log | StateName::Containers,
+        )
         | Subject::Transcript
         | Subject::Model
         | Subject::Journal => None,

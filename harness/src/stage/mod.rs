@@ -158,6 +158,7 @@ impl Stage {
         for script in &scenario.scripts {
             mock.add(script).await?;
         }
+        mock.stage_storage(&scenario.file.storage).await?;
         let mut settings = folder.settings(scenario, means, mock.url())?;
         let relay = relay::to_engine(scenario, means, &folder)?;
         settings.extend(relay.iter().map(Relay::setting));

@@ -1,5 +1,5 @@
-//! States as values: tables of the store, files below the root, the lines of the log, and what the
-//! container engine shows.
+//! States as values: tables of the store, files below the root, the lines of the log, what lies in
+//! the mocks' storage, and what the container engine shows.
 //!
 //! Read-only, and read anew each time.
 
@@ -14,11 +14,12 @@ use super::{Stage, StageError};
 use crate::scenario::StateName;
 
 impl Stage {
-    /// Reads a state. What is not there (a file, the store, an engine) is `null`.
+    /// Reads a state. What is not there (a file, the store, a bucket, an engine) is `null`.
     pub(crate) async fn read(&self, name: &StateName) -> Result<Value, StageError> {
         match name {
             StateName::Table(table) => rows(self.root(), table),
             StateName::Files(glob) => Ok(files(self.root(), glob)),
+            StateName::Storage(bucket) => Ok(self.mock().stored(bucket).await?),
             StateName::Log => Ok(log(self.root())),
             StateName::Containers => match self.means.ground.containers() {
                 Some(containers) => Ok(containers.engine.show_agents(self.root()).await?),

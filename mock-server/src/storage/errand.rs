@@ -206,29 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_the_json_api_are_known_by_method_and_path() {
-        use StorageVerb::{Begin, Bucket, Cancel, Chunk, List, Put};
-        check(
-            "GET /storage/v1/b?project=p",
-            Bucket,
-            "storage.buckets.list",
-            None,
-        );
-        check("POST /b", Bucket, "storage.buckets.insert", None);
-        check(
-            "DELETE /storage/v1/b/attic",
-            Bucket,
-            "storage.buckets.delete",
-            None,
-        );
-        check(
-            "GET /b/attic/o?prefix=x",
-            List,
-            "storage.objects.list",
-            None,
-        );
-        let upload = "POST /upload/storage/v1/b/attic/o?uploadType";
+    fn uploads_are_known_by_what_their_parameters_say() {
+        use StorageVerb::{Begin, Cancel, Chunk, Put};
         let insert = "storage.objects.insert";
+        let upload = "POST /upload/storage/v1/b/attic/o?uploadType";
         check(
             &format!("{upload}=media&name=a%2Fb"),
             Put,
@@ -248,56 +229,29 @@ mod tests {
     }
 
     #[test]
-    fn those_for_one_object_name_it() {
-        use StorageVerb::{Delete, Get, Patch, Put};
-        check(
-            "GET /storage/v1/b/attic/o/a%2Fb?alt=media",
-            Get,
-            "storage.objects.get",
-            Some("a/b"),
-        );
-        check(
-            "GET /download/storage/v1/b/attic/o/x",
-            Get,
-            "storage.objects.get",
-            Some("x"),
-        );
-        check(
-            "PATCH /b/attic/o/x",
-            Patch,
-            "storage.objects.patch",
-            Some("x"),
-        );
-        check(
-            "PUT /b/attic/o/x",
-            Patch,
-            "storage.objects.update",
-            Some("x"),
-        );
-        check(
-            "DELETE /b/attic/o/x",
-            Delete,
-            "storage.objects.delete",
-            Some("x"),
-        );
-        check(
-            "POST /b/attic/o/x/compose",
-            Put,
-            "storage.objects.compose",
-            Some("x"),
-        );
-        check(
-            "POST /b/attic/o/x/copyTo/b/c/o/y",
-            Put,
-            "storage.objects.copy",
-            Some("y"),
-        );
-        check(
-            "POST /b/attic/o/x/moveTo/o/y",
-            Put,
-            "storage.objects.move",
-            Some("y"),
-        );
+    fn other_requests_of_the_json_api_are_known_by_method_and_path() {
+        use StorageVerb::{Bucket, Delete, Get, List, Patch, Put};
+        for (request, verb, name, object) in [
+            ("GET /storage/v1/b?x=y", Bucket, "buckets.list", None),
+            ("POST /b", Bucket, "buckets.insert", None),
+            ("DELETE /storage/v1/b/a", Bucket, "buckets.delete", None),
+            ("GET /b/a/o?prefix=x", List, "objects.list", None),
+            ("GET /b/a/o/x%2Fy", Get, "objects.get", Some("x/y")),
+            ("GET /download/b/a/o/x", Get, "objects.get", Some("x")),
+            ("PATCH /b/a/o/x", Patch, "objects.patch", Some("x")),
+            ("PUT /b/a/o/x", Patch, "objects.update", Some("x")),
+            ("DELETE /b/a/o/x", Delete, "objects.delete", Some("x")),
+            ("POST /b/a/o/x/compose", Put, "objects.compose", Some("x")),
+            (
+                "POST /b/a/o/x/copyTo/b/c/o/y",
+                Put,
+                "objects.copy",
+                Some("y"),
+            ),
+            ("POST /b/a/o/x/moveTo/o/y", Put, "objects.move", Some("y")),
+        ] {
+            check(request, verb, &format!("storage.{name}"), object);
+        }
     }
 
     #[test]

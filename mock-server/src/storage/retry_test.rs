@@ -218,16 +218,16 @@ mod tests {
     fn instructions_are_those_of_the_testbench() {
         #[track_caller]
         fn check(text: &str, expected: Option<&str>) {
-            let shown = fault(text).map(|fault| match fault {
+            let shown = fault(text).map(|fault| match &fault {
                 Fault::Status(told) => told.status.to_string(),
                 Fault::Break(how, moment) => format!("{how:?} {moment}"),
                 Fault::Slow(drops) => format!("{} each {}", drops.bytes, drops.every),
-                other @ (Fault::Html(_)
+                Fault::Html(_)
                 | Fault::Error(_)
                 | Fault::Empty(_)
                 | Fault::Invalid(_)
                 | Fault::Lost
-                | Fault::Corrupt(_)) => format!("{other:?}"),
+                | Fault::Corrupt(_) => fault.word().to_owned(),
             });
             assert_eq!(shown.as_deref(), expected, "{text}");
         }

@@ -101,13 +101,11 @@ impl Stage {
         let entries = entries.iter().filter(|entry| entry.event == event);
         entries
             .map(|entry| {
-                let shown = fields.iter().map(|field| match &entry.fields[*field] {
-                    Value::String(text) => text.clone(),
-                    other @ (Value::Null
-                    | Value::Bool(_)
-                    | Value::Number(_)
-                    | Value::Array(_)
-                    | Value::Object(_)) => other.to_string(),
+                let shown = fields.iter().map(|field| {
+                    let value = &entry.fields[*field];
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
                 });
                 shown.collect::<Vec<_>>().join(" ")
             })

@@ -131,27 +131,8 @@ async fn the_first_kind_of_listing_goes_on_behind_a_marker() {
     stage.ends().await;
 }
 
-fn named(number: u32, etag: &str) -> String {
-    format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
-}
-
-fn completion(parts: &str) -> String {
-    format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
-}
-
 #[tokio::test]
-async fn an_upload_in_parts_can_be_given_up() {
-    let stage = Stage::set().await;
-    let (_, begun) = told(stage.post("/attic/cat?uploads")).await;
-    let upload = format!("/attic/cat?uploadId={}", element(&begun, "UploadId"));
-    assert_eq!(told(stage.delete(&upload)).await.0, 204);
-    let (status, _) = told(stage.post(&upload).body(completion(""))).await;
-    assert_eq!((status, stage.names("").await), (404, Vec::new()));
-    stage.ends().await;
-}
-
-#[tokio::test]
-async fn an_upload_in_parts_can_be_looked_at_and_completed() {
+async fn an_upload_in_parts_can_be_looked_at_completed_and_given_up() {
     let stage = Stage::set().await;
     let begin = stage
         .post("/attic/cat?uploads")
@@ -170,16 +151,18 @@ async fn an_upload_in_parts_can_be_looked_at_and_completed() {
     }
     let (status, _) = told(stage.put(&part(10_001)).body("x")).await;
     assert_eq!(status, 400);
-    let (_, uploads) = told(stage.get("/attic?uploads")).await;
-    assert_eq!(
-        (element(&uploads, "Key"), element(&uploads, "UploadId")),
-        ("cat", &*id)
-    );
     let upload = format!("/attic/cat?uploadId={id}");
     let (_, parts) = told(stage.get(&upload)).await;
     assert_eq!(parts.matches("<Part>").count(), 2);
     let etag = element(&parts, "ETag");
-    let complete = |parts: &str| stage.post(&upload).body(completion(parts));
+    let complete = |parts: &str| {
+        stage.post(&upload).body(format!(
+            "<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
+        ))
+    };
+    let named = |number: u32, etag: &str| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
     let small = format!(
         "{}{}",
         named(1, etag),
@@ -207,10 +190,25 @@ async fn an_upload_in_parts_can_be_looked_at_and_completed() {
     );
     let (status, _) = told(stage.delete(&upload)).await;
     assert_eq!(status, 404);
+    let puts = stage.journaled("storage.put", &["how", "object", "size"]);
+    assert_eq!(puts, ["multipart cat 4"]);
+    stage.ends().await;
+}
+
+#[tokio::test]
+async fn an_upload_under_way_is_listed_until_it_is_given_up() {
+    let stage = Stage::set().await;
+    let (_, begun) = told(stage.post("/attic/cat?uploads")).await;
+    let id = element(&begun, "UploadId").to_owned();
+    let (_, uploads) = told(stage.get("/attic?uploads")).await;
     assert_eq!(
-        stage.journaled("storage.put", &["how", "object", "size"]),
-        ["multipart cat 4"]
+        (element(&uploads, "Key"), element(&uploads, "UploadId")),
+        ("cat", &*id)
     );
+    let upload = format!("/attic/cat?uploadId={id}");
+    assert_eq!(told(stage.delete(&upload)).await.0, 204);
+    let (_, uploads) = told(stage.get("/attic?uploads")).await;
+    assert!(!uploads.contains("<Upload>"), "{uploads}");
     stage.ends().await;
 }
 

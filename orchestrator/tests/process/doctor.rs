@@ -287,10 +287,8 @@ fn a_good_installation_is_well_while_it_runs_and_when_it_was_killed() {
         let process = found.iter().find(|found| found.check == "process").unwrap();
         assert_eq!(process.state, state, "{found:#?}");
         let store = found.iter().find(|found| found.check == "store").unwrap();
-        assert_eq!(
-            (store.state.as_str(), store.cause.as_str()),
-            ("ok", "whole, schema 2")
-        );
+        assert_eq!(store.state, "ok", "{store:#?}");
+        assert!(store.cause.starts_with("whole, schema "), "{store:#?}");
     };
     told("ok");
     assert_eq!(running.ask("GET", "/v1/status", "").status, 200);
@@ -304,14 +302,17 @@ fn a_store_of_tomorrow_and_a_damaged_one_are_told_and_left_alone() {
     drop(stage.start(&[]));
     let file = stage.root.path().join("store/messages.db");
     let database = rusqlite::Connection::open(&file).unwrap();
+    let known: i64 = database
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99;";
     database.execute_batch(checkpoint).unwrap();
     drop(database);
-    let newer = ("schema 99, this one knows 2", "run that version");
-    check_found(&stage, "store", "broken", newer);
+    let newer = format!("schema 99, this one knows {known}");
+    check_found(&stage, "store", "broken", (&newer, "run that version"));
 
     let database = rusqlite::Connection::open(&file).unwrap();
-    database.pragma_update(None, "user_version", 2).unwrap();
+    database.pragma_update(None, "user_version", known).unwrap();
     drop(database);
     let mut bytes = fs_err::read(&file).unwrap();
     // The first page says what there is; behind it lie the tables.

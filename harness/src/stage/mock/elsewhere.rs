@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fs_err::tokio as fs;
 use mock_server::whatsapp::{Base64, Control, Done, GroupCast, LinkedAccount};
-use mock_server::{FaultCount, Journal, Lapse, Script, UnsaidTurn};
+use mock_server::{FaultCount, Journal, Lapse, Script, StagedStorage, UnsaidTurn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -119,6 +119,16 @@ impl Elsewhere {
         let staged: Jid = self.client.post_for("/_mock/whatsapp/chats", chat).await?;
         let nameless = || MockError::Gone("a chat that was made has no JID".to_owned());
         staged.jid.ok_or_else(nameless)
+    }
+
+    pub(super) async fn stage_storage(&self, staged: &StagedStorage) -> Result<(), MockError> {
+        let staged = written("what lies in storage", staged)?;
+        self.client.post("/_mock/storage", &staged).await.map(drop)
+    }
+
+    pub(super) async fn stored(&self, bucket: &str) -> Result<Value, MockError> {
+        let path = format!("/_mock/storage/{}", encoded(bucket));
+        self.client.get(&path).await
     }
 
     pub(super) async fn jid_of(&self, chat: &str) -> Result<Option<String>, MockError> {

@@ -17,8 +17,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mock_server::whatsapp::{Control, Done, GroupCast, LinkedAccount};
 use mock_server::{
-    FaultCount, Journal, MockOptions, MockServer, Script, Unexpected, UnsaidTurn, unexpected_in,
+    FaultCount, Journal, MockOptions, MockServer, Script, StagedStorage, Unexpected, UnsaidTurn,
+    unexpected_in,
 };
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::StageError;
@@ -171,6 +173,25 @@ impl Mock {
     pub(crate) async fn unexpected(&self) -> Result<Vec<Unexpected>, MockError> {
         self.caught_up().await?;
         Ok(unexpected_in(self.journal()))
+    }
+
+    /// What lies in storage before anything happens.
+    pub(crate) async fn stage_storage(&self, staged: &StagedStorage) -> Result<(), MockError> {
+        match &self.place {
+            Place::Here(server) => {
+                let staged = server.storage().stage(staged.clone());
+                staged.map_err(MockError::refused)
+            }
+            Place::Elsewhere(server) => server.stage_storage(staged).await,
+        }
+    }
+
+    /// What lies in a bucket; null if there is none of that name.
+    pub(crate) async fn stored(&self, bucket: &str) -> Result<Value, MockError> {
+        match &self.place {
+            Place::Here(server) => Ok(server.storage().contents(bucket)),
+            Place::Elsewhere(server) => server.stored(bucket).await,
+        }
     }
 
     /// Lets in a device that was linked with an earlier mock.

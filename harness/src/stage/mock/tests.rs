@@ -23,7 +23,7 @@ fn script(text: &str) -> Script {
     yaml::read("script.yaml", text).unwrap()
 }
 
-fn fields(text: &str) -> Map<String, serde_json::Value> {
+fn fields(text: &str) -> Map<String, Value> {
     Map::from_iter([("text".to_owned(), text.into())])
 }
 
@@ -77,6 +77,25 @@ async fn the_words_are_those_of_the_library() {
         mock.whatsapp_places().await.unwrap().0,
         server.whatsapp().socket_url()
     );
+}
+
+#[tokio::test]
+async fn what_lies_in_storage_is_the_same_from_here_and_from_afar() {
+    let (server, mock) = both().await;
+    let staged = "buckets: { attic: { objects: { a/b: Miso, c: { base64: /w== } } } }";
+    let staged: StagedStorage = yaml::read("storage.yaml", staged).unwrap();
+    mock.stage_storage(&staged).await.unwrap();
+    let stored = mock.stored("attic").await.unwrap();
+    assert_eq!(stored, server.storage().contents("attic"));
+    assert_eq!(
+        (&stored[0]["object"], &stored[0]["text"]),
+        (&json!("a/b"), &json!("Miso"))
+    );
+    assert_eq!(mock.stored("cellar").await.unwrap(), Value::Null);
+
+    let unfit: StagedStorage = yaml::read("storage.yaml", "buckets: { '!': {} }").unwrap();
+    let words = server.storage().stage(unfit.clone()).unwrap_err();
+    assert_eq!(refused(mock.stage_storage(&unfit).await), words.to_string());
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ async function fault(verb, nth, fault) {
 }
 
 async function tries_again() {
-  const retryOptions = { autoRetry: true, retryDelayMultiplier: 1, maxRetryDelay: 0.01 };
+  const retryOptions = { autoRetry: true, maxRetryDelay: 1 };
   const place = await bucket(new Storage({ projectId: "guests", retryOptions }));
   const file = place.file("cat");
   const content = randomBytes(MIB);

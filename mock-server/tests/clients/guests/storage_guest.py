@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core import exceptions
 from google.auth import compute_engine
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import InvalidOperation
 from google.cloud import storage
 from google.cloud.storage import transfer_manager
 from google.cloud.storage.exceptions import DataCorruption
@@ -274,8 +275,9 @@ def logs_in(_anonymous):
     blob = client_with(reader).bucket("guests").blob("cat")
     same(blob.download_as_bytes(), b"Miso")
     raised(exceptions.Forbidden, lambda: blob.upload_from_string("Lola"))
+    # Refused, the client wants a fresh token, and a stranger has none.
     stranger = client_with(AnonymousCredentials())
-    raised(exceptions.Unauthorized, stranger.bucket("guests").blob("cat").download_as_bytes)
+    raised(InvalidOperation, stranger.bucket("guests").blob("cat").download_as_bytes)
 
 
 def client_with(credentials):
