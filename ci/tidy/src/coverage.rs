@@ -169,13 +169,7 @@ fn is_test(text: &str, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::breach::lines;
-
-    fn file(path: &str, text: &str) -> TextFile {
-        TextFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
+    use crate::repository::file;
 
     #[track_caller]
     fn check(rows: &[&str], expected: &[&str]) {

@@ -113,13 +113,7 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &toml::Value
 mod tests {
     use super::*;
     use crate::breach::lines;
-
-    fn file(path: &str, text: &str) -> TextFile {
-        TextFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
+    use crate::repository::file;
 
     #[track_caller]
     fn check_argued(list: &str, breaches: &[&str]) {

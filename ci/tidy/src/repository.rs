@@ -18,6 +18,15 @@ pub struct TextFile {
     pub text: String,
 }
 
+/// A file as the tests beside the rules make it up.
+#[cfg(test)]
+pub(crate) fn file(path: &str, text: &str) -> TextFile {
+    TextFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
 /// A name in a folder of the checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

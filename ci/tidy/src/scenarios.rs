@@ -104,13 +104,7 @@ fn story(file: &TextFile) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::breach::lines;
-
-    fn file(path: &str, text: &str) -> TextFile {
-        TextFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
+    use crate::repository::file;
 
     #[track_caller]
     fn check_story(text: &str, has: bool) {

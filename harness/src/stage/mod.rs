@@ -1,4 +1,4 @@
-//! The place a scenario plays in: its mocks, and nanokimi as a child of our process.
+//! The place a scenario plays in: its mocks, and nanokimi, as processes or in containers.
 //!
 //! Knows how to start, stop, ask and read; knows nothing of steps and judges nothing.
 
