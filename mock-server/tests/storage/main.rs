@@ -1,6 +1,6 @@
-//! The storage mock as its clients see it: the JSON API and the XML API by hand, and the whole
-//! suite of a client that speaks to many stores. (The modules are marked as tests so that
-//! clippy lets them unwrap.)
+//! The storage mock as its clients see it: the JSON API and the XML API by hand, the whole suite
+//! of a client that speaks to many stores, and Google's own for Rust. (The modules are marked as
+//! tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
 mod batches;
@@ -14,6 +14,8 @@ mod conditions;
 mod control;
 #[cfg(test)]
 mod downloads;
+#[cfg(test)]
+mod google_rust;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
