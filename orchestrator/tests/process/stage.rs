@@ -20,7 +20,7 @@ pub(crate) struct Running {
     process: Child,
     address: String,
     token: String,
-    _notify: UnixDatagram,
+    notify: UnixDatagram,
 }
 
 /// A status and everything behind the head.
@@ -82,6 +82,16 @@ impl Stage {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_in(arguments, &[])
+    }
+
+    /// As a service manager does that wants a sign of life within each such span.
+    pub(crate) fn start_watched(&self, every: Duration) -> Running {
+        let span = every.as_micros().to_string();
+        self.start_in(&[], &[("WATCHDOG_USEC", &span)])
+    }
+
+    fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let socket = self.root.path().join("notify");
         let (Ok(()) | Err(_)) = fs_err::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).unwrap();
@@ -91,12 +101,11 @@ impl Stage {
         let process = self
             .command(&arguments)
             .env("NOTIFY_SOCKET", &socket)
+            .envs(environment.iter().copied())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut text = [0; 512];
-        let length = notify.recv(&mut text).unwrap();
-        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        let text = said(&notify);
         let address = text
             .lines()
             .find_map(|line| line.strip_prefix("X_HTTP_ADDR="))
@@ -106,7 +115,7 @@ impl Stage {
             process,
             address: address.to_owned(),
             token: token.trim().to_owned(),
-            _notify: notify,
+            notify,
         }
     }
 }
@@ -158,6 +167,11 @@ impl Running {
         connection
     }
 
+    /// What it says next to the service manager.
+    pub(crate) fn says(&self) -> String {
+        said(&self.notify).trim().to_owned()
+    }
+
     /// The exit code, when it comes.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
@@ -187,6 +201,12 @@ impl Running {
         }
         seen
     }
+}
+
+fn said(notify: &UnixDatagram) -> String {
+    let mut text = [0; 512];
+    let length = notify.recv(&mut text).unwrap();
+    String::from_utf8_lossy(&text[..length]).into_owned()
 }
 
 fn read_answer(connection: &mut TcpStream) -> Answer {
