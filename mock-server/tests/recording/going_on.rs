@@ -89,6 +89,7 @@ async fn a_recording_is_replayed_to_who_goes_on_from_the_answers_of_the_mock() {
         let url = &*stage.url;
         let said = Client { url, stream }.converse().await;
         assert_eq!(said, ["Saved.", "Purr.", "Any time."]);
+        assert_eq!(*stage.told.lock().unwrap(), [""; 0]);
         let scripts = || read_scripts(&stage.path()).unwrap();
         let replaying = mock(scripts()).await;
         let url = &*replaying.url();
