@@ -30,14 +30,15 @@ pub use journal::{Entry, Fields, Follower, Journal, MASK, WaitError, render_requ
 pub use lapse::Lapse;
 pub use listening::{ListenError, Listening};
 pub use llm::{
-    Account, Agents, Any, Arguments, Balance, Breaking, Clauses, Drops, Emptiness, Fault,
-    FaultCount, FaultMoment, FaultRule, Finding, FinishReason, FrameRange, HeaderRule, HeaderText,
-    InvalidPattern, InvalidTemplate, KeyOnRecord, KeyPattern, Keys, LaneRule, Limits, LineEnd,
-    ListedModel, MAIN_LANE, Match, Neighbour, Nth, NumberOr, OAuthAct, Owing, Per, Poll, Price,
-    Quota, Response, Script, ScriptError, ScriptedCall, ScriptedDevice, ScriptedFault, ScriptedLlm,
-    ScriptedOAuth, ScriptedPage, ScriptedSearch, ScriptedServices, ScriptedTokens, ScriptedTurn,
-    ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
-    Times, ToolResultClause, ToolsRule, UnknownGate, UnsaidTurn, UsagePlace, WireRule, Word,
+    Account, Agents, Any, Arguments, Balance, Breaking, Clauses, Drops, Emptiness, ErrorEvent,
+    ErrorMoment, Fault, FaultCount, FaultMoment, FaultRule, Finding, FinishReason, FrameRange,
+    HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyOnRecord, KeyPattern, Keys,
+    LaneRule, Limits, LineEnd, ListedModel, MAIN_LANE, Match, Neighbour, Nth, NumberOr, OAuthAct,
+    Owing, Per, Poll, Price, Quota, Response, Script, ScriptError, ScriptedCall, ScriptedDevice,
+    ScriptedFault, ScriptedLlm, ScriptedOAuth, ScriptedPage, ScriptedSearch, ScriptedServices,
+    ScriptedTokens, ScriptedTurn, ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape,
+    TemplateText, TextPattern, Times, ToolResultClause, ToolsRule, UnknownGate, UnsaidTurn,
+    UsagePlace, WireRule, Word,
 };
 pub use record::{
     InvalidUpstream, RecordError, RecordOptions, Recorded, Recorder, Refused, TapeError, Unfit,

@@ -1,9 +1,11 @@
 //! Holding recorded exchanges against what the mock answers, to see where services moved on.
 //!
 //! Only structure counts: which fields there are and of what kind, in which order a stream
-//! says what, and how it is framed. Texts, ids and numbers are values, and no drift.
+//! says what, and how it is framed. Texts, ids and numbers are values, and no drift; who goes
+//! on from an answer by its id asks the mock by the mock's.
 
 mod compare;
+mod ids;
 mod order;
 mod shape;
 
@@ -21,6 +23,7 @@ use crate::server::{MockOptions, MockServer, StartError};
 pub use compare::Difference;
 
 use compare::differences;
+use ids::Ids;
 
 /// One way in which a mock answers otherwise than the service did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,22 +113,17 @@ async fn compare_all(
     let mock: Upstream = server.url().parse()?;
     let client = mock.client()?;
     let mut found: IndexMap<Difference, (String, usize)> = IndexMap::new();
+    let mut ids = Ids::default();
     for (place, exchange) in recorded.iter().enumerate() {
-        let asked: Uri = exchange
-            .request
-            .path
-            .parse()
-            .map_err(|_no_uri| DriftError::NoPath {
-                path: path.to_owned(),
-                line: place + 1,
-                asked: exchange.request.path.clone(),
-            })?;
+        let request = ids.translated(&exchange.request);
+        let asked: Uri = request.path.parse().map_err(|_no_uri| DriftError::NoPath {
+            path: path.to_owned(),
+            line: place + 1,
+            asked: request.path.clone(),
+        })?;
         let url = mock.below(&asked);
-        let answer = ask(
-            client.request(method(&exchange.request), url),
-            &exchange.request,
-        )
-        .await?;
+        let answer = ask(client.request(method(&request), url), &request).await?;
+        ids.learn(exchange, &answer);
         let first = || (format!("{} {}", place + 1, exchange.request.line()), 0);
         for difference in differences(&exchange.response, &answer) {
             found.entry(difference).or_insert_with(first).1 += 1;

@@ -19,12 +19,12 @@ mod tokens;
 pub use oauth::{OAuthAct, Poll, ScriptedDevice, ScriptedOAuth, ScriptedTokens};
 pub use score::{Owing, UnknownGate};
 pub use script::{
-    Any, Arguments, Breaking, Clauses, Drops, Emptiness, Fault, FaultMoment, FaultRule,
-    FinishReason, FrameRange, HeaderRule, HeaderText, InvalidPattern, InvalidTemplate, KeyPattern,
-    LaneRule, Limits, LineEnd, MAIN_LANE, Match, Neighbour, Nth, NumberOr, Per, Response, Script,
-    ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn, ScriptedUsage, Speaker, StatusFault,
-    StreamError, StreamShape, TemplateText, TextPattern, Times, ToolResultClause, ToolsRule,
-    UsagePlace, WireRule, Word,
+    Any, Arguments, Breaking, Clauses, Drops, Emptiness, ErrorEvent, ErrorMoment, Fault,
+    FaultMoment, FaultRule, FinishReason, FrameRange, HeaderRule, HeaderText, InvalidPattern,
+    InvalidTemplate, KeyPattern, LaneRule, Limits, LineEnd, MAIN_LANE, Match, Neighbour, Nth,
+    NumberOr, Per, Response, Script, ScriptError, ScriptedCall, ScriptedFault, ScriptedTurn,
+    ScriptedUsage, Speaker, StatusFault, StreamError, StreamShape, TemplateText, TextPattern,
+    Times, ToolResultClause, ToolsRule, UsagePlace, WireRule, Word,
 };
 pub use scripted::{FaultCount, ScriptedLlm, UnsaidTurn};
 pub use services::{

@@ -194,12 +194,12 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Many clients hang up as soon as they have read the end mark.
+        // Many clients hang up as soon as they have read the end mark, or an error.
         self.hand_over(|received| {
             let is_whole = received.is_stream()
                 && sse::frames(&received.body)
                     .last()
-                    .is_some_and(Frame::is_done);
+                    .is_some_and(Frame::is_last);
             let cut = || Unfit::Cut("the client went away".to_owned());
             is_whole.then_some(()).ok_or_else(cut)
         });

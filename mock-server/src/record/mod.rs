@@ -30,7 +30,8 @@ pub use tape::{Recorded, Refused, TapeError};
 pub use unfit::Unfit;
 pub use upstream::{InvalidUpstream, Upstream};
 
-pub(crate) use exchange::{Exchange, Received, Sent};
+pub(crate) use answer::response;
+pub(crate) use exchange::{Exchange, Kind, Received, Sent};
 pub(crate) use sse::{Frame, frames};
 
 use crate::listening::{ListenError, Listening};

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use serde_json::{Value, json};
 
 use crate::llm::{
-    ChatBody, Clauses, Conversations, Dialect, InvalidTemplate, Match, NumberOr, Question,
-    ScriptedFault, ScriptedTurn,
+    Any, ChatBody, Clauses, Conversations, Dialect, InvalidTemplate, Match, NumberOr, Question,
+    ScriptedFault, ScriptedTurn, Times,
 };
 use crate::record::answer::Answer;
 use crate::record::matching::smallest;
@@ -20,6 +20,8 @@ use crate::record::wording::response;
 #[derive(Debug, Default)]
 pub(crate) struct Recording {
     takes: Vec<Take>,
+    /// What clients may go on from.
+    conversations: Conversations,
 }
 
 /// One question and its answer.
@@ -48,20 +50,28 @@ pub(crate) enum UnwritableTurn {
 }
 
 impl Recording {
-    /// Adds what was asked, as the body of the request, and what was answered.
+    /// Adds what was asked, as the body of the request, and what was answered; and the
+    /// response that is the answer, if a client may go on from it by its id.
     pub(crate) fn add(
         &mut self,
         dialect: Dialect,
         request: &str,
         answer: Answer,
+        response: Option<&Value>,
     ) -> Result<(), Unfit> {
         let refused = |fault: String| Unfit::Request(fault);
-        // What goes on from an earlier answer by its id asks what a replay gives another id.
-        let body = dialect.read(request.as_bytes(), &Conversations::default());
-        let body = body.map_err(|violation| refused(violation.to_string()))?;
+        let body = dialect.read(request.as_bytes(), &self.conversations);
+        let body = body.map_err(|violation| match violation.unheard() {
+            Some(id) => Unfit::Unheard(id.to_owned()),
+            None => refused(violation.to_string()),
+        })?;
         let question = Question::read(&body).map_err(|violation| refused(violation.to_string()))?;
         if let Some(unfit) = question.unfit {
             return Err(refused(unfit.to_string()));
+        }
+        if let Some(response) = response {
+            let kept = self.conversations.keep_document(&body, response);
+            kept.map_err(|unfit| Unfit::Unreadable(unfit.to_string()))?;
         }
         let place = self.takes.len();
         self.takes.push(Take {
@@ -146,13 +156,16 @@ impl Counted<'_> {
     fn written(&self, with_pace: bool) -> Result<Value, UnwritableTurn> {
         let answer = &self.take.answer;
         let fault = answer.fault.clone();
+        let is_answered = fault.is_none() || answer.is_begun();
+        // What is broken behind its words never comes whole: asked again, it is another turn.
+        let always = is_answered.then_some(Times::Word(Any::Any));
         let turn = ScriptedTurn {
             matches: shortest(&self.take.clauses),
-            response: match fault {
-                None => Some(response(answer)?),
-                Some(_) => None,
-            },
-            fault: fault.map(|fault| ScriptedFault { times: None, fault }),
+            response: is_answered.then(|| response(answer)).transpose()?,
+            fault: fault.map(|fault| ScriptedFault {
+                times: always,
+                fault,
+            }),
             times: NumberOr::Number(NonZeroU32::MIN.saturating_add(self.times - 1)),
             ..ScriptedTurn::default()
         };
@@ -204,6 +217,7 @@ fn asks_the_same(one: &Question<'_>, other: &Question<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::{ErrorMoment, Fault, StreamError};
 
     fn answer(content: &str) -> Answer {
         Answer {
@@ -223,7 +237,12 @@ mod tests {
         for line in heard {
             let (question, said) = line.split_once(" > ").unwrap();
             recording
-                .add(Dialect::OpenAi, &request("kimi-k2", question), answer(said))
+                .add(
+                    Dialect::OpenAi,
+                    &request("kimi-k2", question),
+                    answer(said),
+                    None,
+                )
                 .unwrap();
         }
         let turns = recording.turns(false).unwrap();
@@ -269,7 +288,7 @@ mod tests {
             ]);
             let request = json!({ "model": "m", "messages": messages }).to_string();
             recording
-                .add(Dialect::OpenAi, &request, answer(said))
+                .add(Dialect::OpenAi, &request, answer(said), None)
                 .unwrap();
         }
         let turns = recording.turns(false).unwrap();
@@ -285,12 +304,83 @@ mod tests {
         #[track_caller]
         fn check(request: &str, complaint: &str) {
             let refused = Recording::default()
-                .add(Dialect::OpenAi, request, answer("a"))
+                .add(Dialect::OpenAi, request, answer("a"), None)
                 .unwrap_err();
             assert!(refused.to_string().contains(complaint), "{refused}");
         }
         check("{", "EOF");
         check(r#"{"messages":[{"role":"wizard"}]}"#, "messages[0]");
+    }
+
+    #[test]
+    fn what_is_broken_behind_its_words_is_a_turn_of_its_own_each_time() {
+        let mut recording = Recording::default();
+        let fault = Fault::Error(StreamError {
+            after: ErrorMoment::Said,
+            ..StreamError::default()
+        });
+        let broken = || Answer {
+            fault: Some(fault.clone()),
+            ..answer("It is")
+        };
+        for said in [broken(), broken(), answer("It is noon.")] {
+            let request = request("m", "what time is it?");
+            recording
+                .add(Dialect::OpenAi, &request, said, None)
+                .unwrap();
+        }
+        let turns = recording.turns(false).unwrap();
+        assert_eq!(
+            turns[0],
+            json!({
+                "match": "what time is it",
+                "response": { "content": "It is" },
+                "times": 2,
+                "fault": { "times": "any", "error": { "after": "said" } },
+            })
+        );
+        assert_eq!(turns[1]["response"]["content"], "It is noon.");
+        assert_eq!(turns[1]["fault"], Value::Null);
+    }
+
+    #[test]
+    fn a_question_that_goes_on_is_matched_by_the_whole_conversation() {
+        let mut recording = Recording::default();
+        let ask = |previous: Option<&str>, input: &str| {
+            json!({ "model": "m", "previous_response_id": previous, "input": input }).to_string()
+        };
+        let response = |id: &str, text: &str| {
+            let part = json!({ "type": "output_text", "text": text });
+            let said = json!({ "type": "message", "role": "assistant", "content": [part] });
+            json!({ "id": id, "output": [said] })
+        };
+        for (previous, id, input, said) in [
+            (None, "resp_1", "my cat", "Noted."),
+            (None, "resp_2", "my dog", "Noted."),
+            (Some("resp_1"), "resp_3", "go on", "Meow."),
+            (Some("resp_2"), "resp_4", "go on", "Woof."),
+        ] {
+            let response = response(id, said);
+            let (request, said) = (ask(previous, input), answer(said));
+            recording
+                .add(Dialect::Responses, &request, said, Some(&response))
+                .unwrap();
+        }
+        let turns = recording.turns(false).unwrap();
+        let matches: Vec<_> = turns.iter().map(|turn| &turn["match"]).collect();
+        let going_on = |pet: &str| json!({ "user": "go on", "messages": { "user": pet } });
+        assert_eq!(
+            matches,
+            [
+                &json!("my cat"),
+                &json!("my dog"),
+                &going_on("my cat"),
+                &going_on("my dog")
+            ]
+        );
+        let unheard = ask(Some("resp_9"), "go on");
+        let refused = recording.add(Dialect::Responses, &unheard, answer("a"), None);
+        assert_eq!(refused, Err(Unfit::Unheard("resp_9".to_owned())));
     }
 
     #[test]
@@ -306,7 +396,7 @@ mod tests {
             ..answer("a")
         };
         recording
-            .add(Dialect::OpenAi, &request("m", "hi"), answer)
+            .add(Dialect::OpenAi, &request("m", "hi"), answer, None)
             .unwrap();
         let with = &recording.turns(true).unwrap()[0]["stream"];
         assert_eq!(

@@ -1,5 +1,7 @@
 //! The frames of an event stream, with what is around their data.
 
+use serde_json::Value;
+
 /// One frame: what stands between two empty lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -36,9 +38,29 @@ impl LineEnd {
 /// The end mark of chat completions.
 pub(crate) const DONE: &str = "[DONE]";
 
+/// The events with which other protocols end.
+const LAST: [&str; 5] = [
+    "message_stop",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "error",
+];
+
 impl Frame {
     pub(crate) fn is_done(&self) -> bool {
         self.data.as_deref() == Some(DONE)
+    }
+
+    /// Whether nothing of the answer comes behind it: clients hang up when they have read it.
+    pub(crate) fn is_last(&self) -> bool {
+        let data = self.data.as_deref().unwrap_or_default();
+        let told: Value = match serde_json::from_str(data) {
+            Ok(told) => told,
+            Err(_no_document) => return self.is_done(),
+        };
+        let kind = told["type"].as_str();
+        !told["error"].is_null() || kind.is_some_and(|kind| LAST.contains(&kind))
     }
 
     fn is_begun(&self) -> bool {
@@ -131,6 +153,25 @@ mod tests {
         check(stream, LineEnd::Lf);
         check(&stream.replace('\n', "\r\n"), LineEnd::CrLf);
         check(&stream.replace('\n', "\r"), LineEnd::Cr);
+    }
+
+    #[test]
+    fn a_stream_is_at_its_end_with_a_mark_or_an_error() {
+        #[track_caller]
+        fn check(data: &str, is_last: bool) {
+            assert_eq!(
+                frames(&format!("data: {data}\n\n"))[0].is_last(),
+                is_last,
+                "{data}"
+            );
+        }
+        check(DONE, true);
+        check(r#"{"error":{"code":502}}"#, true);
+        check(r#"{"type":"response.failed","response":{}}"#, true);
+        check(r#"{"type":"message_stop"}"#, true);
+        check(r#"{"choices":[],"error":null}"#, false);
+        check(r#"{"type":"message_delta"}"#, false);
+        check("{", false);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::llm::Dialect;
-use crate::record::answer::Answer;
+use crate::record::answer::{Answer, response};
 use crate::record::exchange::{Exchange, Kind};
 use crate::record::forward::Take;
 use crate::record::recording::{Recording, UnwritableTurn};
@@ -109,7 +109,11 @@ impl Tape {
         if let Some((dialect, answer)) = heard {
             let answer = answer.masked(&self.secrets);
             let request = &exchange.request.body;
-            if let Err(unfit) = self.recording.add(dialect, request, answer) {
+            let response = response(dialect, &exchange.response);
+            let added = self
+                .recording
+                .add(dialect, request, answer, response.as_ref());
+            if let Err(unfit) = added {
                 return Ok(Err(unfit));
             }
             self.write_script()?;

@@ -9,10 +9,6 @@ pub enum Unfit {
     Unreachable(String),
     #[error("the answer is an error, status {0}, and no model was asked")]
     Status(u16),
-    #[error(
-        "the stream ends in an error after it has said something: {0}; write that turn by hand, with a `fault: {{ error: … }}`"
-    )]
-    ErrorInStream(String),
     #[error("the answer was cut off: {0}")]
     Cut(String),
     #[error("the answer is empty")]
@@ -31,6 +27,10 @@ pub enum Unfit {
     Unsayable(String),
     #[error("the request is none that a mock would take: {0}")]
     Request(String),
+    #[error(
+        "the request goes on from `{0}`, an answer that is not recorded; record its conversation from the beginning"
+    )]
+    Unheard(String),
     #[error("the request was cut off, or is too large: {0}")]
     RequestCut(String),
 }
@@ -42,12 +42,12 @@ impl Unfit {
         match self {
             Self::Unreachable(text) => Self::Unreachable(masked(text)),
             Self::Unsayable(text) => Self::Unsayable(masked(text)),
-            Self::ErrorInStream(text) => Self::ErrorInStream(masked(text)),
             Self::Cut(text) => Self::Cut(masked(text)),
             Self::Encoded(text) => Self::Encoded(masked(text)),
             Self::Unreadable(text) => Self::Unreadable(masked(text)),
             Self::FinishReason(text) => Self::FinishReason(masked(text)),
             Self::Request(text) => Self::Request(masked(text)),
+            Self::Unheard(text) => Self::Unheard(masked(text)),
             Self::RequestCut(text) => Self::RequestCut(masked(text)),
             Self::Status(_) | Self::Empty | Self::Truncated | Self::Dialect => self,
         }

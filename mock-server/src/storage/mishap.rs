@@ -89,7 +89,7 @@ fn place(moment: FaultMoment, size: usize) -> usize {
     match moment {
         FaultMoment::Request | FaultMoment::Headers => 0,
         FaultMoment::Bytes(bytes) => bytes.min(size),
-        FaultMoment::Frames(_) | FaultMoment::Arguments => size / 2,
+        FaultMoment::Frames(_) | FaultMoment::Arguments | FaultMoment::Said => size / 2,
     }
 }
 

@@ -187,11 +187,12 @@ async fn a_client_that_leaves_before_its_fault_comes_is_answered_whole_next_time
 async fn a_document_breaks_within_the_length_it_promised() {
     let half: Measure = |well| well.body[..well.body.len() / 2].to_vec();
     let some: Measure = |well| well.body[..120].to_vec();
-    let moments: [(&str, Measure); 5] = [
+    let moments: [(&str, Measure); 6] = [
         ("request", nothing),
         ("headers", nothing),
         ("3", half),
         ("arguments", half),
+        ("said", half),
         ("{ bytes: 120 }", some),
     ];
     for path in SERVICES {

@@ -43,6 +43,94 @@ async fn a_stream_is_cut_after_its_frames() {
     }
 }
 
+/// The frames of a stream up to the last that holds `word`.
+fn up_to(well: &Wire, word: &str) -> Vec<Vec<u8>> {
+    let frames = well.chunks();
+    let holds = |frame: &Vec<u8>| String::from_utf8_lossy(frame).contains(word);
+    let last = frames.iter().rposition(holds).unwrap();
+    frames[..=last].to_vec()
+}
+
+/// Of a call that is under way.
+const FRAGMENTS: [(&str, &str); 3] = [
+    (ANTHROPIC, "\"partial_json\""),
+    (OPENAI, "[{\"index\":0,\"function\":{\"arguments\""),
+    (RESPONSES, "function_call_arguments.delta"),
+];
+
+/// The beginning of the frame that tells of an error behind so many others.
+fn error_frame(path: &str, place: usize) -> String {
+    let (event, told) = match path {
+        ANTHROPIC => (
+            "event: error\n",
+            r#"{"type":"error","error":{"type":"rate_limit_exceeded","message":"Slow."},"request_id":"#
+                .to_owned(),
+        ),
+        RESPONSES => (
+            "event: error\n",
+            format!(
+                r#"{{"type":"error","code":"rate_limit_exceeded","message":"Slow.","param":null,"sequence_number":{place}}}"#
+            ),
+        ),
+        _chat => (
+            "",
+            r#"{"error":{"message":"Slow.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#
+                .to_owned(),
+        ),
+    };
+    format!("{event}data: {told}")
+}
+
+#[tokio::test]
+async fn an_error_comes_behind_the_last_word_and_before_anything_of_the_end() {
+    let fault = "{ error: { after: said, type: rate_limit_exceeded, message: Slow. } }";
+    for (path, fragment) in FRAGMENTS {
+        let (broken, well) = broken_then_whole(fault, streamed(path)).await;
+        let frames = broken.chunks();
+        let (last, before) = frames.split_last().unwrap();
+        assert_eq!(before, up_to(&well, fragment), "{path}");
+        let last = String::from_utf8(last.clone()).unwrap();
+        assert!(
+            last.starts_with(&error_frame(path, before.len())),
+            "{path}: {last}"
+        );
+        assert_eq!((&broken.head, broken.end), (&well.head, End::Closed));
+        let body = ended(frames.iter().map(Vec::as_slice));
+        assert_eq!(broken.body, body, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_fails_in_an_event_of_its_own() {
+    let fault =
+        "{ error: { after: said, type: server_error, message: Down., event: response.failed } }";
+    let (broken, _) = broken_then_whole(fault, streamed(RESPONSES)).await;
+    let frames = broken.chunks();
+    let (last, before) = frames.split_last().unwrap();
+    let last = String::from_utf8(last.clone()).unwrap();
+    let data = last.strip_prefix("event: response.failed\ndata: ").unwrap();
+    let event: serde_json::Value =
+        serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap();
+    assert_eq!(event["sequence_number"], before.len());
+    let response = &event["response"];
+    assert_eq!(response["status"], "failed");
+    let error = serde_json::json!({ "code": "server_error", "message": "Down." });
+    assert_eq!(response["error"], error);
+    let begun = String::from_utf8(before[0].clone()).unwrap();
+    assert!(begun.contains(response["id"].as_str().unwrap()), "{begun}");
+}
+
+#[tokio::test]
+async fn a_stream_is_cut_behind_its_last_word() {
+    for (path, fragment) in FRAGMENTS {
+        let (broken, well) = broken_then_whole("{ reset: said }", streamed(path)).await;
+        let frames = up_to(&well, fragment);
+        let frames = chunked(frames.iter().map(Vec::as_slice));
+        assert_eq!(broken.body, frames, "{path}");
+        assert_eq!(broken.end, End::Reset, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_comes_where_it_breaks_before_a_byte() {
     for path in PROTOCOLS {

@@ -4,6 +4,8 @@
 //! modules are marked as tests so that clippy lets them unwrap.)
 
 #[cfg(test)]
+mod behind_words;
+#[cfg(test)]
 mod canned;
 #[cfg(test)]
 mod dialects;
@@ -11,6 +13,8 @@ mod dialects;
 mod drift;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod going_on;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]

@@ -161,11 +161,13 @@ async fn a_stream_that_does_not_come_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_error_behind_what_was_said() {
+async fn an_error_behind_a_call_without_a_name() {
+    let call =
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}}]}"#;
     let error = r#"{"error":{"code":502,"message":"no provider"}}"#;
     check(
-        &stream(&format!("{WORD}data: {error}\n\ndata: [DONE]\n\n")),
-        "the stream ends in an error after it has said something",
+        &stream(&format!("data: {call}\n\ndata: {error}\n\n")),
+        "the answer cannot be read: a call has no name",
     )
     .await;
 }

@@ -100,7 +100,7 @@ async fn the_reason_of_a_refusal_holds_no_secret() {
     let asked = stage.client.post(url).bearer_auth("open-sesame");
     asked.send().await.unwrap();
     let said = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
-    let quoting = r#"data: {"error":{"message":"no such key: open-sesame"}}"#;
+    let quoting = r#"data: {"choices":[{"delta":{},"finish_reason":"no such key: open-sesame"}]}"#;
     let service = Canned::saying(&format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{said}\n\n{quoting}\n\n"
     ))

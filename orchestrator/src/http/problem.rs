@@ -1,5 +1,5 @@
 //! What goes wrong, in the shape that OpenAI-compatible clients read:
-//! `{"error": {"message", "type", "code"}}`. Never a friendly text with status 200.
+//! `{"error": {"message", "type", "code", "status"}}`. Never a friendly text with status 200.
 
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -26,6 +26,8 @@ struct Detail<'a> {
     message: &'a str,
     r#type: &'static str,
     code: &'a str,
+    /// For who hears of it inside a stream, where it is too late for a status.
+    status: u16,
 }
 
 impl Problem {
@@ -60,9 +62,10 @@ impl Problem {
                     "server_error"
                 },
                 code: &self.code,
+                status: self.status.as_u16(),
             },
         };
-        // Three strings always serialise.
+        // Three strings and a number always serialise.
         serde_json::to_string(&body).unwrap_or_else(|error| error.to_string())
     }
 }
@@ -114,4 +117,18 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// A JSON answer.
 pub(super) fn json<T: Serialize>(value: T) -> Response {
     Json(value).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_in_a_stream_tells_the_status_that_it_would_have_had() {
+        let problem = Problem::new(StatusCode::BAD_GATEWAY, "agent", "Out of credits.");
+        assert_eq!(
+            problem.body(),
+            r#"{"error":{"message":"Out of credits.","type":"server_error","code":"agent","status":502}}"#
+        );
+    }
 }

@@ -266,7 +266,7 @@ fn send(bytes: Bytes) -> Step {
 fn within(moment: FaultMoment, bytes: usize) -> Option<usize> {
     match moment {
         FaultMoment::Request | FaultMoment::Headers => Some(0),
-        FaultMoment::Frames(_) | FaultMoment::Arguments => Some(bytes / 2),
+        FaultMoment::Frames(_) | FaultMoment::Arguments | FaultMoment::Said => Some(bytes / 2),
         FaultMoment::Bytes(place) => Some(place).filter(|place| *place < bytes),
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn frame(performance: &Performance, fault: &Fault, events: usize) -> 
     };
     let reply = Some(&**performance.reply());
     let dialect = performance.dialect();
-    Some(dialect.stream_error(reply, complaint(told), events))
+    Some(dialect.stream_error(reply, told.event, complaint(told), events))
 }
 
 /// The same, where nothing is streamed.

@@ -37,7 +37,7 @@ impl Dress {
             }
             Fault::Invalid(frames) => reel.halve(*frames),
             Fault::Error(told) => {
-                if let Some(place) = reel.find(FaultMoment::Frames(told.after)) {
+                if let Some(place) = reel.find(told.after.into()) {
                     reel.frames.truncate(place);
                     let error = error(reel.events());
                     reel.frames.extend(error.map(|frame| self.in_lines(frame)));
@@ -85,6 +85,7 @@ impl Reel {
             FaultMoment::Request | FaultMoment::Headers => Some(0),
             FaultMoment::Frames(frames) => self.behind(frames),
             FaultMoment::Arguments => self.inside_arguments(),
+            FaultMoment::Said => Some(self.behind_what_is_said()),
             FaultMoment::Bytes(bytes) => self.split(bytes),
         };
         if found.is_none() {
@@ -114,6 +115,12 @@ impl Reel {
         let first = self.frames.iter().position(is_fragment)?;
         let mut rest = self.frames[first + 1..].iter();
         rest.any(is_fragment).then_some(first + 1)
+    }
+
+    /// Behind the last word; where nothing is said, before the model begins.
+    fn behind_what_is_said(&self) -> usize {
+        let last = self.frames.iter().rposition(says_something);
+        last.map_or(self.prelude, |place| place + 1)
     }
 
     fn split(&mut self, bytes: usize) -> Option<usize> {
@@ -151,6 +158,18 @@ impl Reel {
 
 fn is_comment(frame: &Frame) -> bool {
     frame.kind == FrameKind::Comment
+}
+
+fn says_something(frame: &Frame) -> bool {
+    match frame.kind {
+        FrameKind::Reasoning | FrameKind::Content | FrameKind::Call | FrameKind::Arguments => true,
+        FrameKind::Comment
+        | FrameKind::Role
+        | FrameKind::Close
+        | FrameKind::Finish
+        | FrameKind::Usage
+        | FrameKind::Done => false,
+    }
 }
 
 /// The line ends stay, so that the frames behind it are whole.
@@ -289,6 +308,16 @@ mod tests {
             ": hm/data: one/error 1/",
         );
         check("{}", Some("{ error: {} }"), ": hm/error 0/");
+        check(
+            "{}",
+            Some("{ error: { after: said } }"),
+            r#": hm/data: one/data: {"a/data: ":1}/error 3/"#,
+        );
+        check(
+            "{ duplicate: 2..3 }",
+            Some("{ stall: said }"),
+            r#": hm/data: one/data: {"a/data: {"a/data: ":1}/data: ":1}/#data: [DONE]/"#,
+        );
         check(
             "{ duplicate: 1, comments: 1 }",
             Some("{ error: { after: 3 } }"),

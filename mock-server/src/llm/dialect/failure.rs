@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::llm::dialect::wording::{Wording, metadata};
 use crate::llm::dialect::{Dialect, Frame, FrameKind, anthropic, responses};
 use crate::llm::score::lines::Reply;
+use crate::llm::script::fault::ErrorEvent;
 
 /// What is said of a failure; what is not given is worded as the service does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,20 +40,27 @@ impl Dialect {
     pub(crate) fn stream_error(
         self,
         reply: Option<&Reply>,
+        event: ErrorEvent,
         complaint: Complaint<'_>,
         events: usize,
     ) -> Frame {
         let (code, kind, message) = self.late(complaint);
-        let body = match self {
-            Self::OpenRouter => broken_chunk(reply, self.error_body(code, kind, message)),
-            Self::Responses => responses::error_event(kind, message, events),
-            Self::OpenAi | Self::Moonshot | Self::Kimi | Self::Anthropic => {
-                self.error_body(code, kind, message)
-            }
-        };
-        let name = match self {
-            Self::Anthropic | Self::Responses => "event: error\n",
-            Self::OpenAi | Self::OpenRouter | Self::Moonshot | Self::Kimi => "",
+        let error = || self.error_body(code, kind, message);
+        let (name, body) = match self {
+            Self::OpenRouter => ("", broken_chunk(reply, error())),
+            Self::Responses => match (event, reply) {
+                (ErrorEvent::ResponseFailed, Some(reply)) => (
+                    "event: response.failed\n",
+                    responses::failed_event(reply, kind, message, events),
+                ),
+                // Where nothing was being said, no response can fail.
+                (ErrorEvent::Error, _) | (ErrorEvent::ResponseFailed, None) => (
+                    "event: error\n",
+                    responses::error_event(kind, message, events),
+                ),
+            },
+            Self::Anthropic => ("event: error\n", error()),
+            Self::OpenAi | Self::Moonshot | Self::Kimi => ("", error()),
         };
         Frame {
             kind: FrameKind::Finish,
@@ -64,6 +72,14 @@ impl Dialect {
     pub(crate) fn late_error(self, complaint: Complaint<'_>) -> Value {
         let (code, kind, message) = self.late(complaint);
         self.error_body(code, kind, message)
+    }
+
+    /// What the service usually calls a failure with that status.
+    pub(crate) fn usual_kind(self, status: u64) -> Option<&'static str> {
+        match u16::try_from(status) {
+            Ok(status) => Wording::of(self, status, None).map(|wording| wording.kind),
+            Err(_no_status) => None,
+        }
     }
 
     /// Code, type and message of an error for which it is too late to be a status.
@@ -215,7 +231,8 @@ mod tests {
                 kind,
                 message: None,
             };
-            let sent = dialect.stream_error(None, complaint, 0).bytes;
+            let sent = dialect.stream_error(None, ErrorEvent::Error, complaint, 0);
+            let sent = sent.bytes;
             let text = str::from_utf8(&sent).unwrap();
             let data = text.strip_prefix("data: ").unwrap().trim_end();
             let sent: Value = serde_json::from_str(data).unwrap();

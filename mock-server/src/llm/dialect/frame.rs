@@ -22,6 +22,8 @@ pub(crate) enum FrameKind {
     Call,
     /// A part of a call's arguments.
     Arguments,
+    /// The end of a thought, a text or a call, where it has one: nothing new is in it.
+    Close,
     Finish,
     Usage,
     /// The end mark, e.g. `[DONE]`.

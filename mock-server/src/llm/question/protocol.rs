@@ -79,6 +79,15 @@ pub(crate) enum Violation {
 }
 
 impl Violation {
+    /// The answer that a request goes on from, if nobody knows it.
+    pub(crate) fn unheard(&self) -> Option<&str> {
+        if let Self::Responses(responses::Unfit::NoPrevious { id }) = self {
+            Some(id)
+        } else {
+            None
+        }
+    }
+
     /// The rule that is broken, if a script may put it out of force.
     pub(crate) fn rule(&self) -> Option<WireRule> {
         match self {

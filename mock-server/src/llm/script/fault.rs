@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lapse::Lapse;
-use crate::llm::script::moment::{FaultMoment, HeaderText};
-use crate::llm::script::turn::Times;
+use crate::llm::script::moment::{ErrorMoment, FaultMoment, HeaderText};
+use crate::llm::script::turn::{Times, is_default};
 
 /// What goes wrong instead of an answer, or within it: exactly one of `status`, `error`,
 /// `html`, `empty`, `reset`, `close`, `end`, `invalid`, `stall`, `slow`, `lost` and `corrupt`.
@@ -22,8 +22,9 @@ use crate::llm::script::turn::Times;
 ///
 /// A moment is `request` (before a byte of the answer), `headers` (after them), a number
 /// (after so many frames; comments are not counted), `arguments` (inside those of the first
-/// call) or `{ bytes: 120 }` (of the body). An answer that is not streamed has no frames:
-/// there a number and `arguments` mean the middle of its body.
+/// call), `said` (after the last word of the response, before anything of its end) or
+/// `{ bytes: 120 }` (of the body). An answer that is not streamed has no frames: there a
+/// number, `arguments` and `said` mean the middle of its body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "FaultWords", into = "FaultWords")]
 pub struct ScriptedFault {
@@ -82,14 +83,30 @@ pub struct StatusFault {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamError {
-    /// After how many frames. Default: 0.
-    pub after: usize,
+    /// After how many frames, or `said`: after the last word of the response, before anything
+    /// of its end. Default: 0.
+    pub after: ErrorMoment,
     /// The service's word for it. Default: the service has broken down.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
     /// Default: what the service says then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Which of their two events OpenAI's Responses end with; all others have one way only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub event: ErrorEvent,
+}
+
+/// How a stream of Responses tells of an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ErrorEvent {
+    /// The event is the error.
+    #[default]
+    #[serde(rename = "error")]
+    Error,
+    /// The response is there once more, and has failed.
+    #[serde(rename = "response.failed")]
+    ResponseFailed,
 }
 
 /// What is left of an answer that says nothing.
@@ -233,7 +250,10 @@ impl Fault {
     /// Whether it can befall an answer of a service that has neither frames nor calls.
     pub(crate) fn is_a_documents(&self) -> bool {
         let has_frames = |moment: &FaultMoment| {
-            matches!(moment, FaultMoment::Frames(_) | FaultMoment::Arguments)
+            matches!(
+                moment,
+                FaultMoment::Frames(_) | FaultMoment::Arguments | FaultMoment::Said
+            )
         };
         match self {
             Self::Error(_) | Self::Invalid(_) => false,
@@ -405,12 +425,15 @@ mod tests {
         for fault in [
             r#"{"times":"any","status":429,"headers":{"retry-after":"7"},"message":"m","type":"t","body":{"a":1}}"#,
             r#"{"error":{"after":3,"type":"provider_unavailable","message":"m"}}"#,
+            r#"{"error":{"after":0}}"#,
+            r#"{"error":{"after":"said","event":"response.failed"}}"#,
             r#"{"html":502}"#,
             r#"{"times":2,"empty":"comments"}"#,
             r#"{"reset":"request"}"#,
             r#"{"close":"headers"}"#,
             r#"{"end":3}"#,
             r#"{"stall":"arguments"}"#,
+            r#"{"reset":"said"}"#,
             r#"{"reset":{"bytes":120}}"#,
             r#"{"invalid":3}"#,
             r#"{"slow":{"bytes":1,"every":"50ms"}}"#,
@@ -450,6 +473,10 @@ mod tests {
         check("{ end: request }", "`end: headers` is an empty body");
         check("{ reset: soon }", "a moment");
         check("{ reset: 0 }", "a moment");
+        check(
+            "{ error: { after: headers } }",
+            "a number of frames, or `said`",
+        );
         check("{ reset: { byte: 1 } }", "did you mean `bytes`?");
         check("{ stal: 3 }", "did you mean `stall`?");
     }

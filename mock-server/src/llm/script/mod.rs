@@ -13,12 +13,14 @@ pub(crate) mod template;
 pub(crate) mod turn;
 pub(crate) mod wording;
 
-pub use fault::{Breaking, Drops, Emptiness, Fault, ScriptedFault, StatusFault, StreamError};
+pub use fault::{
+    Breaking, Drops, Emptiness, ErrorEvent, Fault, ScriptedFault, StatusFault, StreamError,
+};
 pub use fault_rule::{FaultRule, Neighbour, Nth};
 pub use lane::{LaneRule, MAIN_LANE, Per};
 pub use lenient::WireRule;
 pub use limits::Limits;
-pub use moment::{FaultMoment, HeaderText};
+pub use moment::{ErrorMoment, FaultMoment, HeaderText};
 pub use origin::{HeaderRule, KeyPattern, ToolsRule};
 pub use pattern::{InvalidPattern, TextPattern};
 pub use stream::{FrameRange, LineEnd, StreamShape, UsagePlace, Word};

@@ -1,5 +1,5 @@
-//! When within an answer something goes wrong, and the text of a header: the two places
-//! of a fault where scalars of several kinds may stand.
+//! When within an answer something goes wrong, and the text of a header: the places of a
+//! fault where scalars of several kinds may stand.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,13 +20,26 @@ pub enum FaultMoment {
     Frames(usize),
     /// Inside the arguments of the first call.
     Arguments,
+    /// After the last word of the response, before anything of its end.
+    Said,
     /// After so many bytes of the body.
     Bytes(usize),
+}
+
+/// Before which frame a stream tells of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorMoment {
+    /// After so many frames; comments are not counted.
+    Frames(usize),
+    /// After the last word of the response, before anything of its end.
+    Said,
 }
 
 /// The text of a header; a number may be written without quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeaderText(pub String);
+
+const SAID: &str = "said";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +56,7 @@ impl fmt::Display for FaultMoment {
             Self::Frames(1) => out.write_str("after 1 frame"),
             Self::Frames(frames) => write!(out, "after {frames} frames"),
             Self::Arguments => out.write_str("inside the arguments of a call"),
+            Self::Said => out.write_str("after what is said"),
             Self::Bytes(bytes) => write!(out, "after {bytes} bytes"),
         }
     }
@@ -54,6 +68,7 @@ impl Serialize for FaultMoment {
             Self::Request => out.serialize_str("request"),
             Self::Headers => out.serialize_str("headers"),
             Self::Arguments => out.serialize_str("arguments"),
+            Self::Said => out.serialize_str(SAID),
             Self::Frames(frames) => frames.serialize(out),
             Self::Bytes(bytes) => AfterBytes { bytes: *bytes }.serialize(out),
         }
@@ -72,7 +87,7 @@ impl<'de> Visitor<'de> for WrittenMoment {
     type Value = FaultMoment;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a moment: `request`, `headers`, `arguments`, a number of frames from 1 on, or `{ bytes: 120 }`")
+        out.write_str("a moment: `request`, `headers`, `arguments`, `said`, a number of frames from 1 on, or `{ bytes: 120 }`")
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<FaultMoment, E> {
@@ -87,6 +102,7 @@ impl<'de> Visitor<'de> for WrittenMoment {
             "request" => Ok(FaultMoment::Request),
             "headers" => Ok(FaultMoment::Headers),
             "arguments" => Ok(FaultMoment::Arguments),
+            SAID => Ok(FaultMoment::Said),
             other => Err(E::invalid_value(Unexpected::Str(other), &self)),
         }
     }
@@ -104,9 +120,9 @@ impl JsonSchema for FaultMoment {
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A moment of an answer: `request`, `headers`, a number of frames, `arguments`, or `{ bytes: 120 }`.",
+            "description": "A moment of an answer: `request`, `headers`, a number of frames, `arguments`, `said`, or `{ bytes: 120 }`.",
             "anyOf": [
-                { "enum": ["request", "headers", "arguments"] },
+                { "enum": ["request", "headers", "arguments", SAID] },
                 { "type": "integer", "minimum": 1 },
                 {
                     "type": "object",
@@ -114,6 +130,76 @@ impl JsonSchema for FaultMoment {
                     "required": ["bytes"],
                     "additionalProperties": false,
                 },
+            ],
+        })
+    }
+}
+
+impl Default for ErrorMoment {
+    fn default() -> Self {
+        Self::Frames(0)
+    }
+}
+
+impl From<ErrorMoment> for FaultMoment {
+    fn from(moment: ErrorMoment) -> Self {
+        match moment {
+            ErrorMoment::Frames(frames) => Self::Frames(frames),
+            ErrorMoment::Said => Self::Said,
+        }
+    }
+}
+
+impl Serialize for ErrorMoment {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        FaultMoment::from(*self).serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for ErrorMoment {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(WrittenErrorMoment)
+    }
+}
+
+struct WrittenErrorMoment;
+
+impl Visitor<'_> for WrittenErrorMoment {
+    type Value = ErrorMoment;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a number of frames, or `said`")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<ErrorMoment, E> {
+        match usize::try_from(number) {
+            Ok(frames) => Ok(ErrorMoment::Frames(frames)),
+            Err(_too_large) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<ErrorMoment, E> {
+        match word {
+            SAID => Ok(ErrorMoment::Said),
+            other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+        }
+    }
+}
+
+impl JsonSchema for ErrorMoment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ErrorMoment".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "enum": [SAID] },
+                { "type": "integer", "minimum": 0 },
             ],
         })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::refusal::late;
 use super::{Answer, Called, append, document};
-use crate::llm::{FinishReason, ScriptedUsage};
+use crate::llm::{Dialect, FinishReason, ScriptedUsage};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
 use crate::record::sse;
@@ -105,14 +105,19 @@ pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
         for (place, block) in message.content.into_iter().enumerate() {
             heard.block(place, block)?;
         }
-        return heard.answer()?.whole();
+        return heard.whole();
     }
     let mut spoken = Vec::new();
     for frame in sse::frames(&received.body) {
         let Some(data) = &frame.data else { continue };
         let event: Event = document(data)?;
         if let Event::Error { error } = event {
-            return late(&error, !spoken.is_empty());
+            let pace = Pace::of(&spoken, &received.arrivals);
+            let answer = Answer {
+                pace,
+                ..heard.answer()?
+            };
+            return answer.ending_in(late(Dialect::Anthropic, &error, !spoken.is_empty()));
         }
         if heard.event(event)? {
             spoken.push(frame.end);
@@ -122,8 +127,8 @@ pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
         return Err(Unfit::Truncated);
     }
     let pace = Pace::of(&spoken, &received.arrivals);
-    let answer = heard.answer()?;
-    Answer { pace, ..answer }.whole()
+    let answer = heard.whole()?;
+    Ok(Answer { pace, ..answer })
 }
 
 /// An answer as far as it was heard.
@@ -217,11 +222,17 @@ impl Heard {
         };
     }
 
-    fn answer(self) -> Result<Answer, Unfit> {
-        let mut calls: Vec<Called> = self.calls.into_values().collect();
-        for call in calls.iter_mut().filter(|call| call.arguments.is_empty()) {
+    /// The answer at its end: a call that was given nothing is one without arguments.
+    fn whole(mut self) -> Result<Answer, Unfit> {
+        let calls = self.calls.values_mut();
+        for call in calls.filter(|call| call.arguments.is_empty()) {
             "{}".clone_into(&mut call.arguments);
         }
+        self.answer()?.whole()
+    }
+
+    fn answer(self) -> Result<Answer, Unfit> {
+        let calls = self.calls.into_values().collect();
         Ok(Answer {
             content: self.content,
             reasoning: self.reasoning,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::refusal::late;
 use super::{Answer, Called, append, document};
-use crate::llm::{FinishReason, ScriptedUsage};
+use crate::llm::{Dialect, FinishReason, ScriptedUsage};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
 use crate::record::sse::{self, Frame};
@@ -69,16 +69,16 @@ struct Details {
     cached_tokens: Option<u64>,
 }
 
-pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
+pub(super) fn read(dialect: Dialect, received: &Received) -> Result<Answer, Unfit> {
     if received.is_stream() {
-        return streamed(received);
+        return streamed(dialect, received);
     }
     let mut heard = Heard::default();
     heard.take(document(&received.body)?)?;
-    heard.answer()
+    heard.answer()?.whole()
 }
 
-fn streamed(received: &Received) -> Result<Answer, Unfit> {
+fn streamed(dialect: Dialect, received: &Received) -> Result<Answer, Unfit> {
     let frames = sse::frames(&received.body);
     let mut heard = Heard::default();
     // Where the frames end that say something.
@@ -87,7 +87,14 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
         let Some(data) = &frame.data else { continue };
         let body: Body = document(data)?;
         if let Some(error) = body.error {
-            return late(&error, !spoken.is_empty());
+            // The reason that comes with it is the error.
+            heard.finish_reason = None;
+            let pace = Pace::of(&spoken, &received.arrivals);
+            let answer = Answer {
+                pace,
+                ..heard.answer()?
+            };
+            return answer.ending_in(late(dialect, &error, !spoken.is_empty()));
         }
         if heard.take(body)? {
             spoken.push(frame.end);
@@ -100,7 +107,7 @@ fn streamed(received: &Received) -> Result<Answer, Unfit> {
         return Err(Unfit::Truncated);
     }
     let pace = Pace::of(&spoken, &received.arrivals);
-    let answer = heard.answer()?;
+    let answer = heard.answer()?.whole()?;
     Ok(Answer { pace, ..answer })
 }
 
@@ -156,22 +163,20 @@ impl Heard {
 
     fn answer(self) -> Result<Answer, Unfit> {
         let reason = self.finish_reason.as_deref();
-        let answer = Answer {
+        Ok(Answer {
             content: self.said.content,
             reasoning: self.said.reasoning,
             calls: self.calls.into_values().collect(),
             finish_reason: reason.map(finish_reason).transpose()?,
             usage: self.usage.and_then(Usage::scripted),
             ..Answer::default()
-        };
-        answer.whole()
+        })
     }
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Unfit> {
     let word = serde_json::Value::from(word);
     match FinishReason::deserialize(&word) {
-        Ok(FinishReason::Error) => Err(Unfit::ErrorInStream("finish_reason `error`".to_owned())),
         Ok(reason) => Ok(reason),
         Err(_unknown) => Err(Unfit::FinishReason(
             word.as_str().unwrap_or_default().to_owned(),
@@ -195,7 +200,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::Dialect;
+    use crate::llm::{ErrorMoment, Fault, StreamError};
 
     fn read(content_type: &str, body: &str) -> Result<Answer, Unfit> {
         Answer::read(
@@ -286,9 +291,32 @@ mod tests {
             stream(&[r#"{"content":"a"}"#], "function_call"),
             Err(Unfit::FinishReason("function_call".to_owned()))
         );
-        assert!(matches!(
-            stream(&[r#"{"content":"a"}"#], "error"),
-            Err(Unfit::ErrorInStream(_))
-        ));
+    }
+
+    #[test]
+    fn an_answer_may_end_in_an_error_without_words() {
+        let answer = stream(&[r#"{"content":"a"}"#], "error").unwrap();
+        assert_eq!(answer.finish_reason, Some(FinishReason::Error));
+        assert_eq!(answer.content.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn what_was_said_before_an_error_stays_said() {
+        let call = r#"{"tool_calls":[{"index":0,"function":{"name":"bash","arguments":"{\"c"}}]}"#;
+        let said = ["{\"content\":\"a\"}", call];
+        let said = said.map(|delta| format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n"));
+        let error = r#"{"error":{"code":429,"message":"slow down"},"choices":[{"delta":{},"finish_reason":"error"}]}"#;
+        let body = format!("{}data: {error}\n\n", said.concat());
+        let answer = read("text/event-stream", &body).unwrap();
+        assert_eq!(answer.content.as_deref(), Some("a"));
+        assert_eq!(answer.calls[0].arguments, "{\"c");
+        assert_eq!(answer.finish_reason, None);
+        let fault = StreamError {
+            after: ErrorMoment::Said,
+            error_type: Some("rate_limit_exceeded".to_owned()),
+            message: Some("slow down".to_owned()),
+            ..StreamError::default()
+        };
+        assert_eq!(answer.fault, Some(Fault::Error(fault)));
     }
 }

@@ -1,16 +1,18 @@
 //! What a model said, read from its answer: one document, or a stream put together again.
 //!
-//! Only whole answers and errors are read. A recording with an empty or broken answer in it
-//! would be replayed for years before anybody wonders.
+//! Only whole answers and errors are read, and what was said before an error. A recording with
+//! an empty or truncated answer in it would be replayed for years before anybody wonders.
 
 mod anthropic;
 mod chat;
 mod refusal;
 mod responses;
 
+pub(crate) use responses::response;
+
 use serde::de::DeserializeOwned;
 
-use crate::llm::{Dialect, Fault, FinishReason, ScriptedUsage};
+use crate::llm::{Dialect, ErrorMoment, Fault, FinishReason, ScriptedUsage, StreamError};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
 use crate::record::secrets::Secrets;
@@ -27,7 +29,7 @@ pub(crate) struct Answer {
     pub(crate) usage: Option<ScriptedUsage>,
     /// Of a stream.
     pub(crate) pace: Option<Pace>,
-    /// What went wrong instead; then nothing was said.
+    /// What went wrong: instead of an answer, or behind what was said of it.
     pub(crate) fault: Option<Fault>,
 }
 
@@ -55,7 +57,7 @@ impl Answer {
             Dialect::Anthropic => anthropic::read(received),
             Dialect::Responses => responses::read(received),
             Dialect::OpenAi | Dialect::OpenRouter | Dialect::Moonshot | Dialect::Kimi => {
-                chat::read(received)
+                chat::read(dialect, received)
             }
         }
     }
@@ -67,15 +69,36 @@ impl Answer {
         }
     }
 
-    /// As it is, if a script can say it.
-    fn whole(self) -> Result<Self, Unfit> {
+    /// As far as it came before this error. An error that comes before a word is all there is.
+    fn ending_in(self, error: StreamError) -> Result<Self, Unfit> {
+        if error.after != ErrorMoment::Said {
+            return Ok(Self::broken(Fault::Error(error)));
+        }
+        self.check_calls()?;
+        Ok(Self {
+            fault: Some(Fault::Error(error)),
+            ..self
+        })
+    }
+
+    /// Whether something is said, though it may go wrong behind that.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.content.is_some() || self.reasoning.is_some() || !self.calls.is_empty()
+    }
+
+    fn check_calls(&self) -> Result<(), Unfit> {
         if self.calls.iter().any(|call| call.name.is_empty()) {
             return Err(Unfit::Unreadable("a call has no name".to_owned()));
         }
-        let says = self.content.is_some() || self.reasoning.is_some();
+        Ok(())
+    }
+
+    /// As it is, if a script can say it.
+    fn whole(self) -> Result<Self, Unfit> {
+        self.check_calls()?;
         // Who was filtered says nothing, and means it.
         let is_filtered = self.finish_reason == Some(FinishReason::ContentFilter);
-        let is_whole = says || !self.calls.is_empty() || is_filtered;
+        let is_whole = self.is_begun() || is_filtered;
         is_whole.then_some(self).ok_or(Unfit::Empty)
     }
 

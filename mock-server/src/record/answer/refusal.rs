@@ -4,13 +4,11 @@
 //! else the body is kept as it was.
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Answer;
-use crate::llm::{Complaint, Dialect, Fault, HeaderText, StatusFault, StreamError};
+use crate::llm::{Complaint, Dialect, ErrorMoment, Fault, HeaderText, StatusFault, StreamError};
 use crate::record::exchange::Received;
 use crate::record::secrets::Secrets;
-use crate::record::unfit::Unfit;
 
 /// Headers of an error that clients act on.
 const HEADERS: [&str; 3] = ["retry-after", "retry-after-ms", "x-should-retry"];
@@ -24,7 +22,7 @@ pub(super) fn refusal(dialect: Dialect, received: &Received) -> Fault {
     if received.content_type() == Some("text/html") {
         return Fault::Html(received.status);
     }
-    let told = json(&received.body);
+    let told = read_json(&received.body);
     let status = StatusCode::from_u16(received.status);
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let wording = |complaint: Complaint<'_>| dialect.status_error(status, complaint).2;
@@ -48,7 +46,7 @@ pub(super) fn refusal(dialect: Dialect, received: &Received) -> Fault {
 
 /// A document that is an error, although its status is none.
 pub(super) fn in_document(dialect: Dialect, received: &Received) -> Option<Fault> {
-    let told = json(&received.body)?;
+    let told = read_json(&received.body)?;
     let is_error = told.get("error").is_some_and(|error| !error.is_null());
     if !is_error {
         return None;
@@ -56,9 +54,9 @@ pub(super) fn in_document(dialect: Dialect, received: &Received) -> Option<Fault
     let short = said_shortly(&told, |complaint| dialect.late_error(complaint));
     Some(match short {
         Some(Said { kind, message }) => Fault::Error(StreamError {
-            after: 0,
             error_type: kind,
             message,
+            ..StreamError::default()
         }),
         None => Fault::Status(StatusFault {
             status: received.status,
@@ -70,19 +68,30 @@ pub(super) fn in_document(dialect: Dialect, received: &Received) -> Option<Fault
     })
 }
 
-/// A stream that is an error. Where something was said before, a script would have to know
-/// after how many frames of its own it breaks.
-pub(super) fn late(error: &Value, has_spoken: bool) -> Result<Answer, Unfit> {
-    if has_spoken {
-        let error = crate::text::shorten(&error.to_string(), 120);
-        return Err(Unfit::ErrorInStream(error));
-    }
-    let message = error["message"].as_str().map(str::to_owned);
-    Ok(Answer::broken(Fault::Error(StreamError {
-        after: 0,
-        error_type: kinds(error).next().map(str::to_owned),
+/// The error in which a stream ends. What was `said` before it is said again before it: after
+/// how many frames would be another number with each way to cut it.
+pub(super) fn late(dialect: Dialect, error: &Value, has_spoken: bool) -> StreamError {
+    let wording =
+        |complaint: Complaint<'_>| json!({ "error": dialect.late_error(complaint)["error"] });
+    let short = said_shortly(&json!({ "error": error }), wording);
+    let Said { kind, message } = short.unwrap_or_else(|| {
+        let numbered = || dialect.usual_kind(error["code"].as_u64()?);
+        let kind = kinds(error).next().or_else(numbered);
+        Said {
+            kind: kind.map(str::to_owned),
+            message: error["message"].as_str().map(str::to_owned),
+        }
+    });
+    StreamError {
+        after: if has_spoken {
+            ErrorMoment::Said
+        } else {
+            ErrorMoment::default()
+        },
+        error_type: kind,
         message,
-    })))
+        ..StreamError::default()
+    }
 }
 
 /// What services and libraries say may quote a key.
@@ -113,7 +122,7 @@ fn masked_body(body: &Value, secrets: &Secrets) -> Value {
         return secrets.masked(text).into();
     }
     let masked = secrets.masked_document(&body.to_string());
-    json(&masked).unwrap_or_else(|| masked.into())
+    read_json(&masked).unwrap_or_else(|| masked.into())
 }
 
 /// The words that a script has to say for the mock to tell the same error.
@@ -163,7 +172,7 @@ fn kept(received: &Received) -> indexmap::IndexMap<String, HeaderText> {
         .collect()
 }
 
-fn json(text: &str) -> Option<Value> {
+pub(super) fn read_json(text: &str) -> Option<Value> {
     match serde_json::from_str(text) {
         Ok(told) => Some(told),
         Err(_no_json) => None,

@@ -1,11 +1,14 @@
-//! OpenAI's responses: the items of one document, with which a stream ends too.
+//! OpenAI's responses: the items of one document, with which a stream ends too. Where it ends
+//! in an error, they are what its events have told.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::refusal::late;
+use super::refusal::{late, read_json};
 use super::{Answer, Called, append, document};
-use crate::llm::{FinishReason, ScriptedUsage};
+use crate::llm::{Dialect, ErrorEvent, FinishReason, ScriptedUsage, StreamError};
 use crate::record::exchange::Received;
 use crate::record::pace::Pace;
 use crate::record::sse;
@@ -34,6 +37,7 @@ enum Item {
         summary: Vec<Part>,
     },
     Message {
+        #[serde(default)]
         content: Vec<Part>,
     },
     FunctionCall {
@@ -74,6 +78,10 @@ struct Details {
 struct Event {
     r#type: String,
     response: Option<Response>,
+    /// The place of the item that is told of.
+    output_index: Option<usize>,
+    item: Option<Item>,
+    delta: Option<Value>,
 }
 
 pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
@@ -81,27 +89,124 @@ pub(super) fn read(received: &Received) -> Result<Answer, Unfit> {
         return answer(document(&received.body)?);
     }
     let mut spoken = Vec::new();
+    let mut begun = Begun::default();
     for frame in sse::frames(&received.body) {
         let Some(data) = frame.data.as_deref().filter(|data| *data != sse::DONE) else {
             continue;
         };
-        let event: Event = document(data)?;
-        match (event.r#type.as_str(), event.response) {
-            ("error", _) => return late(&document(data)?, !spoken.is_empty()),
-            ("response.failed", response) => {
-                let error = response.and_then(|response| response.error);
-                return late(&error.unwrap_or(Value::Null), !spoken.is_empty());
+        let mut event: Event = document(data)?;
+        let pace = || Pace::of(&spoken, &received.arrivals);
+        match (event.r#type.as_str(), event.response.take()) {
+            ("error" | "response.failed", response) => {
+                let told = match response {
+                    Some(response) => response.error.unwrap_or(Value::Null),
+                    None => document(data)?,
+                };
+                let error = failure(&event.r#type, &told, !spoken.is_empty());
+                let answer = Answer {
+                    pace: pace(),
+                    ..begun.answer()?
+                };
+                return answer.ending_in(error);
             }
             ("response.completed" | "response.incomplete", Some(response)) => {
-                let pace = Pace::of(&spoken, &received.arrivals);
                 let answer = answer(response)?;
-                return Ok(Answer { pace, ..answer });
+                return Ok(Answer {
+                    pace: pace(),
+                    ..answer
+                });
             }
-            (other, _) if other.ends_with(".delta") => spoken.push(frame.end),
             _ => {}
+        }
+        if begun.hear(event) {
+            spoken.push(frame.end);
         }
     }
     Err(Unfit::Truncated)
+}
+
+/// The response that a client may go on from by its id: the whole document, which a stream
+/// has at its end.
+pub(crate) fn response(dialect: Dialect, received: &Received) -> Option<Value> {
+    if dialect != Dialect::Responses || received.status >= 400 {
+        return None;
+    }
+    if !received.is_stream() {
+        return read_json(&received.body);
+    }
+    let frames = sse::frames(&received.body).into_iter();
+    let mut events = frames.filter_map(|frame| read_json(&frame.data?));
+    let mut last = events.find(|event| {
+        let kind = event["type"].as_str();
+        kind.is_some_and(|kind| ["response.completed", "response.incomplete"].contains(&kind))
+    })?;
+    Some(last["response"].take())
+}
+
+/// The error in which a stream ends, in the event of this type.
+fn failure(event: &str, told: &Value, has_spoken: bool) -> StreamError {
+    // It stands in its event as it is, or as what the answer of a request would be.
+    let inner = told.get("error").filter(|error| error.is_object());
+    let mut error = late(Dialect::Responses, inner.unwrap_or(told), has_spoken);
+    // The type is that of the event, or a family; what is wrong stands beside it.
+    let code = told["code"].as_str().or(told["error"]["code"].as_str());
+    if code.is_some() || inner.is_none() {
+        error.error_type = code.map(str::to_owned);
+    }
+    if event == "response.failed" {
+        error.event = ErrorEvent::ResponseFailed;
+    }
+    error
+}
+
+/// The items as far as they were told, by their place.
+#[derive(Debug, Default)]
+struct Begun {
+    items: BTreeMap<usize, (Item, String)>,
+}
+
+impl Begun {
+    /// Returns whether the event says something.
+    fn hear(&mut self, event: Event) -> bool {
+        let place = event.output_index.unwrap_or(0);
+        if event.r#type == "response.output_item.added"
+            && let Some(item) = event.item
+        {
+            let is_call = matches!(item, Item::FunctionCall { .. });
+            self.items.insert(place, (item, String::new()));
+            return is_call;
+        }
+        if !event.r#type.ends_with(".delta") {
+            return false;
+        }
+        if let Some(Value::String(delta)) = event.delta
+            && let Some((_, said)) = self.items.get_mut(&place)
+        {
+            said.push_str(&delta);
+        }
+        true
+    }
+
+    fn answer(self) -> Result<Answer, Unfit> {
+        let mut answer = Answer::default();
+        for (item, said) in self.items.into_values() {
+            let item = match item {
+                Item::Reasoning { .. } => Item::Reasoning {
+                    summary: vec![Part::SummaryText { text: said }],
+                },
+                Item::Message { .. } => Item::Message {
+                    content: vec![Part::OutputText { text: said }],
+                },
+                Item::FunctionCall { name, .. } => Item::FunctionCall {
+                    name,
+                    arguments: said,
+                },
+                Item::Other => Item::Other,
+            };
+            take(&mut answer, item)?;
+        }
+        Ok(answer)
+    }
 }
 
 fn answer(response: Response) -> Result<Answer, Unfit> {

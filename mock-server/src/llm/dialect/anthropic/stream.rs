@@ -144,9 +144,9 @@ impl Stream<'_> {
             let delta = Delta::Signature {
                 signature: signature(whole),
             };
-            self.more(kind, open, delta, 0)?;
+            self.more(FrameKind::Close, open, delta, 0)?;
         }
-        self.close(kind, open)
+        self.close(open)
     }
 
     fn say(&mut self, text: &str) -> serde_json::Result<()> {
@@ -158,7 +158,7 @@ impl Stream<'_> {
         };
         let open = self.more(kind, open, Delta::Text { text }, text.len())?;
         self.scribe.text = Some(open);
-        self.close(kind, open)
+        self.close(open)
     }
 
     fn call(&mut self, call: &Call) -> serde_json::Result<()> {
@@ -169,7 +169,7 @@ impl Stream<'_> {
         };
         let open = self.begin(FrameKind::Call, call.arguments.len(), block)?;
         self.scribe.calls.push(open);
-        self.close(FrameKind::Call, open)
+        self.close(open)
     }
 
     fn go_on(&mut self, place: usize, partial_json: &str) -> serde_json::Result<()> {
@@ -177,8 +177,7 @@ impl Stream<'_> {
         let delta = Delta::InputJson { partial_json };
         let open = self.more(kind, self.scribe.calls[place], delta, partial_json.len())?;
         self.scribe.calls[place] = open;
-        // Not the arguments' own: a fault inside these does not wait for their end.
-        self.close(FrameKind::Call, open)
+        self.close(open)
     }
 
     fn begin(
@@ -214,12 +213,12 @@ impl Stream<'_> {
     }
 
     /// Ends the block if nothing more is to come of it.
-    fn close(&mut self, kind: FrameKind, open: Open) -> serde_json::Result<()> {
+    fn close(&mut self, open: Open) -> serde_json::Result<()> {
         if open.left > 0 {
             return Ok(());
         }
         let index = open.index;
-        self.event(kind, &Event::ContentBlockStop { index })
+        self.event(FrameKind::Close, &Event::ContentBlockStop { index })
     }
 
     fn finish(&mut self) -> serde_json::Result<()> {

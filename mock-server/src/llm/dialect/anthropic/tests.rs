@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::llm::dialect::anthropic::answer::signature;
 use crate::llm::dialect::anthropic::request::{count, read};
 use crate::llm::dialect::{Complaint, Dialect};
+use crate::llm::script::fault::ErrorEvent;
 
 /// The messages as a script sees them, or why there are none.
 fn verdict(body: &Value) -> Result<Vec<Value>, String> {
@@ -224,7 +225,7 @@ fn tools_have_names_of_their_own_and_schemas() {
 
 #[test]
 fn an_error_within_a_stream_is_an_event_of_its_own() {
-    let frame = Dialect::Anthropic.stream_error(None, Complaint::default(), 7);
+    let frame = Dialect::Anthropic.stream_error(None, ErrorEvent::Error, Complaint::default(), 7);
     let text = str::from_utf8(&frame.bytes).unwrap();
     let expected = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"},\"request_id\":\"req_01";
     assert!(text.starts_with(expected), "{text}");

@@ -73,6 +73,15 @@ impl<'a> Response<'a> {
         }
     }
 
+    /// Of which something may have been said, and the rest never will be.
+    pub(super) fn failed(reply: &'a Reply, code: &'a str, message: &'a str) -> Self {
+        Self {
+            status: "failed",
+            error: Some(failure(code, message)),
+            ..Self::begun(reply)
+        }
+    }
+
     /// Of which all has been said.
     pub(super) fn ended(reply: &'a Reply) -> Self {
         let end = End::of(reply.finish_reason);

@@ -1,6 +1,6 @@
 //! What the server remembers of its answers, so that a client may go on from one.
 //!
-//! The latest of them, until the mocks begin anew.
+//! The latest of them, until the mocks begin anew. A recorder remembers those of others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +29,8 @@ struct Kept {
     messages: Vec<Value>,
     input: Vec<Value>,
     output: Vec<Value>,
-    reply: Arc<Reply>,
+    /// None if another server gave it.
+    reply: Option<Arc<Reply>>,
 }
 
 impl Conversations {
@@ -38,16 +39,41 @@ impl Conversations {
         let Some(request) = body.responses.as_ref().filter(|request| request.is_stored) else {
             return;
         };
-        let output = output(reply);
         let mut talk = Talk::after(body.messages[request.instructions..].to_vec());
         talk.answer(reply);
         let id = Dialect::Responses.response_id(reply.created, &reply.letters);
         let kept = Kept {
             messages: talk.messages,
             input: listed(&id, &request.input),
-            output,
-            reply: Arc::clone(reply),
+            output: output(reply),
+            reply: Some(Arc::clone(reply)),
         };
+        self.insert(id, kept);
+    }
+
+    /// Keeps an answer of another server, as its document is.
+    pub(crate) fn keep_document(&self, body: &ChatBody, document: &Value) -> Result<(), Unfit> {
+        let request = body.responses.as_ref();
+        let request = request.filter(|request| request.is_stored);
+        let (Some(request), Some(id)) = (request, document["id"].as_str()) else {
+            return Ok(());
+        };
+        let output = document["output"].as_array().cloned().unwrap_or_default();
+        let mut talk = Talk::after(body.messages[request.instructions..].to_vec());
+        for (place, item) in output.iter().enumerate() {
+            talk.add(place, item.clone())?;
+        }
+        let kept = Kept {
+            messages: talk.messages,
+            input: listed(id, &request.input),
+            output,
+            reply: None,
+        };
+        self.insert(id.to_owned(), kept);
+        Ok(())
+    }
+
+    fn insert(&self, id: String, kept: Kept) {
         let mut all = self.kept();
         if all.len() == KEPT {
             all.shift_remove_index(0);
@@ -82,7 +108,9 @@ impl Conversations {
 
     /// The answer as it was given.
     pub(crate) fn document(&self, id: &str) -> Option<serde_json::Result<bytes::Bytes>> {
-        self.kept().get(id).map(|kept| document(&kept.reply))
+        let kept = self.kept();
+        let reply = kept.get(id)?.reply.as_deref()?;
+        Some(document(reply))
     }
 
     /// What was asked, the latest first.

@@ -18,4 +18,4 @@ pub(crate) use conversations::Conversations;
 pub(crate) use echo::Echo;
 pub(crate) use request::{Request, read};
 pub(crate) use rules::Unfit;
-pub(super) use stream::{Scribe, error_event};
+pub(super) use stream::{Scribe, error_event, failed_event};

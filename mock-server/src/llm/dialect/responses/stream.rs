@@ -171,12 +171,20 @@ impl Stream<'_> {
                 text: Some(whole),
                 ..open.in_summary()
             };
-            self.within(kind, "response.reasoning_summary_text.done", text)?;
+            self.within(
+                FrameKind::Close,
+                "response.reasoning_summary_text.done",
+                text,
+            )?;
             let part = Part::SummaryText { text: whole };
             let within = open.in_summary().with(part.clone());
-            self.within(kind, "response.reasoning_summary_part.done", within)?;
+            self.within(
+                FrameKind::Close,
+                "response.reasoning_summary_part.done",
+                within,
+            )?;
             let item = Item::reasoning(self.reply, vec![part]);
-            self.close(kind, &open, item)?;
+            self.close(&open, item)?;
         }
         self.scribe.reasoning = Some(open);
         Ok(())
@@ -208,13 +216,13 @@ impl Stream<'_> {
                 logprobs: Some([]),
                 ..open.in_content()
             };
-            self.within(kind, "response.output_text.done", text)?;
+            self.within(FrameKind::Close, "response.output_text.done", text)?;
             let part = Part::output(whole);
             let within = open.in_content().with(part.clone());
-            self.within(kind, "response.content_part.done", within)?;
+            self.within(FrameKind::Close, "response.content_part.done", within)?;
             let status = message_status(self.reply);
             let item = Item::message(self.reply, status, vec![part]);
-            self.close(kind, &open, item)?;
+            self.close(&open, item)?;
         }
         self.scribe.message = Some(open);
         Ok(())
@@ -246,16 +254,18 @@ impl Stream<'_> {
         if open.left > 0 {
             return Ok(());
         }
-        // Not the arguments' own: a fault inside these does not wait for their end.
-        let kind = FrameKind::Call;
         let arguments = Within {
             name: Some(&call.name),
             arguments: Some(&call.arguments),
             ..open.within()
         };
-        self.within(kind, "response.function_call_arguments.done", arguments)?;
+        self.within(
+            FrameKind::Close,
+            "response.function_call_arguments.done",
+            arguments,
+        )?;
         let item = Item::call(self.reply, place, call, true);
-        self.close(kind, &open, item)
+        self.close(&open, item)
     }
 
     fn finish(&mut self) -> serde_json::Result<()> {
@@ -277,10 +287,10 @@ impl Stream<'_> {
         Ok(open)
     }
 
-    fn close(&mut self, kind: FrameKind, open: &Open, item: Item<'_>) -> serde_json::Result<()> {
+    fn close(&mut self, open: &Open, item: Item<'_>) -> serde_json::Result<()> {
         let output_index = open.index;
         let done = Told::Item { output_index, item };
-        self.event(kind, "response.output_item.done", done)
+        self.event(FrameKind::Close, "response.output_item.done", done)
     }
 
     fn within(
@@ -309,12 +319,26 @@ impl Stream<'_> {
 }
 
 /// The event of an answer that broke after so many.
-pub(crate) fn error_event(code: &str, message: &str, events: usize) -> Value {
+pub(in crate::llm::dialect) fn error_event(code: &str, message: &str, events: usize) -> Value {
     json!({
         "type": "error",
         "code": code,
         "message": message,
         "param": null,
         "sequence_number": events,
+    })
+}
+
+/// The same, with the response once more. Nobody says how far it came.
+pub(in crate::llm::dialect) fn failed_event(
+    reply: &Reply,
+    code: &str,
+    message: &str,
+    events: usize,
+) -> Value {
+    json!({
+        "type": "response.failed",
+        "sequence_number": events,
+        "response": Response::failed(reply, code, message),
     })
 }

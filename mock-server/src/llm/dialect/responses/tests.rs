@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::llm::dialect::responses::{Conversations, read};
 use crate::llm::dialect::{Complaint, Dialect};
+use crate::llm::script::fault::ErrorEvent;
 
 /// The messages as a script sees them, or why there are none.
 fn verdict(body: &Value) -> Result<Value, String> {
@@ -166,7 +167,7 @@ fn an_error_within_a_stream_is_an_event_of_its_own() {
         kind: Some("rate_limit_exceeded"),
         message: None,
     };
-    let frame = Dialect::Responses.stream_error(None, complaint, 7);
+    let frame = Dialect::Responses.stream_error(None, ErrorEvent::Error, complaint, 7);
     let text = str::from_utf8(&frame.bytes).unwrap();
     let expected = "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"Rate limit";
     assert!(text.starts_with(expected), "{text}");
