@@ -98,6 +98,8 @@ pub enum AgentErrorKind {
     Protocol,
     /// The session to continue is not on disk, or cannot be read.
     SessionNotFound,
+    /// The session to continue is larger than one that is gone on with.
+    SessionTooLarge,
     /// The turn asked for more tool rounds than allowed.
     TooManySteps,
     /// The machine: a full disk, a missing folder.
