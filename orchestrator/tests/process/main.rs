@@ -12,6 +12,7 @@ mod ends;
 mod engine;
 mod gate;
 mod login;
+mod remains;
 mod stage;
 mod start;
 mod waiting;
