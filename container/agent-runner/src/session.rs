@@ -134,6 +134,21 @@ impl Session {
         })
     }
 
+    /// The lines of a conversation that is not gone on with; none if it is not on disk.
+    pub(crate) fn left(settings: &Settings, id: &str) -> Result<Option<File>, ResumeError> {
+        let id: SessionId = id.parse()?;
+        let path = context_file(&sessions_folder(settings).join(id.as_str()));
+        // Asked before opening: opening a pipe would wait for its other end for ever.
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let opened = File::open(path).map(Some);
+        opened.map_err(|source| ResumeError::Missing {
+            id: id.as_str().to_owned(),
+            source,
+        })
+    }
+
     /// Puts the conversation on disk; it is there for good when this returns.
     pub(crate) fn store(&self, system_prompt: &str, usage: Option<Usage>) -> Result<(), Failure> {
         let text = self

@@ -146,6 +146,7 @@ impl Answer {
             | Event::AgentClosed { .. }
             | Event::SessionStored { .. }
             | Event::SessionDropped { .. }
+            | Event::SessionArchived { .. }
             | Event::IpcDone { .. }
             | Event::IpcRefused { .. }
             | Event::IpcQuarantined { .. }

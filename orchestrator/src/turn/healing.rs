@@ -9,7 +9,7 @@ use super::stay::Waiting;
 use crate::agent::AgentEnd;
 use crate::events::Event;
 use crate::ids::SessionId;
-use crate::store::Claim;
+use crate::store::{Claim, StoredSession};
 
 /// What is wrong with the session of a run that has failed.
 enum Ailment {
@@ -71,10 +71,14 @@ impl Turns {
         tracing::warn!(%group, session_id = %session, "the session cannot be gone on with; starting a fresh one: {why}");
         match ailment {
             Ailment::Dead => {
-                if !self.leave(claim, session, why).await {
+                let Some(left) = self.leave(claim, session, why).await else {
                     return ran;
-                }
-                Box::pin(self.run(claim, None, stop)).await
+                };
+                let claim = Claim {
+                    left,
+                    ..claim.clone()
+                };
+                Box::pin(self.run(&claim, None, stop)).await
             }
             Ailment::Outgrown => {
                 let fresh = Box::pin(self.run(claim, None, stop)).await;
@@ -86,22 +90,27 @@ impl Turns {
         }
     }
 
-    /// Has the group go on with the session no more; says whether it is so.
-    async fn leave(&self, claim: &Claim, session: &SessionId, why: &str) -> bool {
-        let group = &claim.group.folder;
-        let dropped = self
-            .house
-            .store
-            .drop_session(group.clone(), session.clone());
-        if let Err(error) = dropped.await {
-            tracing::error!(%group, error = crate::chain(&error), "the session cannot be forgotten");
-            return false;
-        }
+    /// Has the group go on with the session no more; returns what it has left, if it is so.
+    async fn leave(
+        &self,
+        claim: &Claim,
+        session: &SessionId,
+        why: &str,
+    ) -> Option<Vec<StoredSession>> {
+        let (group, store) = (&claim.group.folder, &self.house.store);
+        let dropped = store.drop_session(group.clone(), session.clone()).await;
+        let left = match dropped {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::error!(%group, error = crate::chain(&error), "the session cannot be forgotten");
+                return None;
+            }
+        };
         self.house.events.tell(Event::SessionDropped {
             group: group.clone(),
             session: session.clone(),
             reason: why.to_owned(),
         });
-        true
+        Some(left)
     }
 }

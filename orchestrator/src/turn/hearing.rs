@@ -215,9 +215,34 @@ impl Turns {
                     retryable,
                 });
             }
+            Said::Event(AgentEvent::Archived { session_id, file }) => {
+                self.forget_archived(claim, &session_id, file).await?;
+            }
             Said::Event(event) => self.tell(claim, event),
             Said::Nothing | Said::Over => {}
         }
+        Ok(())
+    }
+
+    async fn forget_archived(
+        &self,
+        claim: &Claim,
+        session: &str,
+        file: Option<String>,
+    ) -> Result<(), StoreError> {
+        let group = claim.group.folder.clone();
+        let Some(session) = read_session(claim, session) else {
+            return Ok(());
+        };
+        let store = &self.house.store;
+        store
+            .forget_left_session(group.clone(), session.clone())
+            .await?;
+        self.house.events.tell(Event::SessionArchived {
+            group,
+            session,
+            file,
+        });
         Ok(())
     }
 
@@ -285,9 +310,10 @@ impl Turns {
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
             },
-            AgentEvent::Text { .. } | AgentEvent::Result { .. } | AgentEvent::Error { .. } => {
-                return;
-            }
+            AgentEvent::Text { .. }
+            | AgentEvent::Archived { .. }
+            | AgentEvent::Result { .. }
+            | AgentEvent::Error { .. } => return,
         };
         self.house.events.tell(told);
     }
