@@ -122,9 +122,11 @@ echo '{text}'; echo '{RESULT}'"
     let nanokimi = stage.start(&[]);
     let gauge = |name: &str| {
         let metrics = nanokimi.ask("GET", "/metrics", "").body;
-        let mut lines = metrics.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
-        value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let Some(Ok(count)) = count.map(str::parse::<usize>) else {
+            panic!("no {name} in {metrics}");
+        };
+        count
     };
     let first = ask_without_waiting(&stage, &nanokimi);
     check_becomes("one who waits", || gauge("nanokimi_clients_waiting ") == 1);
