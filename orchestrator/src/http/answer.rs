@@ -119,8 +119,7 @@ impl Answer {
                 ..
             } if self.run.as_ref() == Some(run) => {
                 if retry_at.is_some() {
-                    self.run = None;
-                    return None;
+                    return self.run.take().and(None);
                 }
                 self.outputs = Some(*outputs);
                 fell_silent(*outcome, *outputs, error.as_deref(), message.as_deref())

@@ -139,7 +139,8 @@ impl Turns {
         waiting: Option<Waiting>,
         stop: &CancellationToken,
     ) -> Ran {
-        let run = self.run_healing(claim, waiting, stop);
+        // Boxed: two runs and their agents are part of it.
+        let run = Box::pin(self.run_healing(claim, waiting, stop));
         match claim.unit {
             Unit::Messages(_) => typing::during(&self.channels, &claim.group.chat, run).await,
             // Nobody waits for an answer.
