@@ -171,6 +171,11 @@ pub(crate) enum Event {
         session: SessionId,
         reason: String,
     },
+    SessionArchived {
+        group: GroupFolder,
+        session: SessionId,
+        file: Option<String>,
+    },
     IpcDone {
         group: String,
         file: String,
@@ -285,6 +290,7 @@ impl Event {
             Self::AgentClosed { .. } => "agent.closed",
             Self::SessionStored { .. } => "session.stored",
             Self::SessionDropped { .. } => "session.dropped",
+            Self::SessionArchived { .. } => "session.archived",
             Self::IpcDone { .. } => "ipc.done",
             Self::IpcRefused { .. } => "ipc.refused",
             Self::IpcQuarantined { .. } => "ipc.quarantined",

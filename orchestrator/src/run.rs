@@ -244,6 +244,7 @@ async fn start(
         token,
         clock_hand,
         boxes: runtime.boxes().cloned(),
+        waiting: http::Waiting::default(),
         stop: running.stop_token(),
     };
     running.add("HTTP API", |_is_in_the_api| serve_http(listener, api));

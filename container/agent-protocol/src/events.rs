@@ -20,6 +20,13 @@ pub enum AgentEvent {
         /// An earlier conversation is being continued.
         resumed: bool,
     },
+    /// A conversation that the group has left is dealt with, and need not be named again.
+    Archived {
+        session_id: String,
+        /// Where it is written down, below the group's folder; none if nothing of it was there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// A whole text of the assistant.
     Text {
         text: String,
@@ -98,6 +105,8 @@ pub enum AgentErrorKind {
     Protocol,
     /// The session to continue is not on disk, or cannot be read.
     SessionNotFound,
+    /// The session to continue is larger than one that is gone on with.
+    SessionTooLarge,
     /// The turn asked for more tool rounds than allowed.
     TooManySteps,
     /// The machine: a full disk, a missing folder.

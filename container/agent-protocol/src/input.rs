@@ -36,6 +36,19 @@ pub struct AgentInput {
     /// to end. Without this it ends by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
+    /// Conversations that the group does not go on with any more: written down for people, and
+    /// for the agent itself, before anything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_sessions: Vec<LeftSession>,
+}
+
+/// A conversation that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftSession {
+    pub session_id: String,
+    /// The day of its last turn where the group lives, e.g. `2026-01-05`.
+    pub last_day: String,
 }
 
 #[cfg(test)]

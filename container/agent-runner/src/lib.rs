@@ -17,6 +17,7 @@ mod follow_ups;
 mod input;
 mod settings;
 
+mod archive;
 mod conversation;
 mod session;
 mod system_prompt;

@@ -3,11 +3,11 @@
 //! The place and the line format are the Kimi CLIs'. A session is written once per turn and
 //! whole, so a kill leaves the conversation before the turn or after it, never a part.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use agent_protocol::{AgentErrorKind, Usage};
-use fs_err as fs;
+use fs_err::{self as fs, File};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -53,11 +53,22 @@ pub(crate) enum ResumeError {
     },
     #[error("`{}` holds no message", path.display())]
     Empty { path: PathBuf },
+    #[error(
+        "session `{id}` has more than {limit} bytes; session_limit (NANOKIMI_SESSION_LIMIT) says how many one that is gone on with may have"
+    )]
+    TooLarge { id: String, limit: u64 },
 }
 
 impl From<ResumeError> for Failure {
     fn from(error: ResumeError) -> Self {
-        Self::passing(AgentErrorKind::SessionNotFound, &error)
+        let kind = match error {
+            ResumeError::TooLarge { .. } => AgentErrorKind::SessionTooLarge,
+            ResumeError::Id(_)
+            | ResumeError::Missing { .. }
+            | ResumeError::Broken { .. }
+            | ResumeError::Empty { .. } => AgentErrorKind::SessionNotFound,
+        };
+        Self::passing(kind, &error)
     }
 }
 
@@ -115,11 +126,26 @@ impl Session {
     pub(crate) fn resume(settings: &Settings, id: &str) -> Result<Self, ResumeError> {
         let id: SessionId = id.parse()?;
         let folder = sessions_folder(settings).join(id.as_str());
-        let messages = read_messages(&folder, &id)?;
+        let messages = read_messages(&folder, &id, settings.session_limit)?;
         Ok(Self {
             id,
             messages,
             folder,
+        })
+    }
+
+    /// The lines of a conversation that is not gone on with; none if it is not on disk.
+    pub(crate) fn left(settings: &Settings, id: &str) -> Result<Option<File>, ResumeError> {
+        let id: SessionId = id.parse()?;
+        let path = context_file(&sessions_folder(settings).join(id.as_str()));
+        // Asked before opening: opening a pipe would wait for its other end for ever.
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let opened = File::open(path).map(Some);
+        opened.map_err(|source| ResumeError::Missing {
+            id: id.as_str().to_owned(),
+            source,
         })
     }
 
@@ -179,12 +205,14 @@ fn sessions_folder(settings: &Settings) -> PathBuf {
     settings.home.join(".kimi").join("sessions").join(name)
 }
 
-fn read_messages(folder: &Path, id: &SessionId) -> Result<Vec<Message>, ResumeError> {
+fn read_messages(folder: &Path, id: &SessionId, limit: u64) -> Result<Vec<Message>, ResumeError> {
     let path = context_file(folder);
-    let text = fs::read_to_string(&path).map_err(|source| ResumeError::Missing {
-        id: id.as_str().to_owned(),
-        source,
-    })?;
+    let id = || id.as_str().to_owned();
+    let text =
+        read_bounded(&path, limit).map_err(|source| ResumeError::Missing { id: id(), source })?;
+    let Some(text) = text else {
+        return Err(ResumeError::TooLarge { id: id(), limit });
+    };
     let mut messages = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let message = read_line(line).map_err(|source| ResumeError::Broken {
@@ -198,6 +226,19 @@ fn read_messages(folder: &Path, id: &SessionId) -> Result<Vec<Message>, ResumeEr
         return Err(ResumeError::Empty { path });
     }
     Ok(messages)
+}
+
+/// None if there is more than the limit. What is beyond it is not even read: it may be anything.
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Ok(None);
+    }
+    let text = String::from_utf8(bytes);
+    text.map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn read_line(line: &str) -> serde_json::Result<Option<Message>> {
@@ -244,6 +285,26 @@ mod tests {
         // md5 of `/workspace/group`, as the CLIs compute it.
         let place = ".kimi/sessions/0e2ca7b6e206c7dcc10613965b4b7897";
         assert!(home.path().join(place).join(session.id.as_str()).is_dir());
+    }
+
+    #[test]
+    fn a_session_up_to_the_limit_is_resumed_and_one_beyond_it_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = settings(home.path());
+        let mut session = Session::begin(&settings);
+        session.messages.push(says("my cat is Miso"));
+        session.store("You are Kai.", None).unwrap();
+        let size = fs::metadata(context_file(&session.folder)).unwrap().len();
+
+        settings.session_limit = size;
+        Session::resume(&settings, session.id.as_str()).unwrap();
+
+        settings.session_limit = size - 1;
+        let error = Session::resume(&settings, session.id.as_str()).unwrap_err();
+        let failure = Failure::from(error);
+        assert_eq!(failure.kind, AgentErrorKind::SessionTooLarge);
+        let told = format!("has more than {} bytes; session_limit", size - 1);
+        assert!(failure.message.contains(&told), "{failure}");
     }
 
     #[track_caller]

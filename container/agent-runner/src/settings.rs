@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub patience: Patience,
     /// `NANOKIMI_MAX_STEPS`, 100: model requests in one turn.
     pub max_steps: u32,
+    /// `NANOKIMI_SESSION_LIMIT`, 4 MiB: bytes; a session on disk that has more is not gone on with.
+    pub session_limit: u64,
     /// What tools see of the environment: a short list, so that no secret slips through.
     pub tool_environment: Vec<(OsString, OsString)>,
     /// This program, which holds the leash of what tools start.
@@ -203,6 +205,7 @@ impl Settings {
                 turn: environment.span("NANOKIMI_TURN_TIMEOUT", Duration::from_secs(30 * 60))?,
             },
             max_steps: environment.number("NANOKIMI_MAX_STEPS", 100)?,
+            session_limit: environment.number("NANOKIMI_SESSION_LIMIT", 4 * 1024 * 1024)?,
             tool_environment: tool_environment(environment),
             own_binary: environment.own_binary.clone(),
         })

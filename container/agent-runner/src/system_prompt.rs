@@ -76,7 +76,9 @@ fn base(input: &AgentInput, folders: &Folders) -> String {
          not meant for the people in it. An empty answer sends nothing.
 
 Your working folder is `{group}`. Files you keep there are there the next time; relative paths \
-start there. Notes worth keeping belong into `KIMI.md`.
+start there. Notes worth keeping belong into `KIMI.md`. Conversations that \
+are over are written down in `conversations/`; look there when people speak of what you do not \
+know any more.
 
 With `send_message` you can speak before your work is done. Tasks that should run later or \
 again are made with `schedule_task` and kept with `list_tasks`, `update_task`, `pause_task`, \

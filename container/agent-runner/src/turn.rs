@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput, FollowUp, Usage};
 
 use crate::acp;
+use crate::archive::archive_left;
 use crate::completion::{Answer, Completion, Question};
 use crate::conversation::{Message, ToolCall};
 use crate::door::stand_at_door;
@@ -51,6 +52,7 @@ async fn try_to_play(
     } else {
         None
     };
+    archive_left(&input, &settings, events)?;
     loop {
         let session = match &settings.engine {
             Engine::Builtin(model) => think(&input, &settings, model, events).await?,

@@ -1,6 +1,6 @@
 //! What the agent is told: the claimed messages, or the task, as one prompt.
 
-use agent_protocol::{AgentInput, FollowUp};
+use agent_protocol::{AgentInput, FollowUp, LeftSession};
 use jiff::Timestamp;
 
 use crate::house::House;
@@ -20,6 +20,14 @@ pub(super) fn input(house: &House, claim: &Claim, session: Option<&SessionId>) -
         input_id: Some(claim.run.to_string()),
         // A task is over when it is over: nobody goes on talking to it.
         waits: !house.config.agent_one_shot && !is_scheduled_task,
+        left_sessions: claim
+            .left
+            .iter()
+            .map(|left| LeftSession {
+                session_id: left.session.to_string(),
+                last_day: day(house, left.updated_at),
+            })
+            .collect(),
     }
 }
 
@@ -91,6 +99,12 @@ fn local(house: &House, at: Timestamp) -> String {
     at.to_zoned(house.config.time_zone.clone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
+}
+
+/// The day of an instant in the configured zone.
+fn day(house: &House, at: Timestamp) -> String {
+    let zone = house.config.time_zone.clone();
+    at.to_zoned(zone).strftime("%Y-%m-%d").to_string()
 }
 
 /// So that nobody can write a message that ends its own frame.

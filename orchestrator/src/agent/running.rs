@@ -278,9 +278,12 @@ impl RunningAgent {
         if self.overdue && self.stopping {
             return AgentEnd::Interrupted;
         }
+        let patience = self.patience;
         let message = match ended {
-            _ if self.overdue => {
-                let patience = self.patience;
+            Err(error) if self.overdue => {
+                format!("the agent said nothing for {patience:?} and could not be stopped: {error}")
+            }
+            Ok(_) if self.overdue => {
                 format!("the agent said nothing for {patience:?} and was stopped")
             }
             Ok(ended) if ended.is_success => return AgentEnd::Done,

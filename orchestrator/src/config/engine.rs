@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::sources::Sources;
-use super::{DURATION, duration};
+use super::{DURATION, duration, parsed};
 
 /// Who plays an agent's turn, and how patiently.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct EngineSettings {
     pub stall_timeout: Duration,
     /// How long a turn of [`Engine::Acp`] may take in all, in real time.
     pub turn_timeout: Duration,
+    /// Bytes: the longest session on disk that [`Engine::Builtin`] goes on with.
+    pub session_limit: u64,
 }
 
 /// Who plays an agent's turn.
@@ -34,16 +36,18 @@ impl EngineSettings {
         let command = sources.read("acp_command", "a command such as `kimi acp`", command);
         let stall_timeout = sources.read("llm_stall_timeout", DURATION, duration);
         let turn_timeout = sources.read("turn_timeout", DURATION, duration);
+        let session_limit = sources.read("session_limit", LIMIT, limit);
         Some(Self {
             engine: engine?,
             acp_command: command?,
             stall_timeout: stall_timeout?,
             turn_timeout: turn_timeout?,
+            session_limit: session_limit?,
         })
     }
 
     /// How an agent is told.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 4] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 5] {
         let milliseconds = |span: Duration| format!("{}ms", span.as_millis());
         let stall = milliseconds(self.stall_timeout);
         let turn = milliseconds(self.turn_timeout);
@@ -52,6 +56,10 @@ impl EngineSettings {
             ("NANOKIMI_ACP_COMMAND", self.acp_command.clone().into()),
             ("NANOKIMI_LLM_STALL_TIMEOUT", stall.into()),
             ("NANOKIMI_TURN_TIMEOUT", turn.into()),
+            (
+                "NANOKIMI_SESSION_LIMIT",
+                self.session_limit.to_string().into(),
+            ),
         ]
     }
 }
@@ -63,6 +71,13 @@ impl Engine {
             Self::Acp => "acp",
         }
     }
+}
+
+const LIMIT: &str = "a number of bytes, at least 16384";
+
+/// Less would not hold the system prompt and one answer.
+fn limit(text: &str) -> Option<u64> {
+    parsed(text).filter(|bytes| *bytes >= 16 * 1024)
 }
 
 fn engine(text: &str) -> Option<Engine> {

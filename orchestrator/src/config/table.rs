@@ -237,6 +237,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "30m",
     ),
     setting(
+        "session_limit",
+        "bytes: a conversation on disk that has more is left, and a new one begun (engine builtin)",
+        &[],
+        "4194304",
+    ),
+    setting(
         "whatsapp",
         "when_linked, required, or off; `nanokimi auth` links a device",
         &[],

@@ -1,5 +1,8 @@
 //! Waiting for the answer to one message, by reading the record of events.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::http::StatusCode;
 
 use super::problem::Problem;
@@ -15,9 +18,36 @@ pub(super) enum Heard {
     Failed(Problem),
 }
 
-/// The wait for one message's answer.
+/// How many clients wait for an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+/// One of them, as long as this is held.
+#[derive(Debug)]
+struct Waits(Waiting);
+
+impl Waiting {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) -> Waits {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Waits(self.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The wait for one message's answer. It is dropped with its client's connection, and nothing of
+/// it is left; the turn goes on, and its answer is in the history.
 #[derive(Debug)]
 pub(super) struct Answer {
+    _waits: Waits,
     reader: EventReader,
     chat: ChatJid,
     /// Sequence number of the message.
@@ -30,8 +60,13 @@ pub(super) struct Answer {
 
 impl Answer {
     /// `reader` must stand where it was before the message was taken in.
-    pub(super) fn new(reader: EventReader, chat: ChatJid, message: i64) -> Self {
+    pub(super) fn new(
+        waiting: &Waiting,
+        reader: EventReader,
+        (chat, message): (ChatJid, i64),
+    ) -> Self {
         Self {
+            _waits: waiting.begin(),
             reader,
             chat,
             message,
@@ -84,8 +119,7 @@ impl Answer {
                 ..
             } if self.run.as_ref() == Some(run) => {
                 if retry_at.is_some() {
-                    self.run = None;
-                    return None;
+                    return self.run.take().and(None);
                 }
                 self.outputs = Some(*outputs);
                 fell_silent(*outcome, *outputs, error.as_deref(), message.as_deref())
@@ -111,6 +145,7 @@ impl Answer {
             | Event::AgentClosed { .. }
             | Event::SessionStored { .. }
             | Event::SessionDropped { .. }
+            | Event::SessionArchived { .. }
             | Event::IpcDone { .. }
             | Event::IpcRefused { .. }
             | Event::IpcQuarantined { .. }

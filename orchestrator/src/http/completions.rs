@@ -135,7 +135,7 @@ pub(super) async fn complete(
     };
     match api.intake.receive(&group, new).await? {
         Received::Queued { seq } => {
-            let answer = Answer::new(reader, chat, seq);
+            let answer = Answer::new(&api.waiting, reader, (chat, seq));
             if request.stream {
                 Ok(streamed(heading, answer))
             } else {

@@ -41,6 +41,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         }
         registry.register(name, help, family);
     }
+    show_load(&mut registry, api.waiting.count());
     show_channels(&mut registry, &api.house.store.channels().await?);
     if api.house.config.workspace.store.is_some() {
         show_releases(&mut registry, &api.house.store.owed_releases().await?);
@@ -52,6 +53,28 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     })?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// What a client leaves behind if it leaves anything.
+fn show_load(registry: &mut Registry, waiting: usize) {
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let gauges = [
+        (
+            "clients_waiting",
+            "HTTP clients that wait for an answer",
+            waiting,
+        ),
+        (
+            "runtime_tasks",
+            "What the process is at, connections included",
+            tasks.num_alive_tasks(),
+        ),
+    ];
+    for (name, help, count) in gauges {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
 }
 
 /// 1 for the state that each channel is in.

@@ -31,6 +31,7 @@ use crate::clock_hand::ClockHand;
 use crate::house::House;
 use crate::intake::Intake;
 
+pub(crate) use answer::Waiting;
 use axum::serve::ListenerExt;
 pub(crate) use token::{Token, TokenError};
 
@@ -50,6 +51,8 @@ pub(crate) struct Api {
     pub clock_hand: Option<ClockHand>,
     /// Present only where agents run in containers.
     pub boxes: Option<Boxes>,
+    /// The clients that wait for an answer.
+    pub waiting: Waiting,
     /// Cancelled when intake closes.
     pub stop: CancellationToken,
 }

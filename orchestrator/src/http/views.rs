@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::problem::{Problem, json};
-use crate::agent::EngineStatus;
+use crate::agent::{Boxes, EngineStatus};
 use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
 use crate::store::{HistoryLine, OwedRelease, StoreError, StoreStatus};
@@ -105,7 +105,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         now: api.house.clock.now(),
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
-        engine: api.boxes.as_ref().map(|boxes| boxes.state().into()),
+        engine: api.boxes.as_ref().map(Boxes::status),
         workspaces: workspaces(&api).await?,
         channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,

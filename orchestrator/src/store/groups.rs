@@ -114,6 +114,7 @@ impl Store {
                 return Err(GroupConflict::Busy(folder.to_string()).into());
             }
             tx.execute("DELETE FROM sessions WHERE group_folder = ?1", [folder.as_str()])?;
+            tx.execute("DELETE FROM left_sessions WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute("DELETE FROM tasks WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute(
                 "UPDATE messages SET run_id = NULL WHERE run_id IN (SELECT id FROM runs WHERE group_folder = ?1)",

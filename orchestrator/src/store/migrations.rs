@@ -203,8 +203,20 @@ CREATE TABLE workspace_releases (
 ) STRICT;
 ";
 
+/// Conversations that a group goes on with no more.
+const V4: &str = "
+-- Until an agent of the group has written it down.
+CREATE TABLE left_sessions (
+    group_folder TEXT NOT NULL REFERENCES groups(folder),
+    session_id TEXT NOT NULL,
+    -- Of its last turn.
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (group_folder, session_id)
+) STRICT;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3)])
+    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3), M::up(V4)])
 }
 
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
@@ -250,7 +262,7 @@ pub(super) fn schema_of(file: &Path, connection: &Connection) -> Result<usize, S
 }
 
 /// The schema version this program writes.
-const KNOWN: usize = 3;
+const KNOWN: usize = 4;
 
 #[cfg(test)]
 mod tests {

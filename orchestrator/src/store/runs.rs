@@ -10,8 +10,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::messages::open_messages;
 use super::outbox::{NewText, Output, insert_output, insert_text};
 use super::rows::{instant, parsed, parsed_or_null, words};
+use super::sessions::left_by;
 use super::tasks::{end_task_run, read_context_mode};
-use super::{Group, Store, StoreError, StoredMessage};
+use super::{Group, Store, StoreError, StoredMessage, StoredSession};
 use crate::events::{RunKind, RunOutcome};
 use crate::ids::{GroupFolder, RunId, SessionId, TaskId};
 
@@ -32,6 +33,8 @@ pub(crate) struct Claim {
     pub attempt: u32,
     /// The session to continue, if the unit continues one.
     pub session: Option<SessionId>,
+    /// What the group has left and is to be written down.
+    pub left: Vec<StoredSession>,
 }
 
 /// One thing an agent is started for.
@@ -184,6 +187,7 @@ fn claim_task(
         unit: Unit::Task(task),
         attempt,
         session,
+        left: left_by(tx, &group.folder)?,
     }))
 }
 
@@ -221,9 +225,11 @@ fn claim_messages(
          WHERE chat_jid = ?1 AND (state IN ('waiting', 'queued') OR (state = 'failed' AND given_up = 1))",
         params![chat, run.as_str(), attempt],
     )?;
+    let left = left_by(tx, &group.folder)?;
     Ok(Some(Claim {
         run,
         group,
+        left,
         unit: Unit::Messages(messages),
         attempt,
         session,

@@ -261,6 +261,33 @@ async fn a_session_is_kept_only_by_a_run_that_succeeded() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_left_is_named_until_it_is_written_down_or_its_group_is_gone() {
+    let house = house().await;
+    for session in ["s-1", "s-2"] {
+        house.write(session, MessageState::Queued).await;
+        let claim = house.claim().await.unwrap();
+        let session = Some(session.parse().unwrap());
+        let answer = None;
+        let done = Release::Done { session, answer };
+        house.release(&claim, done).await;
+        assert_eq!(house.store.clear_sessions(None).await.unwrap(), 1);
+    }
+    let left = async || {
+        house.write("next", MessageState::Queued).await;
+        let claim = house.claim().await.unwrap();
+        house.release(&claim, retry()).await;
+        let names = claim.left.iter().map(|left| left.session.to_string());
+        (claim.session, names.collect::<Vec<_>>())
+    };
+    assert_eq!(left().await, (None, vec!["s-1".into(), "s-2".into()]));
+    let written_down = "s-1".parse().unwrap();
+    let forget = house.store.forget_left_session(folder("ada"), written_down);
+    forget.await.unwrap();
+    assert_eq!(left().await, (None, vec!["s-2".into()]));
+    assert!(house.store.remove_group(folder("ada")).await.unwrap());
+}
+
+#[tokio::test]
 async fn an_answer_is_kept_in_the_step_that_ends_its_run_and_once() {
     let house = house().await;
     house.write("m1", MessageState::Queued).await;

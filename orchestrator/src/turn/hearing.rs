@@ -28,6 +28,8 @@ pub(super) struct Ran {
     pub(super) agent: Option<RunningAgent>,
     /// It ended by itself before it had said a word.
     pub(super) is_unheard: bool,
+    /// It has called a tool, or said something that is kept: another run may not do it again.
+    pub(super) has_acted: bool,
 }
 
 impl Ran {
@@ -38,6 +40,7 @@ impl Ran {
             answer: None,
             agent: None,
             is_unheard: false,
+            has_acted: false,
         }
     }
 }
@@ -51,6 +54,7 @@ struct Heard {
     held: Option<Output>,
     /// There was an event.
     anything: bool,
+    called_a_tool: bool,
     finished: bool,
     session: Option<SessionId>,
     /// What the agent itself said is wrong.
@@ -112,6 +116,7 @@ impl Turns {
                     answer: heard.held,
                     agent: Some(agent),
                     is_unheard: false,
+                    has_acted: true,
                 };
             }
         }
@@ -126,6 +131,7 @@ impl Turns {
         };
         Ran {
             is_unheard,
+            has_acted: heard.called_a_tool || heard.outputs > 0,
             ..Ran::ended(end)
         }
     }
@@ -169,6 +175,7 @@ impl Turns {
 
     async fn hear(&self, claim: &Claim, next: Said, heard: &mut Heard) -> Result<(), StoreError> {
         heard.anything |= matches!(next, Said::Event(_));
+        heard.called_a_tool |= matches!(next, Said::Event(AgentEvent::ToolCall { .. }));
         if let Said::Event(AgentEvent::Result {
             new_session_id,
             input_id,
@@ -208,9 +215,34 @@ impl Turns {
                     retryable,
                 });
             }
+            Said::Event(AgentEvent::Archived { session_id, file }) => {
+                self.forget_archived(claim, &session_id, file).await?;
+            }
             Said::Event(event) => self.tell(claim, event),
             Said::Nothing | Said::Over => {}
         }
+        Ok(())
+    }
+
+    async fn forget_archived(
+        &self,
+        claim: &Claim,
+        session: &str,
+        file: Option<String>,
+    ) -> Result<(), StoreError> {
+        let group = claim.group.folder.clone();
+        let Some(session) = read_session(claim, session) else {
+            return Ok(());
+        };
+        let store = &self.house.store;
+        store
+            .forget_left_session(group.clone(), session.clone())
+            .await?;
+        self.house.events.tell(Event::SessionArchived {
+            group,
+            session,
+            file,
+        });
         Ok(())
     }
 
@@ -278,9 +310,10 @@ impl Turns {
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
             },
-            AgentEvent::Text { .. } | AgentEvent::Result { .. } | AgentEvent::Error { .. } => {
-                return;
-            }
+            AgentEvent::Text { .. }
+            | AgentEvent::Archived { .. }
+            | AgentEvent::Result { .. }
+            | AgentEvent::Error { .. } => return,
         };
         self.house.events.tell(told);
     }

@@ -3,13 +3,13 @@
 //!
 //! It neither decides when a group runs (the queue does) nor how an agent is run (`agent` does).
 
+mod healing;
 mod hearing;
 mod stay;
 mod typing;
 
 use std::time::Duration;
 
-use agent_protocol::AgentErrorKind;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -139,52 +139,13 @@ impl Turns {
         waiting: Option<Waiting>,
         stop: &CancellationToken,
     ) -> Ran {
-        let run = self.run_healing(claim, waiting, stop);
+        // Boxed: two runs and their agents are part of it.
+        let run = Box::pin(self.run_healing(claim, waiting, stop));
         match claim.unit {
             Unit::Messages(_) => typing::during(&self.channels, &claim.group.chat, run).await,
             // Nobody waits for an answer.
             Unit::Task(_) => run.await,
         }
-    }
-
-    /// Runs the agent, and once more in a fresh session if the old one is dead.
-    async fn run_healing(
-        &self,
-        claim: &Claim,
-        waiting: Option<Waiting>,
-        stop: &CancellationToken,
-    ) -> Ran {
-        let followed_up = match waiting {
-            Some(waiting) => Box::pin(self.follow_up(claim, waiting, stop)).await,
-            None => None,
-        };
-        let ran = match followed_up {
-            Some(ran) => ran,
-            None => Box::pin(self.run(claim, claim.session.as_ref(), stop)).await,
-        };
-        let dead = match (&claim.session, &ran.end) {
-            (Some(session), AgentEnd::Failed(fault))
-                if fault.kind == Some(AgentErrorKind::SessionNotFound) =>
-            {
-                session
-            }
-            (None | Some(_), AgentEnd::Done | AgentEnd::Failed(_) | AgentEnd::Interrupted) => {
-                return ran;
-            }
-        };
-        let group = &claim.group.folder;
-        tracing::warn!(%group, session_id = %dead, "the session is gone; starting a fresh one");
-        let dropped = self.house.store.drop_session(group.clone(), dead.clone());
-        if let Err(error) = dropped.await {
-            tracing::error!(%group, error = crate::chain(&error), "the dead session cannot be forgotten");
-            return ran;
-        }
-        self.house.events.tell(Event::SessionDropped {
-            group: group.clone(),
-            session: dead.clone(),
-            reason: "the agent could not find it".to_owned(),
-        });
-        Box::pin(self.run(claim, None, stop)).await
     }
 
     async fn end(&self, claim: &Claim, ran: Ran, stop: &CancellationToken) -> Next {

@@ -55,7 +55,7 @@ fn an_agent_is_told_who_thinks_and_how_patiently() {
         "nanokimi.toml",
         "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\n\
          engine = \"acp\"\nacp_command = \"'my kimi' acp\"\nllm_stall_timeout = \"1500\"\n\
-         turn_timeout = \"2h\"\n",
+         turn_timeout = \"2h\"\nsession_limit = 65536\n",
     );
     assert_eq!(ask(&stage.start(&[])).status, 200);
     let told = fs_err::read_to_string(stage.root.path().join("data/sessions/ada/environment"));
@@ -66,6 +66,7 @@ fn an_agent_is_told_who_thinks_and_how_patiently() {
         "NANOKIMI_ACP_COMMAND='my kimi' acp",
         "NANOKIMI_LLM_STALL_TIMEOUT=1500ms",
         "NANOKIMI_TURN_TIMEOUT=7200000ms",
+        "NANOKIMI_SESSION_LIMIT=65536",
         &format!("NANOKIMI_KIMI_LOGIN={}", login.display()),
     ] {
         assert!(told.lines().any(|found| found == line), "{line} in {told}");

@@ -250,7 +250,8 @@ fn what_a_killed_orchestrator_leaves_behind_is_gone_before_its_successor_is_read
     );
 }
 
-fn send(nanokimi: &crate::stage::Running) -> std::net::TcpStream {
+/// Asks, and does not wait for the answer.
+pub(crate) fn send(nanokimi: &crate::stage::Running) -> std::net::TcpStream {
     let message = r#"{"session_id":"ada","messages":[{"role":"user","content":"x"}]}"#;
     nanokimi.send("POST", "/v1/chat/completions", message)
 }

@@ -112,6 +112,49 @@ fn a_client_that_stops_half_way_does_not_keep_us_from_ending_well() {
 }
 
 #[test]
+fn clients_that_leave_while_it_thinks_leave_nothing_but_their_questions() {
+    let text = r#"{"type":"text","text":"kept"}"#;
+    let stage = installation(&format!(
+        "cat > /dev/null; touch working; while [ -e hold ]; do read -t 0.05 nothing < /dev/zero; done
+echo '{text}'; echo '{RESULT}'"
+    ));
+    stage.write("groups/ada/hold", "");
+    let nanokimi = stage.start(&[]);
+    let gauge = |name: &str| {
+        let metrics = nanokimi.ask("GET", "/metrics", "").body;
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let Some(Ok(count)) = count.map(str::parse::<usize>) else {
+            panic!("no {name} in {metrics}");
+        };
+        count
+    };
+    let first = ask_without_waiting(&stage, &nanokimi);
+    check_becomes("one who waits", || gauge("nanokimi_clients_waiting ") == 1);
+    let tasks = gauge("nanokimi_runtime_tasks ");
+    let mut clients = vec![first];
+    for stream in [false, true] {
+        let question = format!(
+            r#"{{"session_id":"ada","stream":{stream},"messages":[{{"role":"user","content":"x"}}]}}"#
+        );
+        let ask = || nanokimi.send("POST", "/v1/chat/completions", &question);
+        clients.extend(std::iter::repeat_with(ask).take(10));
+    }
+    check_becomes("all who wait", || gauge("nanokimi_clients_waiting ") == 21);
+    assert!(gauge("nanokimi_runtime_tasks ") >= tasks + 20);
+
+    drop(clients);
+    check_becomes("nobody who waits", || {
+        gauge("nanokimi_clients_waiting ") == 0 && gauge("nanokimi_runtime_tasks ") <= tasks
+    });
+    fs_err::remove_file(stage.root.path().join("groups/ada/hold")).unwrap();
+    // That of the first, and that of all who asked meanwhile.
+    check_becomes("the answers", || {
+        let history = nanokimi.ask("GET", "/v1/chat/sessions/ada/history", "");
+        history.body.matches("kept").count() == 2
+    });
+}
+
+#[test]
 fn a_store_that_is_locked_for_a_while_costs_time_and_nothing_else() {
     let text = r#"{"type":"text","text":"kept"}"#;
     let stage = installation(&format!(

@@ -129,23 +129,26 @@ impl Boxed {
         fs_err::write(file, text.replace(IMAGE, image)).unwrap();
     }
 
-    fn label(&self) -> Option<String> {
+    /// By which its containers are known; none if it has never started.
+    fn known_label(&self) -> Option<String> {
         let file = self.stage.root.path().join("data/install-id");
         match fs_err::read_to_string(file) {
-            Ok(text) => Some(format!(
-                "label=nanokimi.install={}",
-                text.split(' ').next()?
-            )),
-            // It has never started.
+            Ok(text) => Some(format!("nanokimi.install={}", text.split(' ').next()?)),
             Err(_) => None,
         }
     }
 
+    /// The same of one that has started.
+    pub(crate) fn label(&self) -> String {
+        self.known_label().unwrap()
+    }
+
     /// The ids of its containers, running or not.
     pub(crate) fn containers(&self) -> Vec<String> {
-        let Some(label) = self.label() else {
+        let Some(label) = self.known_label() else {
             return Vec::new();
         };
+        let label = format!("label={label}");
         let ids = said(&["ps", "--all", "--quiet", "--filter", &label]);
         ids.lines().map(ToOwned::to_owned).collect()
     }

@@ -1,7 +1,8 @@
 //! A gate before the engine: another socket that leads to it, and can be shut, as an engine that
-//! is stopped is, and opened again.
+//! is stopped is, and opened again; or it lets nobody end a container, as an engine does whose
+//! driver is stuck.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ pub(crate) struct Gate {
 #[derive(Default)]
 struct Passing {
     is_shut: bool,
+    /// Nothing is stopped, killed or removed.
+    ends_nothing: bool,
+    /// What was asked meanwhile, e.g. `DELETE /v1.47/containers/x`.
+    refused: Vec<String>,
     connections: Vec<UnixStream>,
 }
 
@@ -27,18 +32,18 @@ impl Gate {
         let engine = engine.expect("an engine with a socket").to_owned();
         let listener = UnixListener::bind(at).unwrap();
         let passing: Arc<Mutex<Passing>> = Arc::default();
-        let kept = passing.clone();
+        let asked = passing.clone();
         let keeper = std::thread::spawn(move || {
             for caller in listener.incoming() {
-                let mut kept = kept.lock().unwrap();
+                let mut kept = asked.lock().unwrap();
                 if kept.is_shut {
                     return;
                 }
-                let (caller, engine) = (caller.unwrap(), UnixStream::connect(&engine).unwrap());
-                for (from, to) in [(&caller, &engine), (&engine, &caller)] {
-                    pass(from.try_clone().unwrap(), to.try_clone().unwrap());
-                }
-                kept.connections.extend([caller, engine]);
+                let caller = caller.unwrap();
+                kept.connections.push(caller.try_clone().unwrap());
+                drop(kept);
+                let (engine, passing) = (engine.clone(), asked.clone());
+                std::thread::spawn(move || lead(caller, &engine, &passing));
             }
         });
         Self {
@@ -46,6 +51,18 @@ impl Gate {
             passing,
             keeper: Some(keeper),
         }
+    }
+
+    /// Has nothing stopped, killed or removed any more, or again.
+    pub(crate) fn end_nothing(&self, so: bool) {
+        self.passing.lock().unwrap().ends_nothing = so;
+    }
+
+    /// How often something like this was refused.
+    pub(crate) fn refusals(&self, what: &str) -> usize {
+        let passing = self.passing.lock().unwrap();
+        let asked = passing.refused.iter();
+        asked.filter(|line| line.contains(what)).count()
     }
 
     /// Cuts everybody off; nobody is there any more.
@@ -70,6 +87,43 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         self.shut();
+    }
+}
+
+/// Leads a caller to the engine. A client of ours asks one thing per connection, so that its first
+/// line is all there is to look at.
+fn lead(mut caller: UnixStream, engine: &str, passing: &Mutex<Passing>) {
+    let mut asked = vec![0; 4096];
+    // A caller that was cut off, or asks nothing, is led nowhere.
+    let Ok(length @ 1..) = caller.read(&mut asked) else {
+        return;
+    };
+    asked.truncate(length);
+    let line = String::from_utf8_lossy(&asked);
+    let line = line.lines().next().unwrap_or_default();
+    let is_end = line.starts_with("DELETE ") || line.contains("/stop?") || line.contains("/kill?");
+    let mut kept = passing.lock().unwrap();
+    if kept.ends_nothing && is_end {
+        kept.refused.push(line.to_owned());
+        drop(kept);
+        let why = r#"{"message":"the driver is stuck"}"#;
+        let length = why.len();
+        let refusal = format!(
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{why}"
+        );
+        // It may have gone meanwhile.
+        let (Ok(()) | Err(_)) = caller.write_all(refusal.as_bytes());
+        return;
+    }
+    if kept.is_shut {
+        return;
+    }
+    let mut engine = UnixStream::connect(engine).unwrap();
+    kept.connections.push(engine.try_clone().unwrap());
+    drop(kept);
+    engine.write_all(&asked).unwrap();
+    for (from, to) in [(&caller, &engine), (&engine, &caller)] {
+        pass(from.try_clone().unwrap(), to.try_clone().unwrap());
     }
 }
 

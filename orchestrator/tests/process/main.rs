@@ -12,6 +12,7 @@ mod ends;
 mod engine;
 mod gate;
 mod login;
+mod remains;
 mod service;
 mod stage;
 mod start;

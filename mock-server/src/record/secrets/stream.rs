@@ -13,14 +13,17 @@ const INDEXES: [&str; 2] = ["index", "output_index"];
 
 pub(super) fn masked(stream: &str, secrets: &Secrets) -> String {
     let mut lines: Vec<Line<'_>> = stream.split_inclusive('\n').map(Line::read).collect();
-    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     each_text(&mut lines, &mut |path, text| {
-        texts.entry(path.to_owned()).or_default().push_str(text);
+        texts.entry(path.to_owned()).or_default().push(text.clone());
     });
     // What a key shows in only when it is put together must go in all its pieces.
     let spread: BTreeSet<String> = texts
         .into_iter()
-        .filter(|(_, text)| secrets.masked(text) != *text)
+        .filter(|(_, pieces)| {
+            let text = put_together(pieces);
+            secrets.masked(&text) != text
+        })
         .map(|(path, _)| path)
         .collect();
     each_text(&mut lines, &mut |path, text| {
@@ -29,6 +32,14 @@ pub(super) fn masked(stream: &str, secrets: &Secrets) -> String {
         }
     });
     lines.into_iter().map(|line| line.masked(secrets)).collect()
+}
+
+/// One text in each of several frames is said again, as an id is, and is not a piece.
+fn put_together(pieces: &[String]) -> String {
+    match pieces {
+        [first, rest @ ..] if rest.iter().all(|piece| piece == first) => first.clone(),
+        _ => pieces.concat(),
+    }
 }
 
 enum Line<'a> {
@@ -139,6 +150,14 @@ mod tests {
             &[comment.clone(), frame("it is sk-abc"), frame("defghijkl")],
             &[comment, hidden.clone(), hidden],
         );
+    }
+
+    #[test]
+    fn an_id_that_each_frame_says_again_is_no_key() {
+        let id = "resp_5eed5eed5eed5eed5eed0001";
+        let frames = ["created", "in_progress", "completed"]
+            .map(|kind| format!("data: {{\"type\":\"{kind}\",\"response\":{{\"id\":\"{id}\"}}}}\n\n"));
+        check(&frames, &frames);
     }
 
     #[test]

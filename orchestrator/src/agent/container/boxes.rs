@@ -1,7 +1,7 @@
 //! The containers of this installation, as every run sees them: which are its own, and whether
 //! the engine is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::engine::{Engine, EngineError};
 use super::install::{self, InstallError};
 use super::reach;
+use super::status::{EngineStatus, StuckContainer};
 use crate::agent::door::{Door, DoorError};
 use crate::config::Config;
 use crate::ids::GroupFolder;
@@ -56,6 +57,8 @@ pub(crate) struct Boxes {
     owned: Arc<Mutex<BTreeSet<String>>>,
     /// Removals that nobody waits for yet.
     removals: Arc<Mutex<JoinSet<()>>>,
+    /// Containers that the engine did not remove when it was last asked to, and why.
+    stuck: Arc<Mutex<BTreeMap<String, String>>>,
     state: watch::Sender<EngineState>,
     look: Arc<Notify>,
     patience: Duration,
@@ -132,6 +135,7 @@ impl Boxes {
             install: install::read_or_make(root)?.into(),
             owned: Arc::default(),
             removals: Arc::default(),
+            stuck: Arc::default(),
             state,
             look: Arc::default(),
             patience: settings.engine_wait,
@@ -181,6 +185,20 @@ impl Boxes {
         }
         tracing::info!(image, "the image is not there yet; pulling it");
         self.engine.pull(image).await
+    }
+
+    /// How the engine stands, for operators.
+    pub(crate) fn status(&self) -> EngineStatus {
+        let mut status = EngineStatus::from(self.state());
+        let stuck = self.lock_stuck();
+        status.stuck = stuck
+            .iter()
+            .map(|(container, problem)| StuckContainer {
+                container: container.clone(),
+                problem: problem.clone(),
+            })
+            .collect();
+        status
     }
 
     /// How the engine stands now.
@@ -233,6 +251,18 @@ impl Boxes {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes a container and sees it gone, or keeps in mind that it is not.
+    pub(super) async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let removed = self.engine.remove(name).await;
+        let mut stuck = self.lock_stuck();
+        match &removed {
+            Ok(()) => stuck.remove(name),
+            Err(error) => stuck.insert(name.to_owned(), crate::chain(error)),
+        };
+        drop(stuck);
+        removed
+    }
+
     /// Removes what an earlier process has left of the group's agents, and sees it gone.
     pub(in crate::agent) async fn clear(&self, group: &GroupFolder) -> Result<(), EngineError> {
         let labels = [(INSTALL, self.install()), (GROUP, group.as_str())];
@@ -243,18 +273,44 @@ impl Boxes {
         swept
     }
 
-    /// Removes whatever carries the labels and is no agent at work.
-    pub(super) async fn sweep(&self, labels: &[(&str, &str)]) -> Result<(), EngineError> {
+    /// Removes whatever of this installation is no agent at work.
+    pub(super) async fn sweep_all(&self) -> Result<(), EngineError> {
+        let swept = self.sweep(&[(INSTALL, self.install())]).await;
+        if swept.is_ok() {
+            // What was stuck is gone by now, whoever removed it.
+            self.lock_stuck().clear();
+        }
+        swept
+    }
+
+    /// Removes whatever carries the labels and is no agent at work. One that will not go keeps
+    /// none of the others, and is the error.
+    async fn sweep(&self, labels: &[(&str, &str)]) -> Result<(), EngineError> {
         // Before and after: an agent may start, or end, while the engine looks for its list.
         let owned = self.lock().clone();
+        let mut swept = Ok(());
         for name in self.engine.list(labels).await? {
             if owned.contains(&name) || self.lock().contains(&name) {
                 continue;
             }
-            self.engine.remove(&name).await?;
-            tracing::warn!(container = %name, "removed a container that was left behind");
+            match self.remove(&name).await {
+                Ok(()) => {
+                    tracing::warn!(container = %name, "removed a container that was left behind");
+                }
+                Err(error @ (EngineError::Refused(..) | EngineError::StillThere(..))) => {
+                    let told = crate::chain(&error);
+                    tracing::warn!(container = %name, error = told, "a container that was left behind cannot be removed; trying again");
+                    swept = Err(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        swept
+    }
+
+    fn lock_stuck(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Each entry is whole, whoever panicked.
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {

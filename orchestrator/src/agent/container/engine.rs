@@ -22,6 +22,9 @@ const CALL: Duration = Duration::from_secs(30);
 const PULL: Duration = Duration::from_secs(600);
 /// How long a container may take to be gone after it was removed, and how often it is looked at.
 const REMOVAL: Duration = Duration::from_secs(20);
+/// How long a removal that the engine refuses is asked for again. Whoever waits is then told, and
+/// the keeper goes on trying.
+const REFUSED: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where the engine is.
@@ -318,7 +321,7 @@ impl Engine {
 
     /// Removes a container, running or not, and returns when it is gone.
     pub(super) async fn remove(&self, name: &str) -> Result<(), EngineError> {
-        let until = Instant::now() + REMOVAL;
+        let (until, patient_until) = (Instant::now() + REMOVAL, Instant::now() + REFUSED);
         let mut looks = tokio::time::interval(LOOK);
         loop {
             looks.tick().await;
@@ -334,7 +337,7 @@ impl Engine {
                     Some(404) => return Ok(()),
                     // Somebody else is about it.
                     Some(409) => {}
-                    Some(_) | None if Instant::now() < until => {}
+                    Some(_) | None if Instant::now() < patient_until => {}
                     Some(_) | None => return Err(EngineError::Refused(what, error)),
                 },
                 Err(error) => return Err(error),

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::boxes::{Boxes, EngineState, Facts, INSTALL};
+use super::boxes::{Boxes, EngineState, Facts};
 use super::engine::EngineError;
 
 /// Between two looks at an engine that works, and at one that does not.
-const IN_PEACE: Duration = Duration::from_secs(20);
+const IN_PEACE: Duration = Duration::from_secs(10);
 const IN_NEED: Duration = Duration::from_secs(1);
 
 /// Looks after the engine until told to stop.
@@ -51,18 +51,10 @@ pub(crate) async fn serve(boxes: Boxes, stop: CancellationToken) {
 
 async fn look(boxes: &Boxes) -> Result<Facts, EngineError> {
     let info = boxes.engine().info().await?;
-    let swept = boxes.sweep(&[(INSTALL, boxes.install())]).await;
-    match swept {
-        // It is there, but this container will not go: the others must not wait for it.
-        Err(error @ (EngineError::Refused(..) | EngineError::StillThere(..))) => {
-            let error = crate::chain(&error);
-            tracing::warn!(
-                error,
-                "a container that was left behind cannot be removed; trying again"
-            );
-        }
+    match boxes.sweep_all().await {
+        // The engine is there, though a container of ours will not go.
+        Ok(()) | Err(EngineError::Refused(..) | EngineError::StillThere(..)) => {}
         Err(error) => return Err(error),
-        Ok(()) => {}
     }
     Ok(Facts::of(&info))
 }

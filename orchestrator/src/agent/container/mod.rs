@@ -198,7 +198,7 @@ struct Remains {
 impl Remains {
     /// Removes the container and sees it gone. What cannot be removed now is left to the keeper.
     async fn remove(self) {
-        let removed = self.boxes.engine().remove(&self.name).await;
+        let removed = self.boxes.remove(&self.name).await;
         self.boxes.disown(&self.name);
         if let Err(error) = removed {
             let error = crate::chain(&error);

@@ -12,13 +12,26 @@ use crate::config::Config;
 /// Who asks for a status waits for it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// `{"state": "up"}`, or `{"state": "down", "problem": "…"}`.
+/// `{"state": "up"}`, or `{"state": "down", "problem": "…"}`; with `stuck` while it refuses to
+/// remove containers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EngineStatus {
     pub(crate) state: &'static str,
     /// Why it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
+    /// What should be gone and is not; it is tried again and again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stuck: Vec<StuckContainer>,
+}
+
+/// A container that the engine did not remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct StuckContainer {
+    /// Its name.
+    pub(crate) container: String,
+    /// What the engine said.
+    pub(crate) problem: String,
 }
 
 impl From<EngineState> for EngineStatus {
@@ -29,6 +42,7 @@ impl From<EngineState> for EngineStatus {
                 EngineState::Down(why) => Some(why),
                 EngineState::Up(_) | EngineState::Unknown => None,
             },
+            stuck: Vec::new(),
         }
     }
 }
