@@ -155,8 +155,9 @@ mod tests {
     #[test]
     fn an_id_that_each_frame_says_again_is_no_key() {
         let id = "resp_5eed5eed5eed5eed5eed0001";
-        let frames = ["created", "in_progress", "completed"]
-            .map(|kind| format!("data: {{\"type\":\"{kind}\",\"response\":{{\"id\":\"{id}\"}}}}\n\n"));
+        let frames = ["created", "in_progress", "completed"].map(|kind| {
+            format!("data: {{\"type\":\"{kind}\",\"response\":{{\"id\":\"{id}\"}}}}\n\n")
+        });
         check(&frames, &frames);
     }
 
