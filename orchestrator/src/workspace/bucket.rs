@@ -180,10 +180,18 @@ impl Bucket {
             what: self.name(&path),
             source,
         })?;
-        let put = self
-            .store
-            .put_opts(&path, PutPayload::from(bytes), PutMode::Create.into());
-        match put.await {
+        let payload = PutPayload::from(bytes);
+        let put = || {
+            let payload = payload.clone();
+            self.store.put_opts(&path, payload, PutMode::Create.into())
+        };
+        let mut came_to = put().await;
+        if came_to.as_ref().is_err_and(may_be_there) {
+            // The crate does not repeat this by itself, since it cannot know whether what it
+            // would find there is its own; whoever asked us compares.
+            came_to = put().await;
+        }
+        match came_to {
             Ok(_put) => Ok(Published::Done),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Published::TooLate),
             Err(source) => Err(self.fault(&path, "written", source)),
@@ -320,6 +328,11 @@ impl Bucket {
             source: Box::new(source),
         }
     }
+}
+
+/// Whether something may have been put although that failed: the answer was lost.
+fn may_be_there(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. })
 }
 
 fn stored(meta: &ObjectMeta) -> Stored {

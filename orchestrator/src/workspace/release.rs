@@ -144,6 +144,8 @@ impl Desk {
                 return Err(WorkspaceFault::Behind(newest));
             }
             self.agree(&theirs, here)?;
+            // Ours; its answer was lost, so nobody has been told.
+            self.tell_released(&theirs, here, (0, 0));
             return Ok(Err(Released::Unchanged { version: newest }));
         }
         let has = index.map(|index| contents(index.entries.values()));
