@@ -233,6 +233,20 @@ impl Bucket {
         self.fault(&self.object(group, sha256), "written", source)
     }
 
+    /// How many bytes a content has that is there.
+    pub(crate) async fn size_of(
+        &self,
+        group: &GroupFolder,
+        sha256: &Sha256Hex,
+    ) -> Result<Option<u64>, StoreFault> {
+        let path = self.object(group, sha256);
+        match self.store.head(&path).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.fault(&path, "looked at", source)),
+        }
+    }
+
     /// A part of a content.
     pub(crate) async fn get(
         &self,
