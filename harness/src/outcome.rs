@@ -178,7 +178,7 @@ impl Performance {
         }
         let clock = play.stage.journal().now();
         let journal = play.stage.journal().clone();
-        let root = play.stage.root().to_owned();
+        let root = play.stage.first_root().to_owned();
         let played = journal.entries();
         // How it ends is judged as well, so it is ended before the last word.
         judge_end(scenario, &mut play.stage, &mut found).await;

@@ -125,7 +125,14 @@ impl Session {
     /// The conversation that an earlier turn stored.
     pub(crate) fn resume(settings: &Settings, id: &str) -> Result<Self, ResumeError> {
         let id: SessionId = id.parse()?;
-        let folder = sessions_folder(settings).join(id.as_str());
+        let sessions = sessions_folder(settings);
+        let folder = sessions.join(id.as_str());
+        if !folder.exists() {
+            take_along(&sessions, &id).map_err(|source| ResumeError::Missing {
+                id: id.as_str().to_owned(),
+                source,
+            })?;
+        }
         let messages = read_messages(&folder, &id, settings.session_limit)?;
         Ok(Self {
             id,
@@ -197,6 +204,22 @@ fn context_file(folder: &Path) -> PathBuf {
     folder.join("context.jsonl")
 }
 
+/// On the host a home can have come from a machine where the group's folder has another path; the
+/// conversation then lies beside our folder of sessions, and is moved into it.
+fn take_along(sessions: &Path, id: &SessionId) -> io::Result<()> {
+    let Some(all) = sessions.parent().filter(|all| all.is_dir()) else {
+        return Ok(());
+    };
+    for other in fs::read_dir(all)? {
+        let there = other?.path().join(id.as_str());
+        if there.is_dir() {
+            fs::create_dir_all(sessions)?;
+            return fs::rename(there, sessions.join(id.as_str()));
+        }
+    }
+    Ok(())
+}
+
 /// The Kimi CLIs name the folder by the path of the working folder as they were given it.
 fn sessions_folder(settings: &Settings) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
@@ -256,9 +279,14 @@ mod tests {
     use crate::settings::Environment;
 
     fn settings(home: &Path) -> Settings {
+        settings_at(home, Path::new("/workspace/group"))
+    }
+
+    fn settings_at(home: &Path, group: &Path) -> Settings {
         let variables = [
             ("HOME".into(), home.into()),
             ("MOONSHOT_API_KEY".into(), "sk-1".into()),
+            ("NANOKIMI_GROUP_DIR".into(), group.into()),
         ];
         Settings::read(&Environment::new(variables, PathBuf::new())).unwrap()
     }
@@ -305,6 +333,22 @@ mod tests {
         assert_eq!(failure.kind, AgentErrorKind::SessionTooLarge);
         let told = format!("has more than {} bytes; session_limit", size - 1);
         assert!(failure.message.contains(&told), "{failure}");
+    }
+
+    #[test]
+    fn a_session_goes_on_where_the_group_has_another_path() {
+        let home = tempfile::tempdir().unwrap();
+        let there = settings_at(home.path(), Path::new("/old/groups/ada"));
+        let mut session = Session::begin(&there);
+        session.messages.push(says("my cat is Miso"));
+        session.store("You are Kai.", None).unwrap();
+
+        let here = settings_at(home.path(), Path::new("/new/groups/ada"));
+        let again = Session::resume(&here, session.id.as_str()).unwrap();
+
+        assert_eq!(again.messages, session.messages);
+        assert!(sessions_folder(&here).join(session.id.as_str()).is_dir());
+        assert!(!session.folder.exists());
     }
 
     #[track_caller]

@@ -40,10 +40,12 @@ pub(crate) async fn final_word(
     let unfired = stage.mock().unfired().await?;
     failures.extend(unfired.iter().map(|fault| did_not_come(scenario, fault)));
     failures.extend(wire::unheard(&stage.journal().entries()));
-    failures.extend(logged_errors(scenario, stage.root()));
-    failures.extend(broken_invariants(stage.root())?);
-    failures.extend(traces_left::secrets(stage.root(), stage.secrets())?);
-    failures.extend(traces_left::strays(stage.root(), &scenario.file)?);
+    for root in stage.roots() {
+        failures.extend(logged_errors(scenario, root));
+        failures.extend(broken_invariants(root)?);
+        failures.extend(traces_left::secrets(root, stage.secrets())?);
+        failures.extend(traces_left::strays(root, &scenario.file)?);
+    }
     Ok(failures)
 }
 

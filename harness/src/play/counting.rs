@@ -93,6 +93,7 @@ pub(super) fn acts(step: &Step) -> bool {
         | Step::Release(_)
         | Step::Fault(_)
         | Step::Store(_)
+        | Step::Storage(_)
         | Step::Box(_)
         | Step::Engine(_)
         | Step::Run(_) => true,

@@ -67,6 +67,13 @@ impl Play<'_> {
         }
         let patience = self.patience(start.within, START);
         let on_whatsapp = self.scenario.linking();
+        if let Some(machine) = &start.machine {
+            if self.stage.is_starting() {
+                let failure = Failure::new("nanokimi is being started on another machine");
+                return Err(failure.at(machine.span).into());
+            }
+            self.stage.move_to(machine, self.scenario)?;
+        }
         if !self.stage.is_starting() {
             self.floor = self.stage.journal().last();
             if on_whatsapp.is_some() {

@@ -185,6 +185,7 @@ impl<'a> Play<'a> {
                 | Step::Release(_)
                 | Step::Fault(_)
                 | Step::Store(_)
+                | Step::Storage(_)
                 | Step::Box(_)
                 | Step::Engine(_)
                 | Step::Settle(_)
@@ -222,6 +223,7 @@ impl<'a> Play<'a> {
             }
             Step::Fault(rule) => self.go_wrong(rule).await,
             Step::Store(state) => self.store(*state),
+            Step::Storage(staged) => Ok(self.stage.mock().stage_storage(staged).await?),
             Step::Box(befalling) => self.befall(befalling, step.span).await,
             Step::Engine(state) => self.engine(*state).await,
             Step::Settle(_) => self.settle().await.map(drop),

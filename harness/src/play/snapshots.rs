@@ -48,7 +48,7 @@ impl Snapshots {
 impl Play<'_> {
     pub(super) async fn snapshot(&mut self, subjects: &[At<Subject>]) -> Result<(), Trouble> {
         self.taken += 1;
-        let mut redactor = Redactor::new(self.stage.root(), &self.scenario.file.redact);
+        let mut redactor = Redactor::new(self.stage.first_root(), &self.scenario.file.redact);
         let entries = self.stage.journal().entries();
         let mut shown = Map::new();
         for subject in subjects {

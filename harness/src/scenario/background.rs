@@ -31,6 +31,7 @@ pub(super) fn check(file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
             | Step::Release(_)
             | Step::Fault(_)
             | Step::Store(_)
+            | Step::Storage(_)
             | Step::Box(_)
             | Step::Engine(_)
             | Step::Settle(_)

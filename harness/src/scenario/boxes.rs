@@ -151,6 +151,7 @@ fn bound(step: &Step) -> Option<(&'static str, Vec<Form>)> {
         | Step::Release(_)
         | Step::Fault(_)
         | Step::Store(_)
+        | Step::Storage(_)
         | Step::Settle(_)
         | Step::Run(_)
         | Step::Ended(_) => None,

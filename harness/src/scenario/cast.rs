@@ -39,6 +39,7 @@ pub(super) fn check(document: &Document, file: &ScenarioFile, mistakes: &mut Vec
             | Step::Release(_)
             | Step::Fault(_)
             | Step::Store(_)
+            | Step::Storage(_)
             | Step::Box(_)
             | Step::Engine(_)
             | Step::Settle(_)

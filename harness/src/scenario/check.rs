@@ -128,6 +128,7 @@ fn expects(step: &Step) -> bool {
         | Step::Release(_)
         | Step::Fault(_)
         | Step::Store(_)
+        | Step::Storage(_)
         | Step::Box(_)
         | Step::Engine(_)
         | Step::Settle(_) => false,
@@ -201,7 +202,7 @@ impl Known<'_> {
                     self.means_nothing("at", "`how: itself`", step.span, help);
                 }
             }
-            Step::Start(start) if !start.awaited => self.check_not_waited_for(start, step.span),
+            Step::Start(start) => self.check_start(start, step.span),
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
                     .help("give one of: message, task, raw, symlink, fifo, size");
@@ -214,15 +215,31 @@ impl Known<'_> {
             | Step::Phone(_)
             | Step::Ipc(_)
             | Step::Clock(_)
-            | Step::Start(_)
             | Step::Release(_)
             | Step::Fault(_)
             | Step::Store(_)
+            | Step::Storage(_)
             | Step::Box(_)
             | Step::Engine(_)
             | Step::Settle(_)
             | Step::Run(_)
             | Step::Ended(_) => {}
+        }
+    }
+
+    fn check_start(&mut self, start: &Start, span: Span) {
+        let is_plain =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        if let Some(machine) = &start.machine
+            && (machine.is_empty() || !machine.chars().all(is_plain))
+        {
+            let message = format!("`{}` is no name of a machine", machine.value);
+            let help = "take small letters, digits and `-`; the scenario begins on `first`";
+            self.mistakes
+                .push(Mistake::new(machine.span, message).help(help));
+        }
+        if !start.awaited {
+            self.check_not_waited_for(start, span);
         }
     }
 
@@ -358,6 +375,7 @@ fn heard_in(step: &Step) -> Option<&Hear> {
         | Step::Release(_)
         | Step::Fault(_)
         | Step::Store(_)
+        | Step::Storage(_)
         | Step::Box(_)
         | Step::Engine(_)
         | Step::Settle(_)

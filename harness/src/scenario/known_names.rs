@@ -115,4 +115,5 @@ pub(super) const TABLES: &[&str] = &[
     "tasks",
     "task_runs",
     "ipc_receipts",
+    "workspace_releases",
 ];

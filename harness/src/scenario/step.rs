@@ -14,7 +14,7 @@ use super::boxes::{Befalling, EngineState};
 use super::matcher::Matcher;
 use super::phone::{self, Burst};
 use super::sought::{Expect, Never, StateName};
-use mock_server::{FaultRule, Lapse};
+use mock_server::{FaultRule, Lapse, StagedStorage};
 
 /// One thing that happens. Steps run in the order they are written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,6 +51,9 @@ pub(crate) enum Step {
     Fault(Box<FaultRule>),
     /// Somebody locks nanokimi's store, or frees it: what nanokimi wants to keep waits, for 5 s.
     Store(StoreState),
+    /// Something changes in object storage: what lies there, who may do something, or whether it
+    /// answers at all. What is not named stays as it is.
+    Storage(Box<StagedStorage>),
     /// Something befalls a container: `pause`, `resume`, `disconnect`, `connect`, `kill`.
     Box(Befalling),
     /// nanokimi's way to the container engine is cut, or there again: `down`, `up`.
@@ -96,6 +99,7 @@ impl Step {
             | Self::Release(_)
             | Self::Fault(_)
             | Self::Store(_)
+            | Self::Storage(_)
             | Self::Box(_)
             | Self::Engine(_)
             | Self::Settle(_)
@@ -228,6 +232,13 @@ pub(crate) enum ClockMove {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("type" = ["object", "null"]))]
 pub(crate) struct Start {
+    /// The machine it is started on, from then on: `first` is where the scenario begins, and any
+    /// other name, of small letters, digits and `-`, a machine of its own. One that was not named
+    /// before is fresh: an empty folder at another path, with the scenario's settings and logins
+    /// and those of its `files` that lie outside `data/`, `groups/`, `logs/` and `store/`. What
+    /// nanokimi has kept stays behind; only the keys of its device on WhatsApp (`store/auth`) come
+    /// along, as an operator brings them who does not link it anew.
+    pub(crate) machine: Option<At<String>>,
     /// It must refuse to start, with this exit code.
     pub(crate) exit: Option<At<i32>>,
     /// What it must have written to stderr by then.
@@ -244,6 +255,7 @@ pub(crate) struct Start {
 impl Default for Start {
     fn default() -> Self {
         Self {
+            machine: None,
             exit: None,
             stderr: None,
             awaited: true,

@@ -82,6 +82,7 @@ fn paths_in(step: &At<Step>) -> Vec<(&str, Span)> {
         | Step::Release(_)
         | Step::Fault(_)
         | Step::Store(_)
+        | Step::Storage(_)
         | Step::Box(_)
         | Step::Engine(_)
         | Step::Settle(_)

@@ -23,8 +23,20 @@ const ORDINARY: u32 = 1001;
 pub(crate) struct Folder {
     /// Above nanokimi's root, so that our sockets are not in it.
     above: TempDir,
-    root: PathBuf,
+    /// Of each machine there was, `first` to begin with.
+    roots: Vec<PathBuf>,
+    /// Which of them is the one in use.
+    current: usize,
 }
+
+/// Of nanokimi's own folders, those that are its machine's.
+const OF_THE_MACHINE: [&str; 4] = ["data", "groups", "logs", "store"];
+
+/// The one folder of them that an operator takes along.
+const DEVICE: &str = "store/auth";
+
+/// What the machine is called on which a scenario begins.
+const FIRST: &str = "first";
 
 impl Folder {
     pub(crate) fn make() -> Result<Self, StageError> {
@@ -36,41 +48,75 @@ impl Folder {
         for made in [&root, &real.join("home")] {
             fs::create_dir(made).map_err(StageError::Folder)?;
         }
-        Ok(Self { above, root })
+        Ok(Self {
+            above,
+            roots: vec![root],
+            current: 0,
+        })
     }
 
+    /// nanokimi's root on the machine in use.
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        &self.roots[self.current]
+    }
+
+    /// That of each machine there was; the path of every other begins with that of the first.
+    pub(crate) fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// Goes over to another machine, with the keys of the device. Says whether it is a fresh one.
+    pub(crate) fn move_to(&mut self, machine: &str) -> Result<bool, StageError> {
+        let first = &self.roots[0];
+        let root = match machine {
+            FIRST => first.clone(),
+            other => first.with_file_name(format!("root-{other}")),
+        };
+        let known = self.roots.iter().position(|known| *known == root);
+        let from = self.root().join(DEVICE);
+        let to = root.join(DEVICE);
+        if from != to && from.exists() {
+            let store = root.join("store");
+            fs::create_dir_all(store).map_err(StageError::Folder)?;
+            fs::rename(from, to).map_err(StageError::Folder)?;
+        }
+        fs::create_dir_all(&root).map_err(StageError::Folder)?;
+        self.current = known.unwrap_or(self.roots.len());
+        if known.is_none() {
+            self.roots.push(root);
+        }
+        Ok(known.is_none())
     }
 
     /// What holds all of it.
     pub(crate) fn above(&self) -> &Path {
-        self.root.parent().map_or(&self.root, |above| above)
+        let root = self.root();
+        root.parent().map_or(root, |above| above)
     }
 
     pub(crate) fn home(&self) -> PathBuf {
-        self.root.with_file_name("home")
+        self.root().with_file_name("home")
     }
 
     /// Who vouches for the mock's media host.
     pub(crate) fn media_authority(&self) -> PathBuf {
-        self.root.with_file_name("media-authority.pem")
+        self.root().with_file_name("media-authority.pem")
     }
 
     /// Where nanokimi finds the container engine, if its way there can be cut.
     pub(crate) fn engine(&self) -> PathBuf {
-        self.root.with_file_name("engine.sock")
+        self.root().with_file_name("engine.sock")
     }
 
     /// A path for a socket, a new one for each `number`.
     pub(crate) fn socket(&self, number: usize) -> PathBuf {
-        self.root.with_file_name(format!("notify-{number}"))
+        self.root().with_file_name(format!("notify-{number}"))
     }
 
     /// Leaves everything for a person to look at.
     pub(crate) fn keep(mut self) -> PathBuf {
         self.above.disable_cleanup(true);
-        self.root
+        self.roots.swap_remove(self.current)
     }
 
     /// Writes the configuration, then the files of the scenario, which may replace it.
@@ -80,8 +126,45 @@ impl Folder {
         settings: &Map<String, Value>,
         mock_url: &str,
     ) -> Result<(), StageError> {
+        self.install(scenario, settings, mock_url)?;
+        self.write_files(scenario, |_path| true)
+    }
+
+    /// The same on a machine that nanokimi has never been on: what is its own is not there.
+    pub(crate) fn furnish_afresh(
+        &self,
+        scenario: &Scenario,
+        settings: &Map<String, Value>,
+        mock_url: &str,
+    ) -> Result<(), StageError> {
+        self.install(scenario, settings, mock_url)?;
+        self.write_files(scenario, |path| {
+            let top = path.split('/').next();
+            top.is_some_and(|top| !OF_THE_MACHINE.contains(&top))
+        })
+    }
+
+    fn write_files(
+        &self,
+        scenario: &Scenario,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), StageError> {
+        let files = scenario.file.files.iter();
+        for (path, content) in files.filter(|(path, _)| is_wanted(path)) {
+            Self::write(&self.root().join(path), content)?;
+        }
+        Ok(())
+    }
+
+    /// Settings and logins.
+    fn install(
+        &self,
+        scenario: &Scenario,
+        settings: &Map<String, Value>,
+        mock_url: &str,
+    ) -> Result<(), StageError> {
         let text = toml::to_string(settings).map_err(StageError::Settings)?;
-        Self::write(&self.root.join("nanokimi.toml"), &text)?;
+        Self::write(&self.root().join("nanokimi.toml"), &text)?;
         let key = match scenario.needs_kimi() {
             true => "MOONSHOT_API_KEY",
             false => "OPENROUTER_API_KEY",
@@ -90,16 +173,13 @@ impl Folder {
             Some(login) => {
                 let folder = match login.at_home {
                     true => self.home().join(".kimi-code"),
-                    false => self.root.join("data/credentials"),
+                    false => self.root().join("data/credentials"),
                 };
                 for (path, content) in kimi::left_behind(login, mock_url)? {
                     Self::write(&folder.join(path), &content)?;
                 }
             }
-            None => Self::write(&self.root.join(".env"), &format!("{key}={MODEL_KEY}\n"))?,
-        }
-        for (path, content) in &scenario.file.files {
-            Self::write(&self.root.join(path), content)?;
+            None => Self::write(&self.root().join(".env"), &format!("{key}={MODEL_KEY}\n"))?,
         }
         Ok(())
     }
@@ -128,6 +208,10 @@ impl Folder {
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.into()));
         let mut settings: Map<_, _> = settings.into_iter().collect();
+        if is_at_google(scenario) {
+            let place = ("workspace_endpoint".to_owned(), mock_url.into());
+            settings.extend([place]);
+        }
         settings.extend(runtime(scenario, means)?);
         if scenario.needs_kimi() {
             settings.extend(kimi::settings(mock_url));
@@ -152,6 +236,14 @@ fn give(path: &Path, user: u32) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether workspaces are kept in the storage that the mocks stand in for.
+fn is_at_google(scenario: &Scenario) -> bool {
+    let store = scenario.file.config.get("workspace_store");
+    store
+        .and_then(Value::as_str)
+        .is_some_and(|store| store.starts_with("gs://"))
 }
 
 /// The settings that say what an agent is.

@@ -27,6 +27,7 @@ mod telling;
 mod events;
 mod clock;
 mod lock;
+mod machine;
 mod states;
 mod leaks;
 mod error;
@@ -37,7 +38,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mock_server::Journal;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use crate::engine::Found;
@@ -95,6 +96,8 @@ pub struct Means {
 #[derive(Debug)]
 pub(crate) struct Stage {
     folder: Folder,
+    /// What nanokimi is told on each machine.
+    settings: Map<String, Value>,
     means: Means,
     mock: Mock,
     /// What of it is in containers, where mocks and nanokimi are.
@@ -178,6 +181,7 @@ impl Stage {
         }
         Ok(Self {
             folder,
+            settings,
             means: means.clone(),
             mock,
             compound,
@@ -274,15 +278,14 @@ impl Stage {
         drop(self.background.take());
         self.give_up_starting().await?;
         // An agent notices the death of its orchestrator, and has a moment to end.
-        let leaks = left_over(self.root(), LAST_AGENT).await;
+        let leaks = left_over(self.folder.above(), LAST_AGENT).await;
         end(&leaks);
-        let agents = match self.means.ground.containers() {
-            Some(containers) => {
-                let left = containers.engine.agents_left(self.root(), LAST_AGENT);
-                left.await?
+        let mut agents = Vec::new();
+        if let Some(containers) = self.means.ground.containers() {
+            for root in self.folder.roots() {
+                agents.extend(containers.engine.agents_left(root, LAST_AGENT).await?);
             }
-            None => Vec::new(),
-        };
+        }
         self.open.shutdown().await;
         let ended = ended?;
         // One that was killed could not put away what had ended.

@@ -44,8 +44,8 @@ pub struct StorageClause {
     /// The bucket, exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
-    /// What the name of the object holds, or `/…/` for a pattern. An upload whose name stands in
-    /// its body only has none yet.
+    /// What the name of the object holds, or `/…/` for a pattern; of a listing, its prefix. An
+    /// upload whose name stands in its body only has none yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<TextPattern>,
 }
@@ -57,6 +57,7 @@ pub(crate) struct Errand {
     /// As the JSON API calls it, e.g. `storage.objects.insert`.
     pub(crate) method: &'static str,
     pub(crate) bucket: Option<String>,
+    /// Its name, or the prefix of a listing.
     pub(crate) object: Option<String>,
     pub(crate) is_xml: bool,
 }
@@ -109,6 +110,7 @@ impl Errand {
         let object = match &names[..] {
             [_, _, object] | [_, _, object, _] => Some(object.clone()),
             [_, _, _, _, .., to] => Some(to.clone()),
+            _ if verb == StorageVerb::List => listed_prefix(&params),
             _ => params.text("name").map(str::to_owned),
         };
         Some(Self {
@@ -138,7 +140,10 @@ impl Errand {
             verb,
             method: name,
             bucket: Some(place.bucket.clone()),
-            object: place.object.clone(),
+            object: match verb {
+                StorageVerb::List => listed_prefix(&params),
+                _ => place.object.clone(),
+            },
             is_xml: true,
         }
     }
@@ -148,6 +153,10 @@ impl Errand {
         matches!(self.verb, StorageVerb::Get | StorageVerb::List)
             || matches!(self.method, "storage.buckets.get" | "storage.buckets.list")
     }
+}
+
+fn listed_prefix(params: &Params) -> Option<String> {
+    params.text("prefix").map(str::to_owned)
 }
 
 fn decoded(segment: &str) -> String {
@@ -235,7 +244,7 @@ mod tests {
             ("GET /storage/v1/b?x=y", Bucket, "buckets.list", None),
             ("POST /b", Bucket, "buckets.insert", None),
             ("DELETE /storage/v1/b/a", Bucket, "buckets.delete", None),
-            ("GET /b/a/o?prefix=x", List, "objects.list", None),
+            ("GET /b/a/o?prefix=x", List, "objects.list", Some("x")),
             ("GET /b/a/o/x%2Fy", Get, "objects.get", Some("x/y")),
             ("GET /download/b/a/o/x", Get, "objects.get", Some("x")),
             ("PATCH /b/a/o/x", Patch, "objects.patch", Some("x")),

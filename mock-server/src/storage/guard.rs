@@ -1,12 +1,16 @@
 //! What stands before every operation of both APIs: who asks, and what is to go wrong.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::llm::Fault;
+use crate::llm::{Fault, StatusFault};
 use crate::storage::Storage;
 use crate::storage::errand::Errand;
 use crate::storage::retry_test::TEST;
@@ -54,14 +58,16 @@ pub(crate) async fn pass(
     }
 }
 
-/// What goes wrong with it: what its test of retries says, or a fault of the script.
-fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<std::sync::Arc<Fault>> {
+/// What goes wrong with it: what its test of retries says, or a fault of the script, or all that
+/// comes while the service is down.
+fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<Arc<Fault>> {
     let test = params::text(request.headers(), &TEST);
     let told = test.and_then(|id| {
         let fault = storage.retry_tests(|tests| tests.take(&id, errand.method))?;
         Some((id.into(), fault.into()))
     });
-    let (id, fault) = told.or_else(|| storage.befall(errand))?;
+    let told = told.or_else(|| storage.befall(errand));
+    let (id, fault) = told.or_else(|| storage.is_down().then(down))?;
     let named = |name: &Option<String>| name.clone().map_or(Value::Null, Value::from);
     let fields = [
         ("fault", Value::from(&*id)),
@@ -72,4 +78,16 @@ fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<std:
     ];
     storage.write("storage.fault", fields);
     Some(fault)
+}
+
+/// The fault of all requests while the service is down, and how it is called.
+fn down() -> (Arc<str>, Arc<Fault>) {
+    let refusal = StatusFault {
+        status: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+        headers: IndexMap::new(),
+        message: None,
+        error_type: None,
+        body: None,
+    };
+    ("down".into(), Arc::new(Fault::Status(refusal)))
 }

@@ -1,6 +1,7 @@
 //! The storage service as the rest of the program knows it: one store behind a short lock, and
 //! a journal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ struct Shared {
     llm: ScriptedLlm,
     ledger: Mutex<Ledger>,
     tests: Mutex<RetryTests>,
+    /// Whether it answers nothing but that it is down.
+    down: AtomicBool,
     /// Ends what has stalled.
     closing: CancellationToken,
     /// Host and port as clients know them.
@@ -45,6 +48,7 @@ impl Storage {
                 llm: llm.clone(),
                 ledger: Mutex::new(Ledger::new(seed)),
                 tests: Mutex::default(),
+                down: AtomicBool::new(false),
                 closing: closing.clone(),
                 authority: OnceLock::new(),
             }),
@@ -107,6 +111,14 @@ impl Storage {
         locked(&self.shared.ledger).access = access;
     }
 
+    pub(crate) fn set_down(&self, down: bool) {
+        self.shared.down.store(down, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.shared.down.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn has_bucket(&self, name: &str) -> bool {
         self.with(|store, _| store.bucket(name).is_ok())
     }
@@ -115,6 +127,7 @@ impl Storage {
     pub(crate) fn reset(&self) {
         self.with(|store, _| store.clear());
         locked(&self.shared.ledger).open();
+        self.set_down(false);
         self.retry_tests(|tests| *tests = RetryTests::default());
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn routes(storage: &Storage) -> Router {
 /// The request, if it is none of the storage's.
 pub(crate) async fn fallback(storage: &Storage, request: Request) -> Result<Response, Request> {
     let path = request.uri().path();
-    if let Some(place) = xml::place(storage, path) {
+    if let Some(place) = xml::place(storage, &request) {
         let errand = Errand::at(&place, request.method(), request.uri());
         let serve = async |request| xml::serve(storage, place, request).await;
         return Ok(guard::pass(storage, &errand, request, serve).await);

@@ -26,6 +26,10 @@ pub struct StagedStorage {
     /// Who may do something. Default: everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// Whether the service is down: it answers 503, and does nothing, until it is said to be up
+    /// again. Default: as it was, at first up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down: Option<bool>,
     /// By their names.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub buckets: IndexMap<String, StagedBucket>,
@@ -151,6 +155,9 @@ impl Storage {
         if let Some(access) = staged.access {
             self.set_access(access);
         }
+        if let Some(down) = staged.down {
+            self.set_down(down);
+        }
         for (name, bucket) in staged.buckets {
             let settings = json!({ "versioning": { "enabled": bucket.versioning } });
             let settings = settings.as_object().cloned().unwrap_or_default();
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn storage_is_written_as_it_was_read() {
-        let staged = r#"{"access":"token","buckets":{"attic":{"versioning":true,"objects":{"a":"Miso","b/c":{"base64":"AAE=","content_type":"x/y","metadata":{"k":"v"}}}}}}"#;
+        let staged = r#"{"access":"token","down":true,"buckets":{"attic":{"versioning":true,"objects":{"a":"Miso","b/c":{"base64":"AAE=","content_type":"x/y","metadata":{"k":"v"}}}}}}"#;
         let read = read(staged).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), staged);
     }

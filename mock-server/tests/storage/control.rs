@@ -94,3 +94,21 @@ async fn what_cannot_lie_there_is_refused() {
     assert_eq!(status, 401);
     stage.ends().await;
 }
+
+#[tokio::test]
+async fn a_service_that_is_down_does_nothing_until_it_is_up_again() {
+    let stage = Stage::set().await;
+    let told = async |staged: &'static str| {
+        let told = stage.post("/_mock/storage").body(staged).send().await;
+        assert_eq!(told.unwrap().status(), 204, "{staged}");
+    };
+    told("down: true").await;
+    let put = async || stage.put("/attic/cat").body("Miso").send().await.unwrap();
+    assert_eq!(put().await.status(), 503);
+    told("buckets: { attic: {} }").await;
+    assert_eq!(put().await.status(), 503);
+    told("down: false").await;
+    assert_eq!(stage.names("").await.len(), 0);
+    assert_eq!(put().await.status(), 200);
+    stage.ends().await;
+}

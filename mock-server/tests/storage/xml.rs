@@ -54,6 +54,7 @@ async fn refusals_are_documents_with_a_code() {
     stage.stored("cat", "Miso").await;
     for (request, status, code) in [
         (stage.get("/attic/gone"), 404, "NoSuchKey"),
+        (stage.get("/cellar?list-type=2"), 404, "NoSuchBucket"),
         (stage.delete("/attic/gone"), 404, "NoSuchKey"),
         (
             stage

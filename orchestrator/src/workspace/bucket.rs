@@ -180,10 +180,18 @@ impl Bucket {
             what: self.name(&path),
             source,
         })?;
-        let put = self
-            .store
-            .put_opts(&path, PutPayload::from(bytes), PutMode::Create.into());
-        match put.await {
+        let payload = PutPayload::from(bytes);
+        let put = || {
+            let payload = payload.clone();
+            self.store.put_opts(&path, payload, PutMode::Create.into())
+        };
+        let mut came_to = put().await;
+        if came_to.as_ref().is_err_and(may_be_there) {
+            // The crate does not repeat this by itself, since it cannot know whether what it
+            // would find there is its own; whoever asked us compares.
+            came_to = put().await;
+        }
+        match came_to {
             Ok(_put) => Ok(Published::Done),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Published::TooLate),
             Err(source) => Err(self.fault(&path, "written", source)),
@@ -223,6 +231,20 @@ impl Bucket {
         source: Error,
     ) -> StoreFault {
         self.fault(&self.object(group, sha256), "written", source)
+    }
+
+    /// How many bytes a content has that is there.
+    pub(crate) async fn size_of(
+        &self,
+        group: &GroupFolder,
+        sha256: &Sha256Hex,
+    ) -> Result<Option<u64>, StoreFault> {
+        let path = self.object(group, sha256);
+        match self.store.head(&path).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.fault(&path, "looked at", source)),
+        }
     }
 
     /// A part of a content.
@@ -320,6 +342,11 @@ impl Bucket {
             source: Box::new(source),
         }
     }
+}
+
+/// Whether something may have been put although that failed: the answer was lost.
+fn may_be_there(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. })
 }
 
 fn stored(meta: &ObjectMeta) -> Stored {

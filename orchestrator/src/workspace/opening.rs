@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use object_store::aws::AmazonS3Builder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
+};
 
 use super::bucket::{Bucket, StoreFault};
 use super::desk::{AT_ONCE, Desk, WorkspaceFault};
@@ -112,21 +114,22 @@ fn google(
         .with_bucket_name(bucket)
         .with_client_options(client)
         .with_retry(retries());
-    let mut is_known = true;
     if let Some(key) = &access.service_account_key {
         builder = builder.with_service_account_key(key.expose());
     } else if let Some(file) = &access.service_account {
         builder = builder.with_service_account_path(file.to_string_lossy());
     } else if let Some(file) = &access.application_credentials {
         builder = builder.with_application_credentials(file.to_string_lossy());
-    } else {
-        is_known = false;
+    } else if settings.endpoint.is_some() {
+        // An emulator asks nobody who they are, and no machine has an account there. To be told
+        // to leave signatures away is not enough: what is put is signed all the same.
+        let nobody = GcpCredential {
+            bearer: String::new(),
+        };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
     }
     if let Some(endpoint) = &settings.endpoint {
-        // An emulator asks nobody who they are, and no machine has an account there.
-        builder = builder
-            .with_base_url(endpoint)
-            .with_skip_signature(!is_known);
+        builder = builder.with_base_url(endpoint);
     }
     Ok(Arc::new(builder.build()?))
 }

@@ -144,6 +144,8 @@ impl Desk {
                 return Err(WorkspaceFault::Behind(newest));
             }
             self.agree(&theirs, here)?;
+            // Ours; its answer was lost, so nobody has been told.
+            self.tell_released(&theirs, here, (0, 0));
             return Ok(Err(Released::Unchanged { version: newest }));
         }
         let has = index.map(|index| contents(index.entries.values()));
@@ -244,9 +246,17 @@ impl Desk {
             aborted.map_err(|source| self.bucket.part_fault(folder, &upload.sha256, source))?;
             return Err(WorkspaceFault::Moving);
         }
-        let completed = parts.complete().await;
-        completed.map_err(|source| self.bucket.part_fault(folder, &upload.sha256, source))?;
-        Ok(())
+        let Err(source) = parts.complete().await else {
+            return Ok(());
+        };
+        // Where only the answer was lost, all of it is there; it is not sent once more.
+        match self.bucket.size_of(folder, &upload.sha256).await {
+            Ok(Some(size)) if size == upload.size => Ok(()),
+            Ok(_) | Err(_) => Err(self
+                .bucket
+                .part_fault(folder, &upload.sha256, source)
+                .into()),
+        }
     }
 }
 

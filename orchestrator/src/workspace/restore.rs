@@ -45,7 +45,10 @@ impl Desk {
         folder: &GroupFolder,
     ) -> Result<Option<Restored>, WorkspaceFault> {
         let mut index = self.index(folder)?;
-        if !self.place(folder).is_there()? {
+        let had_files = index
+            .as_ref()
+            .is_some_and(|index| !index.entries.is_empty());
+        if had_files && !self.place(folder).is_there()? {
             // Whoever removed the folder wants it anew.
             index = None;
         }

@@ -176,7 +176,7 @@ impl Compound {
         Ok(Boxed::new(started, self.containers.engine.clone()))
     }
 
-    /// Who speaks with WhatsApp is on the network; any other command has
+    /// Who speaks with WhatsApp or the storage is on the network; any other command has
     /// enough with the machine it is on. A network takes a quarter of a second.
     fn net(&self, order: Order<'_>, surroundings: &Surroundings<'_>) -> Net {
         let serves = order.notify.is_some();
@@ -237,10 +237,10 @@ impl Compound {
     }
 }
 
-/// Whether a command speaks with WhatsApp.
+/// Whether a command speaks with WhatsApp, or with the storage.
 fn reaches_out(args: &[String]) -> bool {
     let command = args.first();
-    command.is_some_and(|command| ["run", "auth"].contains(&command.as_str()))
+    command.is_some_and(|command| ["run", "auth", "workspace"].contains(&command.as_str()))
 }
 
 /// Ours, in the group that may speak to the engine: what nanokimi writes is ours to read.

@@ -1,7 +1,8 @@
 //! The XML API: what a client asks of a bucket or an object by its path alone.
 //!
 //! <https://cloud.google.com/storage/docs/xml-api/overview>; a path is this API's if its first
-//! segment is the name of a bucket that is there.
+//! segment is the name of a bucket that is there, or if the request is in words that no other
+//! service knows: a client that is told of another bucket hears that there is none.
 
 mod bucket;
 mod call;
@@ -17,22 +18,27 @@ use serde_json::Value;
 
 use crate::storage::Storage;
 use crate::storage::refusal::{Refusal, Wrong};
+use crate::storage::wire::params::Params;
 use call::Call;
 
-/// What a path names: a bucket that is there, and perhaps an object.
+/// What a path names: a bucket, and perhaps an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) bucket: String,
     pub(crate) object: Option<String>,
 }
 
+/// Parameters that only this API has.
+const OWN_PARAMS: [&str; 4] = ["list-type", "uploads", "uploadId", "partNumber"];
+
 /// The document of an error.
 pub(crate) fn error(code: &str, message: &str) -> Response {
     document::of(&document::Error { code, message })
 }
 
-/// None if there is no such bucket.
-pub(crate) fn place(storage: &Storage, path: &str) -> Option<Place> {
+/// None if it is no request to this API.
+pub(crate) fn place(storage: &Storage, request: &Request) -> Option<Place> {
+    let path = request.uri().path();
     let decoded = |text: &str| {
         let text = percent_decode_str(text).decode_utf8();
         text.map_or(None, |text| Some(text.into_owned()))
@@ -42,12 +48,20 @@ pub(crate) fn place(storage: &Storage, path: &str) -> Option<Place> {
         None => (path.strip_prefix('/')?, ""),
     };
     let bucket = decoded(bucket)?;
-    if !storage.has_bucket(&bucket) {
+    if !storage.has_bucket(&bucket) && !speaks_xml(request) {
         return None;
     }
     let object = decoded(object)?;
     let object = (!object.is_empty()).then_some(object);
     Some(Place { bucket, object })
+}
+
+/// Whether a request is this API's whatever its path.
+fn speaks_xml(request: &Request) -> bool {
+    let params = Params::lenient(request.uri());
+    let mut headers = request.headers().keys();
+    OWN_PARAMS.iter().any(|name| params.has(name))
+        || headers.any(|name| name.as_str().starts_with("x-goog-"))
 }
 
 pub(crate) async fn serve(storage: &Storage, place: Place, request: Request) -> Response {

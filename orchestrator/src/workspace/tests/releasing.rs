@@ -49,7 +49,8 @@ async fn a_release_that_is_cut_off_is_no_version() {
     machine.write("a", "one");
     machine.release().await;
     machine.write("b", "two");
-    store.fail("manifests/0000000002", 1);
+    // It is put twice.
+    store.fail("manifests/0000000002", 2);
 
     let fault = machine.desk.release(&family()).await.unwrap_err();
     assert!(fault.is_passing(), "{fault}");
@@ -66,9 +67,22 @@ async fn an_answer_that_was_lost_is_not_taken_for_somebody_elses_version() {
     machine.write("a", "one");
     store.lose_an_answer();
 
+    assert_eq!(machine.release().await, version(1, 1));
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+}
+
+#[tokio::test]
+async fn a_version_that_nobody_was_told_of_is_told_when_it_is_found() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("a", "one");
+    store.fail("manifests/0000000001", 1);
+    store.lose_an_answer();
+
     assert!(machine.desk.release(&family()).await.is_err());
     assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
-    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+    let told = machine.told().await;
+    assert_eq!(told.len(), 1, "{told:?}");
 }
 
 #[tokio::test]

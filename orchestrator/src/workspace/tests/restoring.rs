@@ -242,3 +242,14 @@ async fn what_was_left_half_done_is_done_again() {
         Released::Unchanged { version: 1 }
     );
 }
+
+#[tokio::test]
+async fn a_group_without_a_file_is_in_step_all_the_same() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.release().await;
+    fs_err::remove_dir(machine.root.path().join("groups/family")).unwrap();
+
+    let restored = machine.desk.restore(&family()).await.unwrap();
+    assert_eq!(restored, None);
+}
