@@ -67,21 +67,7 @@ impl Play<'_> {
         }
         let patience = self.patience(start.within, START);
         let on_whatsapp = self.scenario.linking();
-        if let Some(machine) = &start.machine {
-            if self.stage.is_starting() {
-                let failure = Failure::new("nanokimi is being started on another machine");
-                return Err(failure.at(machine.span).into());
-            }
-            self.stage.move_to(machine, self.scenario)?;
-        }
-        if !self.stage.is_starting() {
-            self.floor = self.stage.journal().last();
-            if on_whatsapp.is_some() {
-                // What waits for nanokimi comes as soon as it is connected.
-                self.register_chats().await?;
-            }
-            self.stage.begin().await?;
-        }
+        self.begin(start, on_whatsapp.is_some()).await?;
         if !start.awaited {
             return Ok(());
         }
@@ -127,6 +113,26 @@ impl Play<'_> {
                 self.expect_text("stderr", start.stderr.as_ref(), &output)
             }
         }
+    }
+
+    /// Has nanokimi started where the step says so, if it is not on its way already.
+    async fn begin(&mut self, start: &Start, on_whatsapp: bool) -> Result<(), Trouble> {
+        if let Some(machine) = &start.machine {
+            if self.stage.is_starting() {
+                let failure = Failure::new("nanokimi is being started on another machine");
+                return Err(failure.at(machine.span).into());
+            }
+            self.stage.move_to(machine, self.scenario)?;
+        }
+        if self.stage.is_starting() {
+            return Ok(());
+        }
+        self.floor = self.stage.journal().last();
+        if on_whatsapp {
+            // What waits for nanokimi comes as soon as it is connected.
+            self.register_chats().await?;
+        }
+        Ok(self.stage.begin().await?)
     }
 
     pub(super) async fn stop(&mut self, stop: &Stop) -> Result<(), Trouble> {

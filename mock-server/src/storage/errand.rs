@@ -140,9 +140,9 @@ impl Errand {
             verb,
             method: name,
             bucket: Some(place.bucket.clone()),
-            object: match verb {
-                StorageVerb::List => listed_prefix(&params),
-                _ => place.object.clone(),
+            object: match &place.object {
+                None if verb == StorageVerb::List => listed_prefix(&params),
+                object => object.clone(),
             },
             is_xml: true,
         }
