@@ -41,7 +41,7 @@ async fn an_object_is_put_in_one_request_and_got() {
         .set_content_type("text/plain; charset=utf-8")
         .set_metadata([("Kind_Of", "tabby")])
         .compute_md5();
-    let put = sent.send_buffered().await.unwrap();
+    let put = Box::pin(sent.send_buffered()).await.unwrap();
     assert_eq!((put.size, put.metageneration), (21, 1));
     assert_eq!(put.metadata["Kind_Of"], "tabby");
     let answer = guest.read_object(BUCKET, NAME).compute_md5().send().await;
@@ -69,7 +69,7 @@ async fn a_large_object_goes_up_in_chunks_and_survives_a_busy_service() {
         .with_resumable_upload_threshold(0_usize)
         .with_resumable_upload_buffer_size(1024_usize * 1024)
         .set_if_generation_match(0);
-    let put = upload.send_unbuffered().await.unwrap();
+    let put = Box::pin(upload.send_unbuffered()).await.unwrap();
     assert_eq!(put.size, 3 * 1024 * 1024 + 11);
     let answer = guest.read_object(BUCKET, "large").send().await.unwrap();
     assert!(read(answer).await == content);
@@ -121,14 +121,15 @@ async fn a_condition_that_does_not_hold_changes_nothing() {
     let stage = Stage::set().await;
     let guest = guest(&stage).await;
     let first = guest.write_object(BUCKET, "manifest", "one");
-    let first = first.set_if_generation_match(0).send_buffered().await;
-    let first = first.unwrap();
+    let first = first.set_if_generation_match(0);
+    let first = Box::pin(first.send_buffered()).await.unwrap();
     let again = guest.write_object(BUCKET, "manifest", "two");
-    let again = again.set_if_generation_match(0).send_buffered().await;
+    let again = again.set_if_generation_match(0);
+    let again = Box::pin(again.send_buffered()).await;
     assert_eq!(again.unwrap_err().http_status_code(), Some(412));
     let next = guest.write_object(BUCKET, "manifest", "three");
     let next = next.set_if_generation_match(first.generation);
-    let next = next.send_buffered().await.unwrap();
+    let next = Box::pin(next.send_buffered()).await.unwrap();
     assert!(next.generation > first.generation);
     let stale = guest.read_object(BUCKET, "manifest");
     let stale = stale.set_if_generation_match(first.generation).send().await;
@@ -145,10 +146,11 @@ async fn what_is_wrong_is_refused_by_what_it_is() {
     let nothing = guest.read_object(BUCKET, "nothing").send().await;
     assert_eq!(nothing.unwrap_err().http_status_code(), Some(404));
     let nowhere = guest.write_object("projects/_/buckets/nowhere", "cat", "Miso");
-    let nowhere = nowhere.send_buffered().await.unwrap_err();
+    let nowhere = Box::pin(nowhere.send_buffered()).await.unwrap_err();
     assert_eq!(nowhere.http_status_code(), Some(404));
     let wrong = guest.write_object(BUCKET, "cat", "Miso");
-    let wrong = wrong.with_known_crc32c(1_u32).send_unbuffered().await;
+    let wrong = wrong.with_known_crc32c(1_u32).send_unbuffered();
+    let wrong = Box::pin(wrong).await;
     assert_eq!(wrong.unwrap_err().http_status_code(), Some(400));
     assert_eq!(stage.names("").await, <[&str; 0]>::default());
     stage.ends().await;

@@ -1,6 +1,7 @@
 //! `service/nanokimi.service`: what it promises the service manager, played by a small one that
 //! reads the unit, and looked over by systemd itself where that is installed.
 
+use std::io::{self, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -115,7 +116,11 @@ fn it_says_that_it_is_ready_alive_and_stopping() {
 fn systemd_understands_every_line() {
     let there = Command::new("systemd-analyze").arg("--version").output();
     if there.is_err() {
-        eprintln!("not tried: systemd-analyze is not installed here");
+        let told = writeln!(
+            io::stderr(),
+            "not tried: systemd-analyze is not installed here"
+        );
+        told.unwrap();
         return;
     }
     let folder = tempfile::tempdir().unwrap();
