@@ -280,21 +280,22 @@ impl Stage {
         // An agent notices the death of its orchestrator, and has a moment to end.
         let leaks = left_over(self.folder.above(), LAST_AGENT).await;
         end(&leaks);
+        let in_order = matches!(ended, Ok(Some(Ended::Code(0))));
         let mut agents = Vec::new();
         if let Some(containers) = self.means.ground.containers() {
             for root in self.folder.roots() {
-                agents.extend(containers.engine.agents_left(root, LAST_AGENT).await?);
+                // One that was killed could not put away what had ended, and on a machine that
+                // was left it never will.
+                let put_away = in_order && root == self.folder.root();
+                let left = containers.engine.agents_left(root, LAST_AGENT).await?;
+                agents.extend(left.into_iter().filter(|one| one.alive || put_away));
             }
         }
         self.open.shutdown().await;
-        let ended = ended?;
-        // One that was killed could not put away what had ended.
-        let in_order = ended == Some(Ended::Code(0));
-        let agents = agents.into_iter().filter(|one| one.alive || in_order);
         Ok(Closed {
-            ended,
+            ended: ended?,
             leaks,
-            agents: agents.collect(),
+            agents,
         })
     }
 
