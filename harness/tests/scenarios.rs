@@ -8,6 +8,7 @@ mod alike;
 mod crowd;
 mod limits;
 mod means;
+mod saboteurs;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -26,7 +27,8 @@ use limits::Patience;
 use means::{Missing, forms, performance, with_mock_server, workspace};
 
 fn main() -> ExitCode {
-    match hidden_mode(std::env::args_os().skip(1)) {
+    let other = saboteurs::disguised(std::env::args_os());
+    match other.or_else(|| hidden_mode(std::env::args_os().skip(1))) {
         Some(Ok(())) => return ExitCode::SUCCESS,
         Some(Err(error)) => {
             let (Ok(()) | Err(_)) = writeln!(std::io::stderr(), "error: {error}");
@@ -75,6 +77,7 @@ fn trials(arguments: &Arguments) -> std::io::Result<Vec<Trial>> {
         .chain(failures)
         .chain(twice)
         .chain(apart)
+        .chain(saboteurs::trials())
         .chain(own)
         .collect())
 }
@@ -251,7 +254,8 @@ fn patience() -> Trial {
         let patience = Patience::read(&workspace())?;
         limits::check(&patience, &scenarios_in(&folder())?)?;
         let crowd = parse(Path::new("tests/crowd.yaml"), &CROWD.story()?)?;
-        patience.suffices(OVER_ONE_SOCKET, limits::longest(&crowd, Form::Process))
+        patience.suffices(OVER_ONE_SOCKET, limits::longest(&crowd, Form::Process))?;
+        saboteurs::suffices(&patience)
     })
 }
 

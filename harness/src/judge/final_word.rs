@@ -40,6 +40,7 @@ pub(crate) async fn final_word(
     let unfired = stage.mock().unfired().await?;
     failures.extend(unfired.iter().map(|fault| did_not_come(scenario, fault)));
     failures.extend(wire::unheard(&stage.journal().entries()));
+    failures.extend(traces_left::printed(stage.printed(), stage.secrets()));
     for root in stage.roots() {
         failures.extend(logged_errors(scenario, root));
         failures.extend(broken_invariants(root)?);

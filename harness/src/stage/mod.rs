@@ -117,6 +117,8 @@ pub(crate) struct Stage {
     pairs: bool,
     /// What must stand in no log.
     secrets: Vec<String>,
+    /// What nanokimi has printed while it served, up to its last end.
+    printed: String,
     /// The folders of groups that are not called as their chats are.
     folders: HashMap<String, String>,
     /// Messages whose answers nobody waits for.
@@ -193,6 +195,7 @@ impl Stage {
             cast,
             pairs: scenario.needs_pairing(),
             secrets,
+            printed: String::new(),
             folders: folders(scenario),
             open: JoinSet::new(),
             starts: 0,
@@ -217,6 +220,11 @@ impl Stage {
 
     pub(crate) fn secrets(&self) -> &[String] {
         &self.secrets
+    }
+
+    /// What nanokimi has printed while it served, up to its last end.
+    pub(crate) fn printed(&self) -> &str {
+        &self.printed
     }
 
     pub(crate) fn mock(&self) -> &Mock {

@@ -118,7 +118,7 @@ impl Stage {
 
     /// Finds the way in to a nanokimi that says it is ready; the error says what is amiss.
     async fn enter(
-        &self,
+        &mut self,
         program: &Program,
         address: Option<SocketAddr>,
     ) -> Result<(Api, Events), String> {
@@ -129,6 +129,9 @@ impl Stage {
         let token = token.map_err(|error| chain(&error))?.trim().to_owned();
         // Hidden from here on is enough: the mocks are never told it.
         self.journal().hide(&token);
+        if !self.secrets.contains(&token) {
+            self.secrets.push(token.clone());
+        }
         let api = Api::new(address, token);
         let events = Events::follow(&api, self.mock.chronicle().clone()).await;
         let events = events.map_err(|error| chain(&error))?;
@@ -144,11 +147,12 @@ impl Stage {
     }
 
     async fn early_end(
-        &self,
+        &mut self,
         mut program: Program,
         ended: Option<Ended>,
     ) -> Result<Started, StageError> {
         let output = self.words_of(&program);
+        self.keep_words(&program);
         program.kill().await?;
         Ok(match ended {
             Some(ended) => {
@@ -193,6 +197,7 @@ impl Stage {
             running.program.signal(signal).await?;
         }
         let ended = running.program.ended(patience).await?;
+        self.keep_words(&running.program);
         if let Some(ended) = ended {
             self.write("process.exited", [("how", ended.to_string().into())])
                 .await?;
@@ -246,6 +251,12 @@ impl Stage {
             Some(running) => running.program.says_more().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Where a service manager runs it, what it prints is kept as its log is.
+    fn keep_words(&mut self, program: &Program) {
+        self.printed.push_str(&program.stdout());
+        self.printed.push_str(&program.stderr());
     }
 
     /// The last words of a program: its stderr, or else the end of its log.
