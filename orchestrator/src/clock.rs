@@ -3,6 +3,9 @@
 //! Schedules, back-off and retries ask this clock. In production it is the machine's; under
 //! `--test-clock` it stands still until it is told to move, and a move is over only when all
 //! work it woke has come to rest. Sockets and processes keep to real time elsewhere.
+//!
+//! A clock may be set back. Then nobody knows how long a wait has lasted, so all waits end, and
+//! whoever waited looks anew: see [`Timer::due_until`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,6 +97,7 @@ impl Drop for Busy {
 #[derive(Debug)]
 pub(crate) struct Timer {
     clock: Clock,
+    set_at: Timestamp,
     waiting: Waiting,
 }
 
@@ -105,11 +109,12 @@ enum Waiting {
 }
 
 impl Timer {
-    /// Returns when the instant has come, with the proof that this work is not settled yet.
+    /// Returns when the instant has come, or the clock was set back, with the proof that this work
+    /// is not settled yet.
     pub(crate) async fn fired(&mut self) -> Busy {
         match &mut self.waiting {
             Waiting::System(at) => {
-                wait_on_system_clock(*at).await;
+                wait_until(*at, Timestamp::now).await;
                 self.clock.busy(Work::Timer)
             }
             Waiting::Test(fired) => match fired.await {
@@ -120,14 +125,33 @@ impl Timer {
             Waiting::Never => std::future::pending().await,
         }
     }
+
+    /// Up to which instant things are due when it has fired: now; or, if the clock was set back
+    /// since it was set, the end of time, so that nothing waits for an hour a second time.
+    #[must_use]
+    pub(crate) fn due_until(&self) -> Timestamp {
+        let now = self.clock.now();
+        if now < self.set_at {
+            Timestamp::MAX
+        } else {
+            now
+        }
+    }
 }
 
-async fn wait_on_system_clock(at: Timestamp) {
-    while let Ok(left) = Duration::try_from(at.duration_since(Timestamp::now())) {
+/// Waits until a clock shows the instant, or is seen to have been set back.
+async fn wait_until(at: Timestamp, clock: impl Fn() -> Timestamp) {
+    let mut seen = clock();
+    while let Ok(left) = Duration::try_from(at.duration_since(seen)) {
         if left.is_zero() {
             break;
         }
         tokio::time::sleep_until(tokio::time::Instant::now() + left.min(LONGEST_TRUST)).await;
+        let now = clock();
+        if now < seen {
+            break;
+        }
+        seen = now;
     }
 }
 
@@ -225,6 +249,7 @@ impl Clock {
         };
         Timer {
             clock: self.clone(),
+            set_at: self.now(),
             waiting,
         }
     }
@@ -242,6 +267,35 @@ impl Clock {
                 };
             }
         }
+    }
+
+    /// Sets the test clock back: then each wait ends, in the order of their instants, and its work
+    /// is waited for before the next.
+    pub(crate) async fn set_back(&self, to: Move) -> Moved {
+        let mut busy = self.settle(to).await;
+        if busy.is_empty() {
+            for wait in self.turn_back(to.to) {
+                // Each must be told; a timer whose task has moved on is not a reason to wait.
+                let woken = wait.send(self.busy(Work::Timer)).is_ok();
+                if woken && busy.is_empty() {
+                    busy = self.settle(to).await;
+                }
+            }
+        }
+        Moved {
+            now: self.now(),
+            busy,
+        }
+    }
+
+    /// Shows an earlier instant, and gives up all timers.
+    fn turn_back(&self, to: Timestamp) -> Vec<oneshot::Sender<Busy>> {
+        let Kind::Test(time) = &self.kind else {
+            return Vec::new();
+        };
+        let mut time = lock(time);
+        time.now = time.now.min(to);
+        std::mem::take(&mut time.timers).into_values().collect()
     }
 
     /// Fires the earliest timer up to `to`, or moves there; says whether there is more to wait for.
@@ -359,6 +413,51 @@ mod tests {
         moving.leave_runs = true;
 
         assert_eq!(clock.advance(moving).await.now, at("2026-01-05T10:00:00Z"));
+    }
+
+    /// Until when each timer was due that fired, up to the one that was due when it fired; each is
+    /// set a minute ahead when the one before has fired.
+    async fn fired_until_now(clock: Clock, mut timer: Timer) -> Vec<Timestamp> {
+        let mut due = Vec::new();
+        while due.last() != Some(&clock.now()) {
+            let awake = timer.fired().await;
+            due.push(timer.due_until());
+            timer = clock.timer(Some(clock.after(Duration::from_secs(60))));
+            drop(awake);
+        }
+        due
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_looks_anew_when_the_clock_is_set_back() {
+        let clock = Clock::test(at("2026-01-05T09:00:00Z"));
+        let mut tasks = JoinSet::new();
+        for minutes in [2, 1] {
+            let timer = clock.timer(Some(clock.after(Duration::from_secs(60 * minutes))));
+            tasks.spawn(fired_until_now(clock.clone(), timer));
+        }
+        let moved = clock.set_back(to("2026-01-05T08:00:00Z")).await;
+        assert_eq!(moved.now, at("2026-01-05T08:00:00Z"));
+        assert_eq!(moved.busy, [""; 0]);
+
+        clock.advance(to("2026-01-05T08:01:00Z")).await;
+
+        while let Some(due) = tasks.join_next().await {
+            let in_step = at("2026-01-05T08:01:00Z");
+            assert_eq!(due.unwrap(), [Timestamp::MAX, in_step]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_on_the_machines_clock_ends_when_it_is_set_back() {
+        let shown = ["10:00:00", "10:00:30", "09:01:00", "09:01:30"];
+        let shown = Mutex::new(shown.into_iter());
+        let clock = || {
+            let next = lock(&shown).next().unwrap();
+            at(&format!("2026-01-05T{next}Z"))
+        };
+        wait_until(at("2026-01-05T10:05:00Z"), clock).await;
+        assert_eq!(lock(&shown).next(), Some("09:01:30"));
     }
 
     #[tokio::test]

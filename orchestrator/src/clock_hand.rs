@@ -12,12 +12,22 @@ use crate::ipc::IpcWatch;
 /// The way to ask for a move.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockHand {
-    moves: mpsc::Sender<(Move, oneshot::Sender<Moved>)>,
+    moves: mpsc::Sender<Asked>,
 }
 
 /// The hand's own end, to be served by one task.
 #[derive(Debug)]
-pub(crate) struct Moves(mpsc::Receiver<(Move, oneshot::Sender<Moved>)>);
+pub(crate) struct Moves(mpsc::Receiver<Asked>);
+
+/// A move, and where to say what it came to.
+type Asked = (Way, Move, oneshot::Sender<Moved>);
+
+/// Which way a clock is turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Ahead,
+    Back,
+}
 
 impl ClockHand {
     #[must_use]
@@ -27,9 +37,9 @@ impl ClockHand {
     }
 
     /// Moves the clock and returns where it came to rest; none if we are stopping.
-    pub(crate) async fn advance(&self, to: Move) -> Option<Moved> {
+    pub(crate) async fn turn(&self, way: Way, to: Move) -> Option<Moved> {
         let (done, moved) = oneshot::channel();
-        if self.moves.send((to, done)).await.is_err() {
+        if self.moves.send((way, to, done)).await.is_err() {
             return None;
         }
         match moved.await {
@@ -47,7 +57,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     loop {
-        let (to, done) = tokio::select! {
+        let (way, to, done) = tokio::select! {
             () = stop.cancelled() => return,
             asked = moves.recv() => match asked {
                 Some(asked) => asked,
@@ -56,11 +66,15 @@ pub(crate) async fn serve(
         };
         let moving = async {
             ipc.drain_all().await;
-            let moved = clock.advance(to).await;
+            let moved = match way {
+                Way::Ahead => clock.advance(to).await,
+                Way::Back => clock.set_back(to).await,
+            };
             if !moved.busy.is_empty() {
                 return moved;
             }
             ipc.drain_all().await;
+            // Where it stands by now.
             clock.advance(to).await
         };
         tokio::select! {

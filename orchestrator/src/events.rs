@@ -4,6 +4,7 @@
 //! An event is told after what it tells is in the store. The record is bounded: a client
 //! that stays away for longer than [`KEPT`] events has to look at the state instead.
 
+mod task;
 mod workspace;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +18,7 @@ use crate::channel::ChannelState;
 use crate::clock::Clock;
 use crate::ids::{ChatJid, GroupFolder, RunId, SessionId, TaskId};
 
+pub(crate) use task::{MovedTask, TaskChange};
 pub(crate) use workspace::{WorkspaceEvent, WorkspaceStep};
 
 /// How many events a client may lag behind.
@@ -208,6 +210,7 @@ pub(crate) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         next_run: Option<Timestamp>,
     },
+    TaskMoved(MovedTask),
     GroupRegistered {
         chat: ChatJid,
         folder: GroupFolder,
@@ -253,17 +256,6 @@ pub(crate) enum CloseReason {
     Stopping,
 }
 
-/// How a task changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskChange {
-    Created,
-    Updated,
-    Paused,
-    Resumed,
-    Cancelled,
-    Completed,
-}
-
 impl Event {
     /// The SSE event name, e.g. `run.started`.
     #[must_use]
@@ -296,21 +288,9 @@ impl Event {
             Self::IpcQuarantined { .. } => "ipc.quarantined",
             Self::TaskChanged { change, .. } => change.event_name(),
             Self::TaskDue { .. } => "task.due",
+            Self::TaskMoved(_) => "task.moved",
             Self::GroupRegistered { .. } => "group.registered",
             Self::Workspace(event) => event.name(),
-        }
-    }
-}
-
-impl TaskChange {
-    fn event_name(self) -> &'static str {
-        match self {
-            Self::Created => "task.created",
-            Self::Updated => "task.updated",
-            Self::Paused => "task.paused",
-            Self::Resumed => "task.resumed",
-            Self::Cancelled => "task.cancelled",
-            Self::Completed => "task.completed",
         }
     }
 }

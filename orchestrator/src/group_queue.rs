@@ -175,7 +175,7 @@ pub(crate) async fn serve(
             }
             busy = retry.fired() => {
                 awake.push(busy);
-                lanes.retry(at_work.turns.clock().now());
+                lanes.retry(retry.due_until());
             }
         }
     }

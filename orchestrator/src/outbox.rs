@@ -93,7 +93,10 @@ pub(crate) async fn serve(Woken(mut woken): Woken, house: House, channels: Chann
                 let attempt = unwound(ended);
                 awake = Some(sender.settle(attempt).await);
             }
-            busy = retry.fired() => awake = Some(busy),
+            busy = retry.fired() => {
+                awake = Some(busy);
+                sender.try_again(retry.due_until());
+            }
         }
     }
     if timeout(LAST_WORDS, sender.finish()).await.is_err() {
@@ -179,14 +182,18 @@ impl Sender {
         chats.chain(self.store_paused).min()
     }
 
+    /// Whoever was to wait until then waits no more.
+    fn try_again(&mut self, until: Timestamp) {
+        self.paused.retain(|_, at| *at > until);
+        self.store_paused = self.store_paused.filter(|at| *at > until);
+    }
+
     /// Starts sending the oldest unsent text of every chat to which nothing is being sent.
     async fn start_what_may(&mut self) {
-        let now = self.house.clock.now();
-        self.paused.retain(|_, at| *at > now);
-        if self.store_paused.is_some_and(|at| at > now) {
+        self.try_again(self.house.clock.now());
+        if self.store_paused.is_some() {
             return;
         }
-        self.store_paused = None;
         match self.house.store.unsent_heads().await {
             Ok(heads) => heads.into_iter().for_each(|head| self.start(head)),
             Err(error) => self.pause_store(&error),

@@ -1,5 +1,6 @@
 //! When a task runs: cron expressions, intervals and single instants, and nothing that acts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agent_protocol::ScheduleType;
@@ -8,8 +9,12 @@ use croner::parser::{CronParser, Seconds};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use crate::duration;
+
+#[cfg(test)]
+mod tests;
 
 /// Below this an interval is a mistake, or an attack.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -31,6 +36,16 @@ enum Kind {
     },
     Interval(SignedDuration),
     Once(Timestamp),
+}
+
+/// Why a next run that was chosen once is right no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Displaced {
+    /// The clock that it was chosen by has been set back since.
+    Clock,
+    /// In the zone that holds now, its schedule does not come then.
+    Zone,
 }
 
 /// A schedule that cannot be read, and what would have been one.
@@ -88,11 +103,55 @@ impl Schedule {
     /// Intervals keep their rhythm from `due`, and what was missed is skipped.
     #[must_use]
     pub(crate) fn next_after(&self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        self.next_but(due, now, &BTreeSet::new())
+    }
+
+    /// The same where some instants of a cron schedule have `had` their run already: after a clock
+    /// has been set back they come again, and the task does not.
+    #[must_use]
+    pub(crate) fn next_but(
+        &self,
+        due: Timestamp,
+        now: Timestamp,
+        had: &BTreeSet<Timestamp>,
+    ) -> Option<Timestamp> {
         match &self.kind {
-            Kind::Cron { pattern, zone, .. } => next_cron(pattern, zone, now),
+            Kind::Cron { pattern, zone, .. } => next_cron_but(pattern, zone, now, had),
             Kind::Interval(every) => Some(next_slot(due, *every, now)),
             Kind::Once(_) => None,
         }
+    }
+
+    /// Where a next run belongs that stands at `stands`, and may have been chosen by another clock
+    /// or in another zone; none if it is right there. What was missed is left, to be made up for.
+    ///
+    /// An interval goes on in its rhythm, within one interval from now. A single instant that was
+    /// given as the wall's clock shows it is that of the wall where we are now.
+    #[must_use]
+    pub(crate) fn belongs(
+        &self,
+        stands: Timestamp,
+        now: Timestamp,
+        had: &BTreeSet<Timestamp>,
+    ) -> Option<(Timestamp, Displaced)> {
+        let (next, why) = match &self.kind {
+            Kind::Cron { pattern, zone, .. } => {
+                let comes = comes_at(pattern, zone, stands);
+                if comes && stands <= now {
+                    return None;
+                }
+                let why = if comes {
+                    Displaced::Clock
+                } else {
+                    Displaced::Zone
+                };
+                (next_cron_but(pattern, zone, now, had)?, why)
+            }
+            Kind::Interval(every) => (slot_before(stands, *every, now), Displaced::Clock),
+            Kind::Once(_) if stands <= now => return None,
+            Kind::Once(at) => (*at, Displaced::Zone),
+        };
+        (next != stands).then_some((next, why))
     }
 }
 
@@ -119,6 +178,24 @@ fn next_cron(pattern: &Cron, zone: &TimeZone, now: Timestamp) -> Option<Timestam
     }
 }
 
+fn next_cron_but(
+    pattern: &Cron,
+    zone: &TimeZone,
+    now: Timestamp,
+    had: &BTreeSet<Timestamp>,
+) -> Option<Timestamp> {
+    let mut next = next_cron(pattern, zone, now)?;
+    while had.contains(&next) {
+        next = next_cron(pattern, zone, next)?;
+    }
+    Some(next)
+}
+
+fn comes_at(pattern: &Cron, zone: &TimeZone, at: Timestamp) -> bool {
+    let before = at.checked_sub(SignedDuration::from_secs(1));
+    before.is_ok_and(|before| next_cron(pattern, zone, before) == Some(at))
+}
+
 fn interval(value: &str) -> Result<SignedDuration, ScheduleError> {
     let every = duration::parse(value).ok_or_else(|| ScheduleError::Interval(value.to_owned()))?;
     let out_of_range = || ScheduleError::OutOfRange(value.to_owned());
@@ -137,6 +214,18 @@ fn next_slot(due: Timestamp, every: SignedDuration, now: Timestamp) -> Timestamp
         .unwrap_or(Timestamp::MAX)
 }
 
+/// The slot within one interval from now, of those in which `stands` is one; `stands` itself if it
+/// is no further ahead.
+fn slot_before(stands: Timestamp, every: SignedDuration, now: Timestamp) -> Timestamp {
+    let ahead = stands.duration_since(now).as_millis().max(1);
+    let every_ms = every.as_millis().max(1);
+    let too_far = (ahead - 1) / every_ms * every_ms;
+    let back = i64::try_from(too_far).unwrap_or(i64::MAX);
+    stands
+        .checked_sub(SignedDuration::from_millis(back))
+        .unwrap_or(stands)
+}
+
 fn once(value: &str, zone: &TimeZone) -> Result<Timestamp, ScheduleError> {
     if let Ok(at) = value.parse::<Timestamp>() {
         return Ok(at);
@@ -152,176 +241,4 @@ fn once(value: &str, zone: &TimeZone) -> Result<Timestamp, ScheduleError> {
         .compatible()
         .map(|zoned| zoned.timestamp())
         .map_err(|_out_of_range| ScheduleError::Once(value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn zone(name: &str) -> TimeZone {
-        TimeZone::get(name).unwrap()
-    }
-
-    /// The runs of a cron schedule after `from`, in local time.
-    #[track_caller]
-    fn check_cron(value: &str, name: &str, from: &str, runs: &[&str]) {
-        let zone = zone(name);
-        let mut now = at(from);
-        let schedule = Schedule::parse(ScheduleType::Cron, value, &zone, now).unwrap();
-        let mut seen = Vec::new();
-        for _ in runs {
-            let next = schedule.next_after(now, now).unwrap();
-            assert!(
-                next > now,
-                "`{value}` in {name} does not move on from {now}"
-            );
-            now = next;
-            let local = next.to_zoned(zone.clone());
-            seen.push(local.strftime("%m-%d %H:%M %:z").to_string());
-        }
-        assert_eq!(seen, runs, "`{value}` in {name}");
-    }
-
-    #[test]
-    fn cron_follows_the_clock_on_the_wall_through_summer_time() {
-        // 02:30 does not exist on 8 March in New York.
-        check_cron(
-            "30 2 * * *",
-            "America/New_York",
-            "2026-03-07T08:00:00Z",
-            &["03-08 03:00 -04:00", "03-09 02:30 -04:00"],
-        );
-        // 01:30 comes twice on 1 November, and the task once.
-        check_cron(
-            "30 1 * * *",
-            "America/New_York",
-            "2026-10-31T08:00:00Z",
-            &["11-01 01:30 -04:00", "11-02 01:30 -05:00"],
-        );
-        // Every half hour means every half hour, in the hour that comes twice too.
-        check_cron(
-            "*/30 * * * *",
-            "America/New_York",
-            "2026-11-01T05:15:00Z",
-            &[
-                "11-01 01:30 -04:00",
-                "11-01 01:00 -05:00",
-                "11-01 01:30 -05:00",
-                "11-01 02:00 -05:00",
-            ],
-        );
-        check_cron(
-            "0 0 * * *",
-            "Africa/Cairo",
-            "2026-04-23T08:00:00Z",
-            &["04-24 01:00 +03:00", "04-25 00:00 +03:00"],
-        );
-        check_cron(
-            "15 2 * * *",
-            "Australia/Lord_Howe",
-            "2026-10-03T00:00:00Z",
-            &["10-04 02:30 +11:00", "10-05 02:15 +11:00"],
-        );
-        check_cron(
-            "0 * * * *",
-            "Europe/Rome",
-            "2026-03-29T00:30:00Z",
-            &["03-29 03:00 +02:00", "03-29 04:00 +02:00"],
-        );
-    }
-
-    #[test]
-    fn cron_days_are_what_crontab_says() {
-        check_cron(
-            "0 9 13 * 5",
-            "UTC",
-            "2026-02-01T00:00:00Z",
-            &["02-06 09:00 +00:00", "02-13 09:00 +00:00"],
-        );
-        check_cron(
-            "0 9 * * 1-5",
-            "UTC",
-            "2026-01-02T10:00:00Z",
-            &["01-05 09:00 +00:00"],
-        );
-        check_cron(
-            "0 0 29 2 *",
-            "UTC",
-            "2026-01-01T00:00:00Z",
-            &["02-29 00:00 +00:00"],
-        );
-    }
-
-    #[track_caller]
-    fn check_error(kind: ScheduleType, value: &str, says: &str) {
-        let now = at("2026-01-05T09:00:00Z");
-        let error = Schedule::parse(kind, value, &zone("UTC"), now).unwrap_err();
-        assert!(error.to_string().contains(says), "{error}");
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_refused_with_the_way_out() {
-        check_error(ScheduleType::Cron, "* * * * * *", "five fields");
-        check_error(ScheduleType::Cron, "99 * * * *", "five fields");
-        check_error(ScheduleType::Cron, "@reboot", "five fields");
-        check_error(ScheduleType::Cron, "0 0 31 2 *", "never comes");
-        check_error(ScheduleType::Interval, "5 minutes", "`5m`");
-        check_error(ScheduleType::Interval, "1e3", "`5m`");
-        check_error(ScheduleType::Interval, "-5m", "`5m`");
-        check_error(ScheduleType::Interval, "", "`5m`");
-        check_error(ScheduleType::Interval, "5", "at least one second");
-        check_error(ScheduleType::Interval, "99999999999999999999d", "`5m`");
-        check_error(ScheduleType::Interval, "99999999d", "out of range");
-        check_error(ScheduleType::Once, "tomorrow", "local date and time");
-        check_error(ScheduleType::Once, "2026-02-01", "2026-02-01T09:00:00");
-    }
-
-    #[track_caller]
-    fn check_slot(every: &str, due: &str, now: &str, next: &str) {
-        let schedule =
-            Schedule::parse(ScheduleType::Interval, every, &zone("UTC"), at(now)).unwrap();
-        assert_eq!(schedule.next_after(at(due), at(now)), Some(at(next)));
-    }
-
-    #[test]
-    fn an_interval_keeps_its_rhythm_and_skips_what_it_missed() {
-        check_slot(
-            "5m",
-            "2026-01-05T09:00:00Z",
-            "2026-01-05T09:00:02Z",
-            "2026-01-05T09:05:00Z",
-        );
-        check_slot(
-            "300000",
-            "2026-01-05T09:00:00Z",
-            "2026-01-05T10:01:00Z",
-            "2026-01-05T10:05:00Z",
-        );
-        check_slot(
-            "5m",
-            "2026-01-05T09:00:00Z",
-            "2026-01-05T09:05:00Z",
-            "2026-01-05T09:10:00Z",
-        );
-    }
-
-    #[test]
-    fn a_single_instant_is_local_unless_it_says_otherwise_and_comes_once() {
-        let now = at("2026-01-05T09:00:00Z");
-        let paris = zone("Europe/Paris");
-        for (value, instant) in [
-            ("2026-07-01T09:00:00", "2026-07-01T07:00:00Z"),
-            ("2026-07-01T09:00:00Z", "2026-07-01T09:00:00Z"),
-            ("2026-07-01T09:00:00+01:00", "2026-07-01T08:00:00Z"),
-            ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),
-        ] {
-            let once = Schedule::parse(ScheduleType::Once, value, &paris, now).unwrap();
-            assert_eq!(once.first_run(now), at(instant), "{value}");
-            assert_eq!(once.next_after(at(instant), now), None);
-        }
-    }
 }

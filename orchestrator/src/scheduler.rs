@@ -2,7 +2,12 @@
 //!
 //! A due task is claimed in the store (its next run moved on, its run queued) before anything
 //! is dispatched; the group queue then treats it like any other work.
+//!
+//! At the start, and when the clock has been set back, each task is looked at whether its next run
+//! is still where it belongs: the clock it was chosen by, or the zone, may be others now.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,8 +18,8 @@ use crate::clock::{Busy, Work};
 use crate::events::{Event, TaskChange};
 use crate::group_queue::GroupQueue;
 use crate::house::House;
-use crate::schedule::Schedule;
-use crate::store::{DueTask, StoreError, Task};
+use crate::schedule::{Displaced, Schedule};
+use crate::store::{DueTask, RunAhead, StoreError, Task};
 
 /// Commands of the same installation may change tasks beside us, so look at least this often.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
@@ -51,8 +56,9 @@ pub(crate) async fn serve(
 ) {
     tracing::info!("Scheduler loop started");
     let mut awake = Some(house.clock.busy(Work::Scheduler));
+    let mut bearings = Bearings::default();
     loop {
-        let next = match dispatch_due(&house, &queue).await {
+        let next = match look(&house, &queue, &mut bearings).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::error!(error = crate::chain(&error), "the schedule cannot be read");
@@ -72,16 +78,72 @@ pub(crate) async fn serve(
     }
 }
 
+/// What the scheduler knows of the clock.
+#[derive(Default)]
+struct Bearings {
+    /// When it last looked.
+    looked: Option<Timestamp>,
+    /// What has been run of the time that comes again.
+    ahead: Arc<RunAhead>,
+}
+
 /// Queues what is due and returns when something will be next.
-async fn dispatch_due(house: &House, queue: &GroupQueue) -> Result<Option<Timestamp>, StoreError> {
+async fn look(
+    house: &House,
+    queue: &GroupQueue,
+    bearings: &mut Bearings,
+) -> Result<Option<Timestamp>, StoreError> {
     let now = house.clock.now();
+    if bearings.looked.is_none_or(|before| now < before) {
+        bearings.ahead = Arc::new(house.store.run_ahead(now).await?);
+        put_right(house, now, bearings.ahead.clone()).await?;
+    }
+    bearings.looked = Some(now);
+    dispatch_due(house, queue, now, bearings.ahead.clone()).await?;
+    house.store.next_due().await
+}
+
+/// Moves what does not stand where it belongs, and tells so.
+async fn put_right(house: &House, now: Timestamp, ahead: Arc<RunAhead>) -> Result<(), StoreError> {
     let zone = house.config.time_zone.clone();
+    let none = BTreeSet::new();
+    let belongs = move |task: &Task, stands| {
+        let had = ahead.get(&task.id).unwrap_or(&none);
+        match Schedule::parse(task.schedule_type, &task.schedule_value, &zone, now) {
+            Ok(schedule) => schedule.belongs(stands, now, had),
+            // It is paused, and told of, when it is due.
+            Err(_unreadable) => None,
+        }
+    };
+    for moved in house.store.put_right(belongs).await? {
+        let why = match moved.reason {
+            Displaced::Clock => "the clock was set back",
+            Displaced::Zone => "the time zone is another one",
+        };
+        tracing::warn!(
+            task = %moved.task, group = %moved.group, was = %moved.was, next_run = %moved.next_run,
+            "{why}: the task's next run is moved"
+        );
+        house.events.tell(Event::TaskMoved(moved));
+    }
+    Ok(())
+}
+
+async fn dispatch_due(
+    house: &House,
+    queue: &GroupQueue,
+    now: Timestamp,
+    ahead: Arc<RunAhead>,
+) -> Result<(), StoreError> {
+    let zone = house.config.time_zone.clone();
+    let none = BTreeSet::new();
     let due = house
         .store
         .claim_due(now, move |task: &Task, due_at| {
             let schedule = Schedule::parse(task.schedule_type, &task.schedule_value, &zone, due_at)
                 .map_err(|error| crate::chain(&error))?;
-            Ok(schedule.next_after(due_at, now))
+            let had = ahead.get(&task.id).unwrap_or(&none);
+            Ok(schedule.next_but(due_at, now, had))
         })
         .await?;
     for task in due {
@@ -91,7 +153,7 @@ async fn dispatch_due(house: &House, queue: &GroupQueue) -> Result<Option<Timest
             queue.arrived(task.group.clone(), busy).await;
         }
     }
-    house.store.next_due().await
+    Ok(())
 }
 
 fn tell(house: &House, due: &DueTask) {

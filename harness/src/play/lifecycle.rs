@@ -124,6 +124,9 @@ impl Play<'_> {
             }
             self.stage.move_to(machine, self.scenario)?;
         }
+        if let Some(zone) = &start.tz {
+            self.stage.set_zone(zone)?;
+        }
         if self.stage.is_starting() {
             return Ok(());
         }
@@ -161,7 +164,11 @@ impl Play<'_> {
             ..Stop::default()
         };
         self.stop(&stop).await?;
-        self.start(&Start::default(), span).await
+        let start = Start {
+            tz: again.tz.clone(),
+            ..Start::default()
+        };
+        self.start(&start, span).await
     }
 
     pub(super) fn store(&mut self, state: StoreState) -> Result<(), Trouble> {

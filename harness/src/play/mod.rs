@@ -265,6 +265,7 @@ impl<'a> Play<'a> {
     async fn clock(&mut self, to: &ClockMove) -> Result<(), Trouble> {
         let body = match to {
             ClockMove::Advance(lapse) => json!({ "advance": in_words(*lapse) }),
+            ClockMove::SetBack(lapse) => json!({ "set_back": in_words(*lapse) }),
             ClockMove::AdvanceTo(instant) => {
                 let instant = self.names().fill_text(instant)?;
                 json!({ "advance_to": instant })
@@ -276,6 +277,7 @@ impl<'a> Play<'a> {
         // While nanokimi is down, time passes without it.
         let now = match to {
             ClockMove::Advance(lapse) => self.stage.now().checked_add(lapse.length()),
+            ClockMove::SetBack(lapse) => self.stage.now().checked_sub(lapse.length()),
             ClockMove::AdvanceTo(_) => body["advance_to"].as_str().unwrap_or("").parse(),
         };
         let now =

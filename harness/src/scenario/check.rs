@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::known_names::{EVENTS, TABLES};
 use super::matcher::Matcher;
 use super::sought::{Expect, Never, Sought, StateName};
-use super::step::{Hear, How, Moment, Restart, Start, Step, Stop, Subject};
+use super::step::{Hear, How, Moment, Restart, Start, Step, Subject};
 use super::templates::{JID, names_in, shift_of_now};
 use super::{ScenarioFile, background, boxes, cast, chat, rehearsal, within_root};
 
@@ -136,10 +136,13 @@ fn expects(step: &Step) -> bool {
 }
 
 fn check_settings(document: &Document, file: &ScenarioFile, mistakes: &mut Vec<Mistake>) {
-    if let Some(zone) = &file.clock.tz
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        let span = entry(document, &["clock", "tz"]);
+    if let Some(zone) = &file.clock.tz {
+        check_zone(zone, entry(document, &["clock", "tz"]), mistakes);
+    }
+}
+
+fn check_zone(zone: &str, span: Span, mistakes: &mut Vec<Mistake>) {
+    if jiff::tz::TimeZone::get(zone).is_err() {
         let mistake = Mistake::new(span, format!("`{zone}` is not a time zone"));
         mistakes.push(mistake.help("use an IANA name such as `Europe/Paris`"));
     }
@@ -196,12 +199,8 @@ impl Known<'_> {
                     }
                 }
             }
-            Step::Stop(Stop { how, at, .. }) | Step::Restart(Restart { how, at }) => {
-                if (*how, *at) == (How::Itself, Moment::Once) {
-                    let help = "leave it out; nanokimi itself says when";
-                    self.means_nothing("at", "`how: itself`", step.span, help);
-                }
-            }
+            Step::Stop(stop) => self.check_end((stop.how, stop.at), step.span),
+            Step::Restart(again) => self.check_restart(again, step.span),
             Step::Start(start) => self.check_start(start, step.span),
             Step::Ipc(drop) if drop.content().is_none() => {
                 let mistake = Mistake::new(step.span, "a drop has exactly one content")
@@ -227,6 +226,20 @@ impl Known<'_> {
         }
     }
 
+    fn check_end(&mut self, end: (How, Moment), span: Span) {
+        if end == (How::Itself, Moment::Once) {
+            let help = "leave it out; nanokimi itself says when";
+            self.means_nothing("at", "`how: itself`", span, help);
+        }
+    }
+
+    fn check_restart(&mut self, again: &Restart, span: Span) {
+        self.check_end((again.how, again.at), span);
+        if let Some(zone) = &again.tz {
+            check_zone(zone, zone.span, self.mistakes);
+        }
+    }
+
     fn check_start(&mut self, start: &Start, span: Span) {
         let is_plain =
             |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
@@ -237,6 +250,9 @@ impl Known<'_> {
             let help = "take small letters, digits and `-`; the scenario begins on `first`";
             self.mistakes
                 .push(Mistake::new(machine.span, message).help(help));
+        }
+        if let Some(zone) = &start.tz {
+            check_zone(zone, zone.span, self.mistakes);
         }
         if !start.awaited {
             self.check_not_waited_for(start, span);

@@ -29,6 +29,7 @@ pub(super) const EVENTS: &[&str] = &[
     "task.cancelled",
     "task.completed",
     "task.due",
+    "task.moved",
     "group.registered",
     "channel.state",
     "message.delivered",

@@ -225,6 +225,8 @@ pub(crate) enum ClockMove {
     Advance(Lapse),
     /// To this instant (RFC 3339).
     AdvanceTo(At<String>),
+    /// Back by this much, as somebody sets a clock that is wrong.
+    SetBack(Lapse),
 }
 
 /// How nanokimi is started.
@@ -239,6 +241,8 @@ pub(crate) struct Start {
     /// nanokimi has kept stays behind; only the keys of its device on WhatsApp (`store/auth`) come
     /// along, as an operator brings them who does not link it anew.
     pub(crate) machine: Option<At<String>>,
+    /// nanokimi's time zone (IANA name) from then on; the one it had if it is not given.
+    pub(crate) tz: Option<At<String>>,
     /// It must refuse to start, with this exit code.
     pub(crate) exit: Option<At<i32>>,
     /// What it must have written to stderr by then.
@@ -256,6 +260,7 @@ impl Default for Start {
     fn default() -> Self {
         Self {
             machine: None,
+            tz: None,
             exit: None,
             stderr: None,
             awaited: true,
@@ -293,6 +298,8 @@ pub(crate) enum StoreState {
 pub(crate) struct Restart {
     pub(crate) how: How,
     pub(crate) at: Moment,
+    /// nanokimi's time zone (IANA name) from then on; the one it had if it is not given.
+    pub(crate) tz: Option<At<String>>,
 }
 
 /// What ends nanokimi.

@@ -35,6 +35,9 @@ const OF_THE_MACHINE: [&str; 4] = ["data", "groups", "logs", "store"];
 /// The one folder of them that an operator takes along.
 const DEVICE: &str = "store/auth";
 
+/// nanokimi's setting of its time zone.
+pub(super) const ZONE: &str = "time_zone";
+
 /// What the machine is called on which a scenario begins.
 const FIRST: &str = "first";
 
@@ -163,8 +166,7 @@ impl Folder {
         settings: &Map<String, Value>,
         mock_url: &str,
     ) -> Result<(), StageError> {
-        let text = toml::to_string(settings).map_err(StageError::Settings)?;
-        Self::write(&self.root().join("nanokimi.toml"), &text)?;
+        self.configure(settings)?;
         let key = match scenario.needs_kimi() {
             true => "MOONSHOT_API_KEY",
             false => "OPENROUTER_API_KEY",
@@ -184,6 +186,12 @@ impl Folder {
         Ok(())
     }
 
+    /// Writes the configuration.
+    pub(crate) fn configure(&self, settings: &Map<String, Value>) -> Result<(), StageError> {
+        let text = toml::to_string(settings).map_err(StageError::Settings)?;
+        Self::write(&self.root().join("nanokimi.toml"), &text)
+    }
+
     /// Gives all of it to a user without rights of its own, if it is root's.
     pub(crate) fn give_away(&self) -> Result<(), StageError> {
         match geteuid().is_root() {
@@ -201,7 +209,7 @@ impl Folder {
     ) -> Result<Map<String, Value>, StageError> {
         let zone = scenario.file.clock.tz.as_deref().map_or("UTC", |zone| zone);
         let settings = [
-            ("time_zone", zone),
+            (ZONE, zone),
             ("http_listen", &listening(means)),
             ("llm_base_url", &format!("{mock_url}/api/v1")),
             ("llm_model", "scripted/kimi"),

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::folder::ZONE;
 use super::{Stage, StageError};
 use crate::scenario::Scenario;
 
@@ -20,6 +21,12 @@ impl Stage {
             self.folder.give_away()?;
         }
         Ok(())
+    }
+
+    /// Has nanokimi, which must not run, live in this time zone from now on.
+    pub(crate) fn set_zone(&mut self, zone: &str) -> Result<(), StageError> {
+        self.settings.insert(ZONE.to_owned(), zone.into());
+        self.folder.configure(&self.settings)
     }
 
     /// The root folder of each machine there was, the first one's first.

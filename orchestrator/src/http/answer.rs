@@ -118,11 +118,8 @@ impl Answer {
                 message,
                 ..
             } if self.run.as_ref() == Some(run) => {
-                if retry_at.is_some() {
-                    return self.run.take().and(None);
-                }
-                self.outputs = Some(*outputs);
-                fell_silent(*outcome, *outputs, error.as_deref(), message.as_deref())
+                let why = (error.as_deref(), message.as_deref());
+                self.ended(*outcome, *outputs, retry_at.is_some(), why)
             }
             Event::MessageReceived { .. }
             | Event::MessageSent { .. }
@@ -151,9 +148,25 @@ impl Answer {
             | Event::IpcQuarantined { .. }
             | Event::TaskChanged { .. }
             | Event::TaskDue { .. }
+            | Event::TaskMoved(_)
             | Event::GroupRegistered { .. }
             | Event::Workspace(_) => None,
         }
+    }
+
+    /// The run has ended, and will be tried again or not.
+    fn ended(
+        &mut self,
+        outcome: RunOutcome,
+        outputs: u32,
+        is_tried_again: bool,
+        (kind, message): (Option<&str>, Option<&str>),
+    ) -> Option<Heard> {
+        if is_tried_again {
+            return self.run.take().and(None);
+        }
+        self.outputs = Some(outputs);
+        fell_silent(outcome, outputs, kind, message)
     }
 }
 

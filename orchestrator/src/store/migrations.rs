@@ -1,9 +1,10 @@
 //! The schema, version by version. A version that has been released is never edited.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
 use super::StoreError;
@@ -219,6 +220,11 @@ fn migrations() -> Migrations<'static> {
     Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3), M::up(V4)])
 }
 
+/// Whoever is the last to close a store writes its log into it; with this they do not.
+const NO_LAST_WRITE: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+
+/// Opens the store, and brings it up to date. One that we do not know is looked at before
+/// anything is set, and what its last writer has left in the log stays there.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let opened = |source| StoreError::Open {
         file: file.to_owned(),
@@ -226,6 +232,11 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     };
     let mut connection = Connection::open(file).map_err(opened)?;
     connection.busy_timeout(BUSY).map_err(opened)?;
+    look(file, &connection).map_err(opened)?;
+    schema_of(file, &connection)?;
+    connection
+        .set_db_config(NO_LAST_WRITE, false)
+        .map_err(opened)?;
     // FULL: a commit survives the loss of power, at under two milliseconds each.
     connection
         .execute_batch(
@@ -236,8 +247,16 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Reads something, and sees to it that nothing is written if that remains all.
+fn look(file: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    connection.set_db_config(NO_LAST_WRITE, PathBuf::from(log).exists())?;
+    // Files are not read before something is asked.
+    connection.pragma_query_value(None, "schema_version", |_| Ok(()))
+}
+
 fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    schema_of(file, connection)?;
     migrations()
         .to_latest(connection)
         .map_err(|source| StoreError::Migrate {
@@ -281,6 +300,18 @@ mod tests {
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
         assert_eq!(usize::try_from(version).unwrap(), KNOWN);
+    }
+
+    #[test]
+    fn the_first_version_is_as_it_was_released() {
+        let schema_after = |statements: &str| -> String {
+            let store = Connection::open_in_memory().unwrap();
+            store.execute_batch(statements).unwrap();
+            let all = "SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_master ORDER BY name)";
+            store.query_row(all, [], |row| row.get(0)).unwrap()
+        };
+        let released = include_str!("../../../fixtures/store/first-version.sql");
+        assert_eq!(schema_after(V1), schema_after(released));
     }
 
     #[test]

@@ -292,7 +292,7 @@ pub(super) fn end_task_run(
     tx.execute(
         "INSERT INTO task_runs (task_id, run_id, due_at, ended_at, duration_ms, outcome, result, error)
          SELECT id, ?2, ?3, ?4,
-                CAST((julianday(?4) - julianday((SELECT started_at FROM runs WHERE id = ?2))) * 86400000 AS INTEGER),
+                max(0, CAST((julianday(?4) - julianday((SELECT started_at FROM runs WHERE id = ?2))) * 86400000 AS INTEGER)),
                 ?5, ?6, ?7
          FROM tasks WHERE id = ?1",
         params![
@@ -382,7 +382,7 @@ fn unknown(what: &'static str, word: &str) -> rusqlite::Error {
     )
 }
 
-fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
+pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
         id: parsed(row, "id")?,
         group: parsed(row, "group_folder")?,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::hearing::Ran;
 use super::{Next, Turns};
 use crate::agent::RunningAgent;
-use crate::clock::{Busy, Work};
+use crate::clock::{Busy, Timer, Work};
 use crate::events::{CloseReason, Event};
 use crate::group_queue::{Line, Word};
 use crate::ids::{GroupFolder, SessionId};
@@ -89,7 +89,7 @@ impl Turns {
     ) -> (Option<Waiting>, Busy) {
         let clock = &self.house.clock;
         // Set before we are at rest, so that no move of the clock passes it.
-        let mut idle = clock.timer(Some(waiting.until));
+        let idle = clock.timer(Some(waiting.until));
         line.rest(waiting.group.clone(), next, busy).await;
         let (reason, busy) = tokio::select! {
             biased;
@@ -100,10 +100,23 @@ impl Turns {
                 Some(Word::Close(busy)) => (CloseReason::Place, busy),
                 None => (CloseReason::Stopping, clock.busy(Work::Run)),
             },
-            busy = idle.fired() => (CloseReason::Idle, busy),
+            busy = self.idle_for_long(idle) => (CloseReason::Idle, busy),
         };
         self.close(waiting, reason, stop).await;
         (None, busy)
+    }
+
+    /// Returns when an agent has waited long enough; one whose clock is set back waits that long
+    /// once more at most.
+    async fn idle_for_long(&self, mut idle: Timer) -> Busy {
+        let clock = &self.house.clock;
+        loop {
+            let busy = idle.fired().await;
+            if idle.due_until() < Timestamp::MAX {
+                return busy;
+            }
+            idle = clock.timer(Some(clock.after(self.house.config.agent_idle_timeout)));
+        }
     }
 
     /// Keeps an agent that has given its result, if it is to wait, or sees it to its end.

@@ -77,6 +77,13 @@ impl Lanes {
         lane.in_step
     }
 
+    /// Whatever was to wait until then waits no more.
+    pub(super) fn try_again(&mut self, until: Timestamp) {
+        for lane in self.lanes.values_mut() {
+            lane.not_before = lane.not_before.filter(|at| *at > until);
+        }
+    }
+
     /// What can be begun now.
     pub(super) fn start(&mut self, now: Timestamp) -> Vec<(GroupFolder, Job)> {
         let mut at_work = self

@@ -91,6 +91,21 @@ fn time_can_be_moved_only_where_it_was_frozen() {
     );
     let back = "{\"advance_to\":\"2026-01-05T09:30:00Z\"}";
     assert_eq!(frozen.ask("POST", "/v1/clock", back).status, 400);
+    for no_move in [
+        "{}",
+        "{\"set_back\":\"-1h\"}",
+        "{\"set_back\":\"1h\",\"advance\":\"1h\"}",
+    ] {
+        let refused = frozen.ask("POST", "/v1/clock", no_move);
+        assert_eq!(refused.status, 400, "{no_move}");
+    }
+    let moved = frozen.ask("POST", "/v1/clock", "{\"set_back\":\"30m\"}");
+    assert!(
+        moved
+            .body
+            .contains("\"now\":\"2026-01-05T09:30:00Z\",\"settled\":true"),
+        "{moved:?}"
+    );
     // It may be reached from other machines, so the token is all that keeps them from it.
     let stranger = frozen.ask_with("POST", "/v1/clock", "", "{\"advance\":\"1h\"}");
     assert_eq!(stranger.status, 401);

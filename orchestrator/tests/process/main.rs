@@ -16,5 +16,6 @@ mod remains;
 mod service;
 mod stage;
 mod start;
+mod upgrade;
 mod waiting;
 mod workspaces;

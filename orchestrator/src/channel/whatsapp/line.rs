@@ -132,7 +132,7 @@ impl Line {
                 },
                 _ = beat.tick(), if self.connection.is_connected() => self.ask_for_a_pulse(),
                 busy = timer.fired() => {
-                    self.on_time(busy).await;
+                    self.on_time(timer.due_until(), busy).await;
                     timer = self.timer();
                 }
                 () = stop.cancelled(), if self.outbox.is_some() => {
@@ -170,11 +170,10 @@ impl Line {
         self.house.clock.timer(self.next_due())
     }
 
-    async fn on_time(&mut self, busy: Busy) {
-        let now = self.house.clock.now();
-        if self.connection.retry(now) {
+    async fn on_time(&mut self, until: Timestamp, busy: Busy) {
+        if self.connection.retry(until) {
             self.connect().await;
-        } else if self.connection.is_connected() && self.sync_due <= now {
+        } else if self.connection.is_connected() && self.sync_due <= until {
             self.sync_groups(busy);
         }
     }
