@@ -160,7 +160,9 @@ async fn keeping(
     house: &House,
     asked: Requests,
 ) -> Result<Option<(Requests, Desk, Known)>, RunError> {
-    let Some(bucket) = workspace::open(&house.config).map_err(WorkspaceFault::from)? else {
+    let Some(bucket) =
+        workspace::open(&house.config, &house.clock).map_err(WorkspaceFault::from)?
+    else {
         return Ok(None);
     };
     let desk = Desk::new(house.clone(), bucket);

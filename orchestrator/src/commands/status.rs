@@ -12,6 +12,7 @@ use crate::channel::ChannelStatus;
 use crate::config::{AgentRuntime, Config};
 use crate::instance;
 use crate::store::StoreStatus;
+use crate::workspace::Standing;
 
 #[derive(Serialize)]
 struct Status {
@@ -21,6 +22,9 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<EngineStatus>,
     channels: Vec<ChannelStatus>,
+    /// What is kept beyond this machine, where that is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspaces: Option<Standing>,
     #[serde(flatten)]
     store: StoreStatus,
 }
@@ -47,6 +51,7 @@ pub async fn status(
         running,
         engine,
         channels,
+        workspaces: Standing::of(config, &store).await?,
         store: store.status().await?,
     };
     match shown {
@@ -68,6 +73,9 @@ pub async fn status(
             for channel in &status.channels {
                 let label = format!("{}:", channel.channel);
                 writeln!(out, "{label:<9} {}", channel.in_words())?;
+            }
+            if let Some(workspaces) = &status.workspaces {
+                writeln!(out, "workspaces: {workspaces}")?;
             }
             for (name, counts) in [
                 ("messages", &status.store.messages),

@@ -85,7 +85,7 @@ pub async fn workspace(
     shown: Shown,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let Some(bucket) = workspace::open(&config).map_err(fault)? else {
+    let Some(bucket) = workspace::open(&config, &Clock::system()).map_err(fault)? else {
         let why = "workspace_store is not set: workspaces are on this machine alone";
         return Err(CommandError::Refused(why.to_owned()));
     };

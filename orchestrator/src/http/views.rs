@@ -13,7 +13,8 @@ use super::problem::{Problem, json};
 use crate::agent::{Boxes, EngineStatus};
 use crate::channel::{ChannelState, ChannelStatus};
 use crate::ids::{ChatJid, GroupFolder};
-use crate::store::{HistoryLine, OwedRelease, StoreError, StoreStatus};
+use crate::store::{HistoryLine, StoreStatus};
+use crate::workspace::{Keeping, Standing};
 
 #[derive(Serialize)]
 struct Health {
@@ -25,7 +26,7 @@ struct Health {
     engine: Option<&'static str>,
     /// `kept`, `pending` or `failing`, where workspaces are kept beyond this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
-    workspaces: Option<&'static str>,
+    workspaces: Option<Keeping>,
 }
 
 #[derive(Serialize)]
@@ -38,19 +39,9 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<EngineStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    workspaces: Option<WorkspacesStatus>,
+    workspaces: Option<Standing>,
     channels: Vec<ChannelStatus>,
     store: StoreStatus,
-}
-
-/// What is kept beyond this machine, and what is not yet.
-#[derive(Serialize)]
-struct WorkspacesStatus {
-    /// The URL.
-    store: String,
-    state: &'static str,
-    /// Releases that have not been made, longest owed first.
-    owed: Vec<OwedRelease>,
 }
 
 #[derive(Serialize)]
@@ -86,8 +77,9 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         .into_iter()
         .map(|status| (status.channel, status.state))
         .collect();
-    let workspaces = match workspaces(&api).await {
-        Ok(workspaces) => workspaces.map(|status| status.state),
+    let standing = Standing::of(&api.house.config, &api.house.store);
+    let workspaces = match standing.await {
+        Ok(standing) => standing.map(|standing| standing.state()),
         Err(error) => return Problem::from(error).into_response(),
     };
     let engine = api.boxes.map(|boxes| boxes.state().word());
@@ -106,29 +98,9 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Problem> 
         time_zone: api.house.config.time_zone_name.clone(),
         agent_runtime: api.house.config.agent_runtime.word(),
         engine: api.boxes.as_ref().map(Boxes::status),
-        workspaces: workspaces(&api).await?,
+        workspaces: Standing::of(&api.house.config, &api.house.store).await?,
         channels: api.house.store.channels().await?,
         store: api.house.store.status().await?,
-    }))
-}
-
-/// None where workspaces stay on this machine.
-async fn workspaces(api: &Api) -> Result<Option<WorkspacesStatus>, StoreError> {
-    let Some(store) = &api.house.config.workspace.store else {
-        return Ok(None);
-    };
-    let owed = api.house.store.owed_releases().await?;
-    let state = if owed.iter().any(|release| release.attempts > 0) {
-        "failing"
-    } else if owed.is_empty() {
-        "kept"
-    } else {
-        "pending"
-    };
-    Ok(Some(WorkspacesStatus {
-        store: store.to_string(),
-        state,
-        owed,
     }))
 }
 

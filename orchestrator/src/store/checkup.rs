@@ -11,6 +11,7 @@ use super::StoreError;
 use super::channels::channels_in;
 use super::migrations::schema_of;
 use super::rows::parsed_or_null;
+use super::workspaces::{OwedRelease, owed_in};
 use crate::channel::ChannelStatus;
 
 /// How the store stands.
@@ -22,6 +23,8 @@ pub(crate) struct Checkup {
     /// When the newest message was sent, or the newest run was begun.
     pub(crate) newest: Option<Timestamp>,
     pub(crate) channels: Vec<ChannelStatus>,
+    /// Releases of workspaces that have not been made.
+    pub(crate) owed: Vec<OwedRelease>,
 }
 
 impl Checkup {
@@ -54,6 +57,7 @@ impl Checkup {
                 damage: (damage != "ok").then_some(damage),
                 newest: None,
                 channels: Vec::new(),
+                owed: Vec::new(),
             }));
         }
         Ok(Some(Self {
@@ -63,6 +67,10 @@ impl Checkup {
             channels: match schema {
                 1 => Vec::new(),
                 _later => channels_in(&connection)?,
+            },
+            owed: match schema {
+                1 | 2 => Vec::new(),
+                _later => owed_in(&connection)?,
             },
         }))
     }

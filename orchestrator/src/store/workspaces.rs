@@ -2,7 +2,7 @@
 //! workspace.
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::rows::{instant, parsed, parsed_or_null};
@@ -73,24 +73,7 @@ impl Store {
 
     /// What is to be released, longest owed first.
     pub(crate) async fn owed_releases(&self) -> Result<Vec<OwedRelease>, StoreError> {
-        self.call(|tx| {
-            let mut rows = tx.prepare_cached(
-                "SELECT * FROM workspace_releases ORDER BY owed_since, group_folder",
-            )?;
-            let owed = rows
-                .query_map([], |row| {
-                    Ok(OwedRelease {
-                        group: parsed(row, "group_folder")?,
-                        owed_since: parsed(row, "owed_since")?,
-                        attempts: row.get("attempts")?,
-                        retry_at: parsed_or_null(row, "retry_at")?,
-                        problem: row.get("problem")?,
-                    })
-                })?
-                .collect::<Result<_, _>>()?;
-            Ok(owed)
-        })
-        .await
+        self.call(|tx| owed_in(tx)).await
     }
 
     /// The conversation that a group goes on with.
@@ -122,4 +105,21 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn owed_in(connection: &Connection) -> Result<Vec<OwedRelease>, StoreError> {
+    let mut rows = connection
+        .prepare_cached("SELECT * FROM workspace_releases ORDER BY owed_since, group_folder")?;
+    let owed = rows
+        .query_map([], |row| {
+            Ok(OwedRelease {
+                group: parsed(row, "group_folder")?,
+                owed_since: parsed(row, "owed_since")?,
+                attempts: row.get("attempts")?,
+                retry_at: parsed_or_null(row, "retry_at")?,
+                problem: row.get("problem")?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(owed)
 }

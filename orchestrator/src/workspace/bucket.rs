@@ -21,6 +21,7 @@ use object_store::{
 
 use super::entry::Sha256Hex;
 use super::manifest::{Manifest, ManifestError};
+use super::manners::Manners;
 use crate::ids::GroupFolder;
 
 /// The store, and where in it.
@@ -29,6 +30,7 @@ pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     shown: String,
+    manners: Manners,
 }
 
 /// Why the store did not do what it was asked.
@@ -96,12 +98,23 @@ pub(crate) struct Stored {
 }
 
 impl Bucket {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: Path, shown: String) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn ObjectStore>,
+        prefix: Path,
+        shown: String,
+        manners: Manners,
+    ) -> Self {
         Self {
             store,
             prefix,
             shown,
+            manners,
         }
+    }
+
+    /// Until when the store has asked not to be asked.
+    pub(super) fn not_before(&self) -> Option<Timestamp> {
+        self.manners.not_before()
     }
 
     /// The URL that it was opened by.

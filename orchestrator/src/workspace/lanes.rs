@@ -28,7 +28,10 @@ pub(super) enum Ended {
     Done,
     /// Somebody else's version has to be taken over first.
     Behind,
-    Failed,
+    /// The store may not be asked before, if it has said so.
+    Failed {
+        not_before: Option<Timestamp>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -134,12 +137,12 @@ impl Lanes {
                 lane.owed = true;
                 None
             }
-            Ended::Failed => {
+            Ended::Failed { not_before } => {
                 lane.owed |= job == Job::Release;
                 let pause = FIRST_RETRY * 2u32.pow(lane.failures.min(10));
                 lane.failures += 1;
                 let at = now.checked_add(pause.min(LONGEST_RETRY));
-                let at = at.unwrap_or(Timestamp::MAX);
+                let at = at.unwrap_or(Timestamp::MAX).max(not_before.unwrap_or(now));
                 lane.not_before = Some(at);
                 Some(at)
             }
@@ -180,7 +183,7 @@ mod tests {
     use super::*;
 
     /// Plays `+g` (changed), `?g` (wanted), `.g` (its job is done), `<g` (it was behind), `!g`
-    /// (it failed), `~` (ten seconds pass), and compares what starts: `r` restores, `w` writes.
+    /// (it failed), `#g` (and the store wants to be left alone for 15 s), `~` (ten seconds pass), and compares what starts: `r` restores, `w` writes.
     #[track_caller]
     fn check(script: &str, starts: &str) {
         let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
@@ -204,7 +207,10 @@ mod tests {
                 }
                 "." => Some(Ended::Done),
                 "<" => Some(Ended::Behind),
-                "!" => Some(Ended::Failed),
+                "!" => Some(Ended::Failed { not_before: None }),
+                "#" => Some(Ended::Failed {
+                    not_before: Some(now + Duration::from_secs(15)),
+                }),
                 other => panic!("`{other}` is no step"),
             };
             if let Some(end) = end {
@@ -245,6 +251,11 @@ mod tests {
     #[test]
     fn what_failed_waits_and_is_not_forgotten() {
         check("+a .a !a +a ~ .a", "ra wa - - wa -");
+    }
+
+    #[test]
+    fn a_store_that_wants_to_be_left_alone_is_left_alone() {
+        check("+a .a #a ~ ~ .a", "ra wa - - wa -");
     }
 
     #[test]

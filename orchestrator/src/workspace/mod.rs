@@ -15,6 +15,7 @@ mod index;
 
 // The store.
 mod bucket;
+mod manners;
 mod opening;
 
 // What is done.
@@ -27,6 +28,7 @@ mod verify;
 mod sweep;
 mod lanes;
 mod serve;
+mod standing;
 
 // Where an agent does not share our disk.
 mod tickets;
@@ -47,6 +49,7 @@ use release::Released;
 #[cfg(test)]
 use restore::Restored;
 pub(crate) use serve::{Requests, Workspace, serve};
+pub(crate) use standing::{Keeping, Standing, trouble};
 pub(crate) use sweep::{KEPT, Keep, Swept, sweep};
 pub(crate) use tickets::{NotStaged, Ticket, Tickets};
 pub(crate) use tree::{Found, LeftOut, Limits, Place, size_of};

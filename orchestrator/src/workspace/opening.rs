@@ -16,6 +16,8 @@ use object_store::{
 use super::bucket::{Bucket, StoreFault};
 use super::desk::{AT_ONCE, Desk, WorkspaceFault};
 use super::index;
+use super::manners::Manners;
+use crate::clock::Clock;
 use crate::config::{Config, StoreUrl, WorkspaceSettings};
 use crate::ids::GroupFolder;
 
@@ -38,23 +40,25 @@ fn retries() -> RetryConfig {
 }
 
 /// The store of these settings; none if workspaces stay on this machine.
-pub(crate) fn open(config: &Config) -> Result<Option<Bucket>, StoreFault> {
+pub(crate) fn open(config: &Config, clock: &Clock) -> Result<Option<Bucket>, StoreFault> {
     let settings = &config.workspace;
     let Some(url) = &settings.store else {
         return Ok(None);
     };
     let shown = url.to_string();
-    let opened = open_url(url, config).map_err(|source| StoreFault::Open {
+    let manners = Manners::new(clock);
+    let opened = open_url(url, config, &manners).map_err(|source| StoreFault::Open {
         url: shown.clone(),
         source,
     })?;
     let (store, prefix) = opened;
-    Ok(Some(Bucket::new(store, prefix, shown)))
+    Ok(Some(Bucket::new(store, prefix, shown, manners)))
 }
 
 fn open_url(
     url: &StoreUrl,
     config: &Config,
+    manners: &Manners,
 ) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
     let settings = &config.workspace;
     match url {
@@ -69,11 +73,11 @@ fn open_url(
             Ok((Arc::new(store), Path::default()))
         }
         StoreUrl::Google { bucket, prefix } => {
-            let store = google(bucket, settings, client(config)?)?;
+            let store = google(bucket, settings, (client(config)?, manners))?;
             Ok((store, Path::from(prefix.as_str())))
         }
         StoreUrl::Amazon { bucket, prefix } => {
-            let store = amazon(bucket, settings, client(config)?)?;
+            let store = amazon(bucket, settings, (client(config)?, manners))?;
             Ok((store, Path::from(prefix.as_str())))
         }
     }
@@ -107,12 +111,13 @@ fn client(config: &Config) -> Result<ClientOptions, object_store::Error> {
 fn google(
     bucket: &str,
     settings: &WorkspaceSettings,
-    client: ClientOptions,
+    (client, manners): (ClientOptions, &Manners),
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     let access = &settings.google;
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
         .with_client_options(client)
+        .with_http_connector(manners.clone())
         .with_retry(retries());
     if let Some(key) = &access.service_account_key {
         builder = builder.with_service_account_key(key.expose());
@@ -137,12 +142,13 @@ fn google(
 fn amazon(
     bucket: &str,
     settings: &WorkspaceSettings,
-    client: ClientOptions,
+    (client, manners): (ClientOptions, &Manners),
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     let access = &settings.amazon;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_client_options(client)
+        .with_http_connector(manners.clone())
         .with_retry(retries());
     if let Some(id) = &access.access_key_id {
         builder = builder.with_access_key_id(id);

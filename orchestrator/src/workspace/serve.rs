@@ -243,7 +243,9 @@ impl Serving {
                 self.tell_overtaken(&group, *version);
                 Ended::Behind
             }
-            Err(_fault) => Ended::Failed,
+            Err(_fault) => Ended::Failed {
+                not_before: self.desk.bucket.not_before(),
+            },
         };
         let retry_at = self.lanes.ended(&group, job, ended, now);
         if job == Job::Restore {

@@ -23,6 +23,7 @@ pub(super) enum Check {
     Credential,
     AcpCommand,
     Login,
+    Workspaces,
 }
 
 /// How it stands.
@@ -66,6 +67,7 @@ impl Check {
             Self::Credential => "credential",
             Self::AcpCommand => "acp_command",
             Self::Login => "login",
+            Self::Workspaces => "workspaces",
         }
     }
 }

@@ -11,6 +11,7 @@ mod model;
 mod process;
 mod settings;
 mod stored;
+mod workspaces;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -71,6 +72,7 @@ async fn examine_settings(
     findings.extend(agents::agents(root, config, presence).await);
     findings.push(model::credential(root, config));
     findings.extend(kimi::kimi(root, config));
+    findings.push(workspaces::workspaces(config, presence, checkup).await);
     findings
 }
 

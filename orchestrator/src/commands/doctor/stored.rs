@@ -170,6 +170,7 @@ mod tests {
             damage: None,
             newest: newest.map(|at| at.parse().unwrap()),
             channels: Vec::new(),
+            owed: Vec::new(),
         };
         let found = clock(now.parse().unwrap(), Some(&checkup));
         assert_eq!(found.state, state, "{found}");

@@ -10,6 +10,7 @@ use object_store::ObjectStore;
 use object_store::path::Path as StorePath;
 use tempfile::TempDir;
 
+use super::manners::Manners;
 use super::*;
 use crate::house::House;
 use crate::ids::GroupFolder;
@@ -40,6 +41,7 @@ impl Machine {
             store,
             StorePath::from("kimi"),
             "gs://groups/kimi".to_owned(),
+            Manners::new(&house.clock),
         );
         Self {
             root,
