@@ -13,9 +13,10 @@ use agent_client_protocol_schema::v1::{
 };
 use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput};
 
-use crate::events::EventLines;
+use crate::events::{EventLines, note};
 use crate::failure::Failure;
 use crate::mcp;
+use crate::session::Session;
 use crate::settings::{AcpAgent, Settings};
 use crate::system_prompt;
 use crate::tools::Caller;
@@ -81,9 +82,20 @@ async fn play_with(
     let end = dialogue.close().await;
     let (session, stop) = played.map_err(|trouble| trouble.into_failure(&end))?;
     let record = turn.home.log(&session.id).read_from(session.log_began_at);
-    turn.conclude(stop, record, events)?;
+    let answer = turn.conclude(stop, record, events)?;
     turn.home.remember(&session.id, &turn.system_prompt)?;
+    take_down(settings, &session.id, (question(input), answer));
     Ok(session.id)
+}
+
+/// Keeps what was said beside the agent's own record, whose form is its business: so that it can
+/// be archived when the conversation is over. That it cannot be kept costs no turn.
+fn take_down(settings: &Settings, id: &str, said: (String, Option<String>)) {
+    if let Err(failure) = Session::take_down(settings, id, said) {
+        note(&format!(
+            "what was said in `{id}` is not kept for the archive: {failure}"
+        ));
+    }
 }
 
 struct Turn {
@@ -141,13 +153,13 @@ impl Turn {
         Ok((session, stop_reason))
     }
 
-    /// Tells the end of the turn, if it is one.
+    /// Tells the end of the turn, if it is one; returns the answer.
     fn conclude(
         &mut self,
         stop: StopReason,
         record: TurnRecord,
         events: &mut EventLines<impl Write>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         self.telling.tell_usage(&record.usage, events)?;
         if let Some(failure) = record.failure {
             return Err(failure);

@@ -114,12 +114,40 @@ impl std::str::FromStr for SessionId {
 impl Session {
     /// A conversation that has not begun. Nothing is on disk before [`Session::store`].
     pub(crate) fn begin(settings: &Settings) -> Self {
-        let id = SessionId::mint();
+        Self::named(settings, SessionId::mint())
+    }
+
+    fn named(settings: &Settings, id: SessionId) -> Self {
         Self {
             folder: sessions_folder(settings).join(id.as_str()),
             id,
             messages: Vec::new(),
         }
+    }
+
+    /// Takes down a question and its answer, of a conversation that another program keeps in a
+    /// form of its own.
+    pub(crate) fn take_down(
+        settings: &Settings,
+        id: &str,
+        (question, answer): (String, Option<String>),
+    ) -> Result<(), Failure> {
+        let mut session = match Self::resume(settings, id) {
+            Ok(session) => session,
+            Err(ResumeError::Missing { .. }) => {
+                Self::named(settings, id.parse().map_err(ResumeError::Id)?)
+            }
+            Err(unusable) => return Err(unusable.into()),
+        };
+        session.messages.push(Message::User { content: question });
+        session
+            .messages
+            .extend(answer.map(|text| Message::Assistant {
+                content: Some(text),
+                reasoning_content: None,
+                tool_calls: Vec::new(),
+            }));
+        session.store("", None)
     }
 
     /// The conversation that an earlier turn stored.
@@ -313,6 +341,34 @@ mod tests {
         // md5 of `/workspace/group`, as the CLIs compute it.
         let place = ".kimi/sessions/0e2ca7b6e206c7dcc10613965b4b7897";
         assert!(home.path().join(place).join(session.id.as_str()).is_dir());
+    }
+
+    #[test]
+    fn what_another_program_has_said_is_taken_down_turn_by_turn() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = settings(home.path());
+        let take_down = |question: &str, answer: Option<&str>| {
+            let said = (question.to_owned(), answer.map(str::to_owned));
+            Session::take_down(&settings, "session_1", said).unwrap();
+        };
+        take_down("my cat is Miso", Some("Noted."));
+        take_down("tidy up", None);
+        take_down("who is my cat?", Some("Miso."));
+
+        let mut left = String::new();
+        let file = Session::left(&settings, "session_1").unwrap();
+        file.unwrap().read_to_string(&mut left).unwrap();
+        let texts = left.lines().skip(1);
+        let texts: Vec<Message> = texts
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(texts.len(), 5);
+        assert_eq!(texts[0], says("my cat is Miso"));
+        assert_eq!(texts[2], says("tidy up"));
+        assert!(
+            matches!(&texts[4], Message::Assistant { content: Some(text), .. } if text == "Miso.")
+        );
+        assert!(Session::take_down(&settings, "../out", (String::new(), None)).is_err());
     }
 
     #[test]

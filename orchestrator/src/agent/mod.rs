@@ -35,6 +35,7 @@ use container::{Container, Facts, Plan, Surroundings};
 use home::Home;
 use host::HostProcess;
 use login::Login;
+use run_log::RunLog;
 use running::{AfterResult, Body, StartError};
 
 pub(crate) use container::{Boxes, EngineStatus, ImageSource, Survey, serve as serve_engine};
@@ -208,12 +209,7 @@ impl Agent {
         (guard, guards): (&Path, &Guards),
     ) -> Result<RunningAgent, AgentFault> {
         let home = self.prepare(claim).await?;
-        let input = prompt::input(&self.house, claim, session);
-        self.tell(claim);
-        let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
-        let after_result = AfterResult::of(&input);
-        let input =
-            serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
+        let (input, log, after_result) = self.brief(claim, session, &home)?;
         let (process, started) =
             HostProcess::start(&self.house, (guard, guards), &home, input, &log)
                 .map_err(passing)?;
@@ -259,12 +255,7 @@ impl Agent {
             door: &door,
         };
         let plan = Plan::new(&around);
-        let input = prompt::input(&self.house, claim, session);
-        self.tell(claim);
-        let log = running::open_log(&self.house, &home, &input).map_err(passing)?;
-        let after_result = AfterResult::of(&input);
-        let input =
-            serde_json::to_vec(&input).map_err(|error| passing(StartError::Input(error)))?;
+        let (input, log, after_result) = self.brief(claim, session, &home)?;
         let started = Container::start(boxes, (alone, door), plan, input, &log).await;
         let (container, started) = started.map_err(|error| {
             let fault = AgentFault::from(error);
@@ -287,6 +278,23 @@ impl Agent {
         self.publish(claim).await?;
         home.clear_input().map_err(passing)?;
         Ok(home)
+    }
+
+    /// What the agent is to read, the log of its run, and what it does after its result. From here
+    /// on it counts as started.
+    fn brief(
+        &self,
+        claim: &Claim,
+        session: Option<&SessionId>,
+        home: &Home,
+    ) -> Result<(Vec<u8>, RunLog, AfterResult), AgentFault> {
+        let input = prompt::input(&self.house, claim, session);
+        self.tell(claim);
+        let log = running::open_log(&self.house, home, &input).map_err(passing)?;
+        let after_result = AfterResult::of(&input);
+        let bytes = serde_json::to_vec(&input);
+        let bytes = bytes.map_err(|error| passing(StartError::Input(error)))?;
+        Ok((bytes, log, after_result))
     }
 
     async fn publish(&self, claim: &Claim) -> Result<(), AgentFault> {

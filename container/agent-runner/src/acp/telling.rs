@@ -244,17 +244,19 @@ impl Telling {
         }
     }
 
-    /// Tells the last text as the answer. Silence after tools have run may be meant.
+    /// Tells the last text as the answer, and returns it. Silence after tools have run may be meant.
     pub(super) fn tell_answer(
         &mut self,
         events: &mut EventLines<impl Write>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         let text = std::mem::take(&mut self.text);
         if !text.trim().is_empty() {
-            return events.say(&AgentEvent::Text {
-                text: self.secrets.mask(text),
+            let text = self.secrets.mask(text);
+            events.say(&AgentEvent::Text {
+                text: text.clone(),
                 interim: false,
-            });
+            })?;
+            return Ok(Some(text));
         }
         if !self.calls.iter().any(|call| call.ended) {
             return Err(Failure {
@@ -266,7 +268,7 @@ impl Telling {
                 retryable: true,
             });
         }
-        Ok(())
+        Ok(None)
     }
 }
 
