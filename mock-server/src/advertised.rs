@@ -4,7 +4,6 @@
 //! It is told to clients and written into certificates; nothing is looked up.
 
 use std::fmt;
-#[cfg(feature = "whatsapp")]
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -49,14 +48,12 @@ impl fmt::Display for Advertised {
 }
 
 /// Where a service listens beside the others, and what it is called there.
-#[cfg(feature = "whatsapp")]
 #[derive(Clone, Debug)]
 pub(crate) struct Beside {
     listen: IpAddr,
     host: Option<String>,
 }
 
-#[cfg(feature = "whatsapp")]
 impl Beside {
     pub(crate) fn new(listen: IpAddr, advertised: Option<&Advertised>) -> Self {
         Self {
@@ -92,7 +89,6 @@ impl Beside {
     }
 }
 
-#[cfg(feature = "whatsapp")]
 impl Default for Beside {
     fn default() -> Self {
         Self::new(Ipv4Addr::LOCALHOST.into(), None)
@@ -127,7 +123,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "whatsapp")]
     #[test]
     fn clients_are_told_what_they_can_reach() {
         let advertised: Advertised = "http://mock:9100".parse().unwrap();

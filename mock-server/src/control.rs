@@ -7,9 +7,12 @@
 mod chronicle;
 mod faults;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -41,6 +44,8 @@ pub(crate) struct Desk {
     pub(crate) journal: Journal,
     pub(crate) llm: ScriptedLlm,
     pub(crate) storage: Storage,
+    /// Who signs for HTTPS, as PEM; none if that is not spoken.
+    pub(crate) authority: Option<Arc<str>>,
     #[cfg(feature = "whatsapp")]
     pub(crate) whatsapp: WhatsApp,
     pub(crate) closing: CancellationToken,
@@ -54,6 +59,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
         .route("/_mock/reset", post(reset).delete(reset))
         .route("/_mock/release/{gate}", post(release))
         .route("/_mock/status", get(status))
+        .route("/_mock/authority.pem", get(authority))
         .route("/_mock/clock", get(clock).post(move_clock));
     #[cfg(feature = "whatsapp")]
     let routes = routes.merge(whatsapp::control_routes(&desk.whatsapp));
@@ -103,6 +109,17 @@ async fn release(State(desk): State<Desk>, Path(gate): Path<String>) -> Response
     match desk.llm.release(&gate) {
         Ok(waited) => Json(json!({ "gate": gate, "waited": waited })).into_response(),
         Err(unknown) => Refused::Unknown.with(&unknown),
+    }
+}
+
+async fn authority(State(desk): State<Desk>) -> Response {
+    match desk.authority {
+        Some(pem) => (
+            [(CONTENT_TYPE, "application/pem-certificate-chain")],
+            pem.to_string(),
+        )
+            .into_response(),
+        None => Refused::Unknown.with(&"HTTPS is not spoken; start the mocks with --https"),
     }
 }
 

@@ -7,6 +7,8 @@ mod advertised;
 mod clock;
 mod control;
 mod drift;
+mod https;
+mod identity;
 mod journal;
 mod lapse;
 mod line;

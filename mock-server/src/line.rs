@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,28 @@ pub(crate) enum Cut {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scissors(Arc<OnceLock<Cut>>);
 
+/// What a connection goes over.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The socket at the bottom of it.
+    fn bottom(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn bottom(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn bottom(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// A connection that can be cut.
 #[derive(Debug)]
-pub(crate) struct Line {
-    socket: TcpStream,
+pub(crate) struct Line<S> {
+    socket: S,
     scissors: Scissors,
 }
 
@@ -39,8 +58,8 @@ impl Scissors {
     }
 }
 
-impl Line {
-    pub(crate) fn new(socket: TcpStream) -> (Self, Scissors) {
+impl<S: Socket> Line<S> {
+    pub(crate) fn new(socket: S) -> (Self, Scissors) {
         let scissors = Scissors::default();
         let line = Self {
             socket,
@@ -49,12 +68,12 @@ impl Line {
         (line, scissors)
     }
 
-    fn socket(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+    fn socket(self: Pin<&mut Self>) -> Pin<&mut S> {
         Pin::new(&mut self.get_mut().socket)
     }
 }
 
-impl AsyncRead for Line {
+impl<S: Socket> AsyncRead for Line<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -64,7 +83,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl<S: Socket> AsyncWrite for Line<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -92,7 +111,7 @@ impl AsyncWrite for Line {
             return Poll::Ready(Ok(()));
         };
         if *cut == Cut::Reset {
-            self.socket.set_zero_linger()?;
+            self.socket.bottom().set_zero_linger()?;
         }
         // The socket is dropped by who gets this.
         let fault = io::Error::new(io::ErrorKind::ConnectionAborted, "cut by its script");

@@ -52,6 +52,10 @@ struct Serving {
     /// the certificate of WhatsApp's media host.
     #[arg(long, value_name = "URL")]
     advertise: Option<Advertised>,
+    /// Speak HTTPS as well, on this address, e.g. 127.0.0.1:9143. What clients must trust for that
+    /// is at `/_mock/authority.pem`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    https: Option<SocketAddr>,
     /// Time stands still at this instant, until it is moved with `POST /_mock/clock`.
     #[arg(long, value_name = "INSTANT")]
     clock: Option<Timestamp>,
@@ -212,6 +216,7 @@ async fn serve_alone(arguments: &Serving) -> Result<ExitCode, Failure> {
     let server = MockServer::start(MockOptions {
         address: arguments.listen.unwrap_or(apart),
         advertise: arguments.advertise.clone(),
+        https: arguments.https,
         seed: arguments.seed,
         #[cfg(feature = "whatsapp")]
         whatsapp: !arguments.no_whatsapp,
@@ -224,6 +229,9 @@ async fn serve_alone(arguments: &Serving) -> Result<ExitCode, Failure> {
     let loaded = load(&server, arguments);
     if loaded.is_ok() {
         say(&format!("mock-server on {}", server.url()))?;
+        if let Some(url) = server.https_url() {
+            say(&format!("HTTPS on {url}"))?;
+        }
         #[cfg(feature = "whatsapp")]
         if !arguments.no_whatsapp {
             say(&format!("WhatsApp on {}", server.whatsapp().socket_url()))?;

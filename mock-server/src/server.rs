@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::FORWARDED;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,16 +17,14 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::advertised::Advertised;
-#[cfg(feature = "whatsapp")]
-use crate::advertised::Beside;
+use crate::advertised::{Advertised, Beside};
 use crate::control;
+use crate::https::{Front, Https, HttpsError};
 use crate::journal::Journal;
-use crate::line::Line;
+use crate::line::{Line, Socket};
 use crate::listening::{ListenError, Listening};
 use crate::llm::{self, ScriptedLlm};
 use crate::storage::{self, Storage};
@@ -49,6 +48,8 @@ pub struct MockOptions {
     pub address: SocketAddr,
     /// How clients know it, where that is not `address`.
     pub advertise: Option<Advertised>,
+    /// Where HTTPS is spoken as well. Default: nowhere.
+    pub https: Option<SocketAddr>,
     /// Ids of two runs with one seed are the same. Default: 0.
     pub seed: u64,
     /// Whether WhatsApp is among them. Default: yes.
@@ -61,6 +62,7 @@ impl Default for MockOptions {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
+            https: None,
             seed: 0,
             #[cfg(feature = "whatsapp")]
             whatsapp: true,
@@ -75,6 +77,7 @@ pub struct MockServer {
     listening: Listening,
     /// Host and port, as clients know them.
     authority: String,
+    https: Option<Https>,
     journal: Journal,
     llm: ScriptedLlm,
     storage: Storage,
@@ -88,6 +91,8 @@ pub struct MockServer {
 pub enum StartError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Https(#[from] HttpsError),
     #[cfg(feature = "whatsapp")]
     #[error(transparent)]
     WhatsApp(#[from] WhatsAppError),
@@ -116,12 +121,14 @@ impl MockServer {
         let storage = Storage::new(&llm, options.seed, &closing);
         #[cfg(feature = "whatsapp")]
         let whatsapp = start_whatsapp(&options, &journal).await?;
+        let front = front(&options)?;
         let router = Router::<Counter>::new()
             .merge(llm::routes(&llm))
             .merge(control::routes(control::Desk {
                 journal: journal.clone(),
                 llm: llm.clone(),
                 storage: storage.clone(),
+                authority: front.as_ref().map(|front| front.authority().into()),
                 #[cfg(feature = "whatsapp")]
                 whatsapp: whatsapp.0.clone(),
                 closing: closing.clone(),
@@ -136,11 +143,12 @@ impl MockServer {
                 storage: storage.clone(),
             })
             .merge(storage::routes(&storage));
+        let https = open_https(front, (router.clone(), journal.clone())).await?;
         let desk = journal.clone();
         let serve = move |socket, stop| {
             let (router, journal) = (router.clone(), desk.clone());
             async move {
-                if let Some(fault) = speak_http(socket, stop, router).await {
+                if let Some(fault) = speak_http(socket, stop, (router, None)).await {
                     not_http(&journal, &fault);
                 }
             }
@@ -156,6 +164,7 @@ impl MockServer {
         Ok(Self {
             listening,
             authority,
+            https,
             #[cfg(feature = "whatsapp")]
             whatsapp,
             journal,
@@ -169,6 +178,18 @@ impl MockServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.authority)
+    }
+
+    /// The same for HTTPS, if that is spoken.
+    #[must_use]
+    pub fn https_url(&self) -> Option<String> {
+        self.https.as_ref().map(Https::url)
+    }
+
+    /// The certificate of the authority behind it, which clients must trust, as PEM.
+    #[must_use]
+    pub fn https_authority(&self) -> Option<&str> {
+        self.https.as_ref().map(Https::authority)
     }
 
     /// Where it listens.
@@ -218,8 +239,29 @@ impl MockServer {
         if let Some(running) = self.whatsapp.1 {
             running.join().await?;
         }
+        if let Some(https) = self.https {
+            https.join().await?;
+        }
         self.listening.join().await
     }
+}
+
+fn front(options: &MockOptions) -> Result<Option<Front>, HttpsError> {
+    let Some(address) = options.https else {
+        return Ok(None);
+    };
+    let front = Front::make(address, options.advertise.as_ref(), options.seed)?;
+    Ok(Some(front))
+}
+
+async fn open_https(
+    front: Option<Front>,
+    served: (Router, Journal),
+) -> Result<Option<Https>, HttpsError> {
+    Ok(match front {
+        Some(front) => Some(Https::open(front, served).await?),
+        None => None,
+    })
 }
 
 #[cfg(feature = "whatsapp")]
@@ -253,16 +295,20 @@ pub fn unexpected_in(journal: &Journal) -> Vec<Unexpected> {
 
 /// Speaks until one side ends it. A client that hangs up is its own business, and what
 /// it leaves unread is journaled by the mock that was speaking; but one that does not
-/// speak HTTP at all is returned as an error.
+/// speak HTTP at all is returned as an error. `forwarded` says how the client reached us, where
+/// that is not by the port for plain HTTP.
 pub(crate) async fn speak_http(
-    socket: TcpStream,
+    socket: impl Socket,
     stop: CancellationToken,
-    router: Router,
+    (router, forwarded): (Router, Option<HeaderValue>),
 ) -> Option<hyper::Error> {
     let (line, scissors) = Line::new(socket);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(scissors.clone());
+        if let Some(forwarded) = &forwarded {
+            request.headers_mut().insert(FORWARDED, forwarded.clone());
+        }
         // Here, since a layer costs every request a few allocations.
         DefaultBodyLimit::max(LARGEST_BODY).apply(&mut request);
         router.call(request)
@@ -286,7 +332,7 @@ pub(crate) async fn speak_http(
     ended.err().filter(hyper::Error::is_parse)
 }
 
-fn not_http(journal: &Journal, fault: &hyper::Error) {
+pub(crate) fn not_http(journal: &Journal, fault: &hyper::Error) {
     let report = format!("somebody does not speak HTTP: {fault}");
     let fields = [("report".to_owned(), Value::from(report))];
     journal.write("http.unexpected", fields.into_iter().collect());

@@ -124,7 +124,7 @@ impl Recorder {
             let router = router.clone();
             async move {
                 // Whoever speaks no HTTP has nothing to record.
-                drop(speak_http(socket, stop, router).await);
+                drop(speak_http(socket, stop, (router, None)).await);
             }
         };
         let listening = Listening::start(options.address, serve).await?;

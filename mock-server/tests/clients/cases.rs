@@ -94,5 +94,18 @@ pub(crate) const STREAMS_RESPONSES_WITH_TOOLS: Case = case(
     include_str!("scripts/weather.yaml"),
     WEATHER,
 );
+/// A conversation that goes on from an answer's id: the model is told all that was said before.
+/// Last of all from an answer that nobody gave, which is an error.
+pub(crate) const GOES_ON: Case = Case {
+    name: "goes_on_from_an_answer",
+    script: include_str!("scripts/going-on.yaml"),
+    told: &[
+        "user: My name is Ada.",
+        "user: My name is Ada. / assistant: Hello, Ada. / user: What is my name?",
+        "user: My name is Ada. / assistant: Hello, Ada. / user: What is my name? \
+         / assistant: Your name is Ada. / user: Spell it.",
+    ],
+    unexpected: 1,
+};
 /// Vectors of texts; nothing is said.
 pub(crate) const EMBEDS: Case = case("embeds", "[]", &[]);

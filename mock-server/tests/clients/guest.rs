@@ -23,6 +23,8 @@ pub(crate) struct Guest {
     interpreter: PathBuf,
     program: &'static str,
     folder: TempDir,
+    /// More of its environment.
+    told: Vec<(&'static str, PathBuf)>,
 }
 
 impl Guest {
@@ -35,6 +37,7 @@ impl Guest {
             interpreter,
             program,
             folder,
+            told: Vec::new(),
         })
     }
 
@@ -49,7 +52,17 @@ impl Guest {
             interpreter: modules.join(own_node()).join("bin/node"),
             program,
             folder,
+            told: Vec::new(),
         })
+    }
+
+    /// Has it trust this authority, as Python's `requests` and Node are told of one.
+    pub(crate) fn trust(&mut self, pem: &str) {
+        let file = self.folder.path().join("authority.pem");
+        fs::write(&file, pem).unwrap();
+        self.told = ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
+            .map(|name| (name, file.clone()))
+            .to_vec();
     }
 
     /// Lets it play a case against the mock at `url`; `story` is told if it fails.
@@ -60,6 +73,7 @@ impl Guest {
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.environment(url))
+            .envs(self.told.iter().cloned())
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let output = match timeout(PATIENCE, process.output()).await {

@@ -1,7 +1,7 @@
 //! The official clients of OpenAI and Anthropic: each plays the same cases, and then its own.
 
 use super::cases::{
-    BREAKS_OFF, COUNTS_TOKENS, Case, EMBEDS, IS_THROTTLED, IS_UNAUTHORIZED, IS_UNSCRIPTED,
+    BREAKS_OFF, COUNTS_TOKENS, Case, EMBEDS, GOES_ON, IS_THROTTLED, IS_UNAUTHORIZED, IS_UNSCRIPTED,
     LISTS_MODELS, RESPONDS, RESPONDS_WITH_TOOLS, SAYS, STREAMS, STREAMS_RESPONSES,
     STREAMS_RESPONSES_WITH_TOOLS, STREAMS_TOOLS, TRIES_AGAIN, USES_TOOLS,
 };
@@ -42,6 +42,7 @@ async fn openai_for_python_gets_on_with_the_mock() {
         &STREAMS_RESPONSES,
         &RESPONDS_WITH_TOOLS,
         &STREAMS_RESPONSES_WITH_TOOLS,
+        &GOES_ON,
         &EMBEDS,
     ];
     check(guest, &own).await;

@@ -17,12 +17,37 @@ const OF_ALL: [&str; 9] = [
     "is_refused",
 ];
 
-async fn check(guest: Option<Guest>, cases: &[&str]) {
-    let Some(guest) = guest else {
+/// What is spoken with a client.
+#[derive(Clone, Copy)]
+enum Spoken {
+    Http,
+    Https,
+}
+
+fn options(spoken: Spoken) -> MockOptions {
+    let https = match spoken {
+        Spoken::Http => None,
+        Spoken::Https => Some(([127, 0, 0, 1], 0).into()),
+    };
+    MockOptions {
+        https,
+        ..MockOptions::default()
+    }
+}
+
+async fn check(guest: Option<Guest>, spoken: Spoken, cases: &[&str]) {
+    let Some(mut guest) = guest else {
         return;
     };
     for case in cases {
-        let server = MockServer::start(MockOptions::default()).await.unwrap();
+        let server = MockServer::start(options(spoken)).await.unwrap();
+        let url = match server.https_authority() {
+            Some(authority) => {
+                guest.trust(authority);
+                server.https_url().unwrap()
+            }
+            None => server.url(),
+        };
         let journal = server.journal().clone();
         let story = || {
             let lines = journal
@@ -32,7 +57,7 @@ async fn check(guest: Option<Guest>, cases: &[&str]) {
                 .collect::<Vec<_>>();
             format!("the journal holds:\n  {}", lines.join("\n  "))
         };
-        guest.plays(case, &server.url(), story).await;
+        guest.plays(case, &url, story).await;
         assert_eq!(server.llm().unfired(), [], "`{case}`\n{}", story());
         assert_eq!(server.unexpected(), [], "`{case}`\n{}", story());
         server.join().await.unwrap();
@@ -49,7 +74,7 @@ async fn cloud_storage_for_python_gets_on_with_the_mock() {
         "tries_again",
         "logs_in",
     ];
-    check(guest, &[&OF_ALL[..], &own].concat()).await;
+    check(guest, Spoken::Http, &[&OF_ALL[..], &own].concat()).await;
 }
 
 #[tokio::test]
@@ -58,7 +83,25 @@ async fn cloud_storage_for_node_gets_on_with_the_mock() {
     let guest = Guest::node("storage_guest.mjs", text).await;
     check(
         guest,
+        Spoken::Http,
         &[&OF_ALL[..], &["downloads_in_parts", "tries_again"]].concat(),
     )
     .await;
+}
+
+/// Whoever goes on from a place that was handed out must find it by the way that it came.
+const OVER_TLS: [&str; 4] = ["puts_and_gets", "uploads_in_chunks", "lists", "is_refused"];
+
+#[tokio::test]
+async fn cloud_storage_for_python_gets_on_with_the_mock_over_https() {
+    let text = include_str!("guests/storage_guest.py");
+    let guest = Guest::python("storage_guest.py", text).await;
+    check(guest, Spoken::Https, &OVER_TLS).await;
+}
+
+#[tokio::test]
+async fn cloud_storage_for_node_gets_on_with_the_mock_over_https() {
+    let text = include_str!("guests/storage_guest.mjs");
+    let guest = Guest::node("storage_guest.mjs", text).await;
+    check(guest, Spoken::Https, &OVER_TLS).await;
 }

@@ -17,6 +17,8 @@ mod downloads;
 #[cfg(test)]
 mod google_rust;
 #[cfg(test)]
+mod https;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod mishaps;

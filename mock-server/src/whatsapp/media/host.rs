@@ -25,12 +25,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::authority::{AuthorityError, identity};
 use super::library::{MediaLibrary, path_of, token};
 use crate::advertised::Beside;
+use crate::identity::{Identity, IdentityError};
 use crate::journal::Journal;
 use crate::listening::{ListenError, Listening};
 use crate::whatsapp::controls::FileFault;
@@ -56,7 +55,7 @@ pub(crate) enum MediaHostError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
-    Identity(#[from] AuthorityError),
+    Identity(#[from] IdentityError),
 }
 
 /// What the routes share.
@@ -76,13 +75,15 @@ impl MediaHost {
         seed: &Seed,
         beside: Beside,
     ) -> Result<Self, MediaHostError> {
-        let (authority, acceptor) = identity(seed, &beside)?;
+        let seed_of_host = seed.of("media host");
+        let identity = Identity::make(|part| seed_of_host.of(part).bytes(), &beside)?;
+        let authority = identity.authority().to_owned();
         let library = MediaLibrary::new(seed);
         let router = routes(Desk {
             library: library.clone(),
             journal: journal.clone(),
         });
-        let serve = move |socket, stop| speak(socket, stop, acceptor.clone(), router.clone());
+        let serve = move |socket, stop| speak(socket, stop, identity.clone(), router.clone());
         let listening = Listening::start(beside.any_port(), serve).await?;
         library.open_at(beside.told(listening.address().port()));
         Ok(Self {
@@ -121,14 +122,9 @@ fn routes(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-async fn speak(socket: TcpStream, stop: CancellationToken, tls: TlsAcceptor, router: Router) {
-    let stream = tokio::select! {
-        shaken = tls.accept(socket) => match shaken {
-            Ok(stream) => stream,
-            // Who does not trust the certificate hangs up; its own logs say why.
-            Err(_no_handshake) => return,
-        },
-        () = stop.cancelled() => return,
+async fn speak(socket: TcpStream, stop: CancellationToken, identity: Identity, router: Router) {
+    let Some(stream) = identity.show(socket, &stop).await else {
+        return;
     };
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);

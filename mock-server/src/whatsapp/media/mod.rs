@@ -3,7 +3,6 @@
 //! A file is encrypted with a key of its own, which travels in the message; the host never
 //! sees what is in it.
 
-mod authority;
 mod host;
 mod library;
 mod seal;

@@ -204,6 +204,27 @@ def response_loop(ask):
     same(ask(asked).output_text, WARMER)
 
 
+def goes_on_from_an_answer(client):
+    first = client.responses.create(model="gpt-5", input="My name is Ada.")
+    same(first.previous_response_id, None)
+    with client.responses.stream(
+        model="gpt-5", input="What is my name?", previous_response_id=first.id
+    ) as events:
+        events.until_done()
+        second = events.get_final_response()
+    same((second.output_text, second.previous_response_id), ("Your name is Ada.", first.id))
+    third = client.responses.create(
+        model="gpt-5", input="Spell it.", previous_response_id=second.id
+    )
+    same((third.output_text, third.previous_response_id), ("A, d, a.", second.id))
+    try:
+        client.responses.create(model="gpt-5", input="And?", previous_response_id="resp_nobodys")
+    except openai.BadRequestError as error:
+        same((error.code, error.param), ("previous_response_not_found", "previous_response_id"))
+    else:
+        raise AssertionError("an answer that nobody gave was gone on from")
+
+
 def embeds(client):
     def vectors(**options):
         asked = ["the cat sleeps", "a ship sinks", "the cat sleeps"]
@@ -223,6 +244,7 @@ CASES = [
     streams_responses,
     responds_with_tools,
     streams_responses_with_tools,
+    goes_on_from_an_answer,
     embeds,
     says,
     streams,
