@@ -1,6 +1,7 @@
 //! What each command of the binary does, and how it ends.
 
 mod means;
+mod order;
 mod play;
 
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use harness::{
 use serde_json::json;
 
 pub(crate) use means::Programs;
+pub(crate) use order::Shuffle;
 pub(crate) use play::{RunOptions, run};
 
 /// How the process ends.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use harness::{Form, Images, Snapshots};
 
-use commands::{CommandError, Exit, ListOptions, Programs, RunOptions};
+use commands::{CommandError, Exit, ListOptions, Programs, RunOptions, Shuffle};
 
 /// Plays scenarios against nanokimi.
 #[derive(Debug, Parser)]
@@ -74,6 +74,12 @@ struct Run {
     /// How many play at the same time; as many as there are processors if not given.
     #[arg(long, short)]
     jobs: Option<std::num::NonZeroUsize>,
+    /// Play everything so many times, and say at the end what did not pass each time.
+    #[arg(long, default_value = "1", value_name = "COUNT")]
+    times: std::num::NonZeroUsize,
+    /// Play in another order each time; which ones is told, and SEED makes them again.
+    #[arg(long, num_args = 0..=1, default_missing_value = "drawn", value_name = "SEED")]
+    shuffle: Option<Shuffle>,
     /// Keep nanokimi's folder also of scenarios that passed.
     #[arg(long)]
     keep: bool,
@@ -145,6 +151,8 @@ fn obey(arguments: Arguments) -> Result<Exit, CommandError> {
                 tag: run.tag,
                 stages: run.stage,
                 jobs: run.jobs,
+                times: run.times,
+                shuffle: run.shuffle,
                 keep: run.keep,
                 snapshots: Snapshots::wanted(run.update, insta_update.as_deref(), is_ci),
                 seed: run.seed,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use harness::{Form, Keep, Performance, Scenario, Snapshots, Verdict, told};
 
 use super::means::{Programs, prepare};
+use super::order::Shuffle;
 use super::{CommandError, Exit, read_all, some_chosen};
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct RunOptions {
     /// One after the other.
     pub(crate) stages: Vec<Form>,
     pub(crate) jobs: Option<NonZeroUsize>,
+    pub(crate) times: NonZeroUsize,
+    pub(crate) shuffle: Option<Shuffle>,
     pub(crate) keep: bool,
     pub(crate) snapshots: Snapshots,
     pub(crate) seed: u64,
@@ -35,14 +38,19 @@ struct Tally {
     failed: usize,
     broke: usize,
     not_played: usize,
+    /// How often each did not pass that did not always.
+    fell: BTreeMap<String, usize>,
 }
 
 impl Tally {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.broke += other.broke;
         self.not_played += other.not_played;
+        for (name, times) in other.fell {
+            *self.fell.entry(name).or_default() += times;
+        }
     }
 }
 
@@ -55,9 +63,21 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
     let mut tally = Tally::default();
     let mut times = Times::new();
     let mut wrong = 0;
-    for &form in &options.stages {
-        if options.stages.len() > 1 {
-            writeln!(io::stdout(), "== {form}")?;
+    if let Some(shuffle) = options.shuffle {
+        let seed = shuffle.seed();
+        writeln!(
+            io::stdout(),
+            "shuffled; these orders again: --shuffle {seed}"
+        )?;
+    }
+    let rounds = options.times.get();
+    let plays =
+        (1..=rounds).flat_map(|round| options.stages.iter().map(move |form| (round, *form)));
+    for (round, form) in plays {
+        match (rounds, options.stages.len()) {
+            (1, 1) => {}
+            (1, _) => writeln!(io::stdout(), "== {form}")?,
+            (_, _) => writeln!(io::stdout(), "== {form}, {round} of {rounds}")?,
         }
         let (scenarios, mistaken) = read_all(&files, &mut io::stdout().lock())?;
         wrong = mistaken;
@@ -65,15 +85,23 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
             Some(tag) => scenario.tags().contains(tag),
             None => true,
         };
-        let scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
+        let mut scenarios: VecDeque<Scenario> = scenarios.into_iter().filter(wanted).collect();
+        if let Some(shuffle) = options.shuffle {
+            scenarios = shuffle.order(round, scenarios);
+        }
         if let (Some(tag), true) = (&options.tag, scenarios.is_empty()) {
             return Err(CommandError::NoSuchTag(tag.clone()));
         }
-        tally.add(&play_on(form, scenarios, options, &mut times)?);
+        tally.add(play_on(form, scenarios, options, &mut times)?);
     }
     let mut out = io::stdout().lock();
     if options.stages.len() > 1 {
         side_by_side(&options.stages, &times, &mut out)?;
+    }
+    if rounds > 1 {
+        for (name, times) in &tally.fell {
+            writeln!(out, "did not pass {times} of {rounds} times: {name}")?;
+        }
     }
     summary(&tally, wrong, &mut out)?;
     let exits = [
@@ -146,6 +174,9 @@ fn play_all(
             io::stdout().lock().write_all(told(&outcome).as_bytes())?;
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             let (tally, times) = &mut *tally;
+            if !matches!(outcome.verdict, Verdict::Passed) {
+                *tally.fell.entry(outcome.name.clone()).or_default() += 1;
+            }
             match outcome.verdict {
                 Verdict::Passed => tally.passed += 1,
                 Verdict::Failed(_) => tally.failed += 1,

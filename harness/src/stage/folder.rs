@@ -122,7 +122,8 @@ impl Folder {
         self.roots.swap_remove(self.current)
     }
 
-    /// Writes the configuration, then the files of the scenario, which may replace it.
+    /// Writes the configuration, then the files of the scenario, which may replace it; on another
+    /// machine than the first only those that are not nanokimi's own.
     pub(crate) fn furnish(
         &self,
         scenario: &Scenario,
@@ -130,31 +131,12 @@ impl Folder {
         mock_url: &str,
     ) -> Result<(), StageError> {
         self.install(scenario, settings, mock_url)?;
-        self.write_files(scenario, |_path| true)
-    }
-
-    /// The same on a machine that nanokimi has never been on: what is its own is not there.
-    pub(crate) fn furnish_afresh(
-        &self,
-        scenario: &Scenario,
-        settings: &Map<String, Value>,
-        mock_url: &str,
-    ) -> Result<(), StageError> {
-        self.install(scenario, settings, mock_url)?;
-        self.write_files(scenario, |path| {
+        for (path, content) in &scenario.file.files {
             let top = path.split('/').next();
-            top.is_some_and(|top| !OF_THE_MACHINE.contains(&top))
-        })
-    }
-
-    fn write_files(
-        &self,
-        scenario: &Scenario,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), StageError> {
-        let files = scenario.file.files.iter();
-        for (path, content) in files.filter(|(path, _)| is_wanted(path)) {
-            Self::write(&self.root().join(path), content)?;
+            let is_the_machines = top.is_some_and(|top| OF_THE_MACHINE.contains(&top));
+            if self.current == 0 || !is_the_machines {
+                Self::write(&self.root().join(path), content)?;
+            }
         }
         Ok(())
     }

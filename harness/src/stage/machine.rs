@@ -15,7 +15,7 @@ impl Stage {
         let is_fresh = self.folder.move_to(machine)?;
         if is_fresh {
             let url = self.mock.url();
-            self.folder.furnish_afresh(scenario, &self.settings, url)?;
+            self.folder.furnish(scenario, &self.settings, url)?;
         }
         if scenario.needs_an_ordinary_user() {
             self.folder.give_away()?;
