@@ -1,7 +1,9 @@
-//! One orchestrator per folder, held by a lock that the kernel frees however we end.
+//! One orchestrator per folder, held by a lock that the kernel frees however we end. The lock's
+//! file says who holds it and, once it listens, where.
 
 use std::fs::TryLockError;
 use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +20,16 @@ const INHERITED: Duration = Duration::from_secs(2);
 /// The held lock; dropping it frees the folder.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    _lock: File,
+    lock: File,
+}
+
+/// Who holds a folder's lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Its process id.
+    pub(crate) pid: String,
+    /// Where its HTTP API listens; none before it does, and of a holder that is no orchestrator.
+    pub(crate) listens_at: Option<SocketAddr>,
 }
 
 /// The folder cannot be taken.
@@ -45,7 +56,7 @@ pub(crate) fn lock(root: &Path) -> Result<Instance, InstanceError> {
     match file.file().try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let pid = holder(&mut file)?;
+            let pid = holder(&mut file)?.pid;
             if is_alive(&pid) || !is_freed_within(&file, INHERITED)? {
                 let folder = root.to_owned();
                 return Err(InstanceError::Taken { folder, pid });
@@ -56,11 +67,19 @@ pub(crate) fn lock(root: &Path) -> Result<Instance, InstanceError> {
     file.file().set_len(0)?;
     file.rewind()?;
     file.write_all(std::process::id().to_string().as_bytes())?;
-    Ok(Instance { _lock: file })
+    Ok(Instance { lock: file })
 }
 
-/// The process id of the orchestrator that runs in the folder; none if none does.
-pub(crate) fn running(root: &Path) -> io::Result<Option<String>> {
+impl Instance {
+    /// Notes where the HTTP API is, for commands beside us. It is gone with the lock's next holder.
+    pub(crate) fn listens_at(&mut self, address: SocketAddr) -> io::Result<()> {
+        // In one piece: somebody may be reading.
+        self.lock.write_all(format!("\n{address}\n").as_bytes())
+    }
+}
+
+/// The orchestrator that runs in the folder; none if none does.
+pub(crate) fn running(root: &Path) -> io::Result<Option<Holder>> {
     if !root.join("store/lock").is_file() {
         return Ok(None);
     }
@@ -97,10 +116,17 @@ fn is_freed_within(file: &File, patience: Duration) -> io::Result<bool> {
     }
 }
 
-fn holder(file: &mut File) -> io::Result<String> {
-    let mut pid = String::new();
-    file.read_to_string(&mut pid)?;
-    Ok(pid)
+fn holder(file: &mut File) -> io::Result<Holder> {
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let mut lines = text.lines();
+    let pid = lines.next().map_or_else(String::new, str::to_owned);
+    let listens_at = match lines.next().map(str::parse) {
+        Some(Ok(address)) => Some(address),
+        // Nothing yet, or half of it.
+        None | Some(Err(_)) => None,
+    };
+    Ok(Holder { pid, listens_at })
 }
 
 #[cfg(test)]
@@ -129,6 +155,23 @@ mod tests {
             locking.join().unwrap()
         });
         locked.unwrap();
+    }
+
+    #[test]
+    fn whoever_holds_the_folder_says_where_it_listens_and_nobody_after_it_does() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("store")).unwrap();
+        let told = || running(root.path()).unwrap().unwrap();
+        let mut first = lock(root.path()).unwrap();
+        assert_eq!(told().listens_at, None);
+        let address = "127.0.0.1:9100".parse().unwrap();
+        first.listens_at(address).unwrap();
+        assert_eq!(told().listens_at, Some(address));
+        assert_eq!(told().pid, std::process::id().to_string());
+
+        drop(first);
+        let _second = lock(root.path()).unwrap();
+        assert_eq!(told().listens_at, None);
     }
 
     #[test]

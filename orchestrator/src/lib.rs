@@ -34,6 +34,7 @@ mod router;
 mod group_queue;
 mod turn;
 mod agent;
+mod mounts;
 mod ipc;
 mod splitting;
 mod outbox;

@@ -2,13 +2,15 @@
 //! stderr for whoever watches.
 //!
 //! Plain text, one line each, `key=value` at the end, so that the operators' `grep` and `awk`
-//! work. Secrets are masked on the way out. A full disk costs log lines, never the process.
+//! work. Secrets are masked on the way out. A full disk costs log lines, never the process; a full
+//! file is put aside, as `logs/nanokimi.log.1`.
+
+mod sink;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fs_err::File;
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -16,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::Config;
+use sink::{LogFile, Sink};
 
 /// The open log files.
 #[derive(Debug)]
@@ -33,36 +36,22 @@ struct Lines {
     secrets: Arc<Vec<String>>,
 }
 
-#[derive(Debug)]
-enum Sink {
-    File {
-        file: File,
-        /// Lines that could not be written since the last one that could.
-        lost: usize,
-    },
-    Stderr,
-}
-
 impl Logs {
     /// Opens the files below `root/logs`; `secrets` are masked besides those of the settings.
     pub(crate) fn open(root: &Path, config: &Config, secrets: &[&str]) -> io::Result<Self> {
         let given = secrets.iter().map(|secret| (*secret).to_owned());
         let secrets = Arc::new(config.secrets().into_iter().chain(given).collect());
         let open = |name: &str| -> io::Result<Lines> {
-            let mut options = fs_err::OpenOptions::new();
-            let file = options
-                .append(true)
-                .create(true)
-                .open(root.join("logs").join(name))?;
+            let file = LogFile::open(root.join("logs").join(name), config.logs)?;
             Ok(Lines {
-                to: Arc::new(Mutex::new(Sink::File { file, lost: 0 })),
+                to: Arc::new(Mutex::new(Sink::File(file))),
                 secrets: Arc::clone(&secrets),
             })
         };
         Ok(Self {
             all: open("nanokimi.log")?,
             errors: open("nanokimi.error.log")?,
-            level: config.log_level,
+            level: config.logs.level,
             secrets,
         })
     }
@@ -138,28 +127,6 @@ impl Drop for Line<'_> {
     }
 }
 
-impl Sink {
-    fn write(&mut self, text: &str) {
-        match self {
-            Self::File { file, lost } => {
-                let note = match *lost {
-                    0 => String::new(),
-                    // The last of them may be there in part.
-                    lost => format!("\n({lost} lines could not be written here)\n"),
-                };
-                match file.write_all(format!("{note}{text}").as_bytes()) {
-                    Ok(()) => *lost = 0,
-                    Err(_disk_full) => *lost += 1,
-                }
-            }
-            Self::Stderr => {
-                // Nobody left to tell.
-                let (Ok(()) | Err(_)) = io::stderr().write_all(text.as_bytes());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -204,31 +171,5 @@ mod tests {
         let all = fs_err::read_to_string(root.path().join("logs/nanokimi.log")).unwrap();
         assert!(all.ends_with("forged said=one\\nERROR two\n"), "{all}");
         assert_eq!(all.lines().count(), 1);
-    }
-
-    #[test]
-    fn lines_that_a_full_disk_swallowed_are_counted() {
-        let root = tempfile::tempdir().unwrap();
-        let log = root.path().join("log");
-        // Open for reading only: every write fails.
-        fs_err::write(&log, "").unwrap();
-        let mut sink = Sink::File {
-            file: File::open(&log).unwrap(),
-            lost: 0,
-        };
-        sink.write("one\n");
-        sink.write("two\n");
-        let Sink::File { file, .. } = &mut sink else {
-            unreachable!("a file was opened");
-        };
-        *file = fs_err::OpenOptions::new().append(true).open(&log).unwrap();
-        sink.write("three\n");
-        sink.write("four\n");
-
-        let written = fs_err::read_to_string(&log).unwrap();
-        assert_eq!(
-            written,
-            "\n(2 lines could not be written here)\nthree\nfour\n"
-        );
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use orchestrator::commands::{
-    self, CommandError, GroupsCommand, SessionsCommand, Shown, TasksCommand, WorkspaceCommand,
+    self, CommandError, EventsOptions, GroupsCommand, SendOptions, SessionsCommand, Shown,
+    TasksCommand, WorkspaceCommand,
 };
 use orchestrator::{
     BoxesError, ChannelEnd, Config, ConfigError, Exit, Fault, Guard, OpenError, RunError,
@@ -48,6 +49,10 @@ enum Command {
     Doctor,
     /// Show whether it runs, and how much it has to do.
     Status,
+    /// Show what has happened in the nanokimi that runs, and what happens.
+    Events(EventsOptions),
+    /// Have the nanokimi that runs say something in a group's chat.
+    Send(SendOptions),
     /// Show or change the registered groups.
     #[command(subcommand)]
     Groups(GroupsCommand),
@@ -116,6 +121,7 @@ impl Failure {
             )
             | Self::Command(
                 CommandError::NoInstallation(_)
+                | CommandError::Token(_)
                 | CommandError::Store(
                     StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Migrate { .. },
                 ),
@@ -141,6 +147,7 @@ impl Failure {
             | Self::Command(
                 CommandError::Store(_)
                 | CommandError::Workspace(_)
+                | CommandError::Client(_)
                 | CommandError::Refused(_)
                 | CommandError::Output(_)
                 | CommandError::Json(_),
@@ -208,7 +215,12 @@ async fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
             }
         }
         Command::Status => commands::status(&root, &load()?, shown, out).await?,
-        Command::Groups(command) => commands::groups(&root, command, shown, out).await?,
+        Command::Groups(command) => commands::groups(&root, &load()?, command, shown, out).await?,
+        Command::Events(options) => commands::events(&root, options, shown, out).await?,
+        Command::Send(options) => {
+            let input = &mut io::stdin().lock();
+            commands::send(&root, options, input, shown, out).await?;
+        }
         Command::Tasks(command) => commands::tasks(&root, &load()?, command, shown, out).await?,
         Command::Sessions(command) => commands::sessions(&root, command, shown, out).await?,
         Command::Workspace(command) => {

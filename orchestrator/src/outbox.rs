@@ -38,6 +38,12 @@ pub(crate) struct Outbox {
     wake: mpsc::Sender<(Why, Busy)>,
 }
 
+/// The way to wake the outbox for who must not keep it awake: it ends as if this were not there.
+#[derive(Clone, Debug)]
+pub(crate) struct Knocker {
+    wake: mpsc::WeakSender<(Why, Busy)>,
+}
+
 /// Why the outbox is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
@@ -67,8 +73,25 @@ impl Outbox {
         self.say(Why::ChannelIsBack, busy).await;
     }
 
+    /// A way to wake it that does not keep it.
+    #[must_use]
+    pub(crate) fn knocker(&self) -> Knocker {
+        Knocker {
+            wake: self.wake.downgrade(),
+        }
+    }
+
     async fn say(&self, why: Why, busy: Busy) {
         let (Ok(()) | Err(_)) = self.wake.send((why, busy)).await;
+    }
+}
+
+impl Knocker {
+    /// As [`Outbox::wake`]; what is said when nobody else could wake it waits in the store.
+    pub(crate) async fn wake(&self, busy: Busy) {
+        if let Some(wake) = self.wake.upgrade() {
+            Outbox { wake }.wake(busy).await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use agent_protocol::IpcTask;
 use crate::events::Event;
 use crate::house::House;
 use crate::ids::{ChatJid, GroupFolder};
+use crate::mounts::AskedMount;
 use crate::store::{Group, NewGroup, StoreError, TriggerRule};
 
 /// Registers a group and tells so.
@@ -89,14 +90,16 @@ async fn free_folder(house: &House, name: &str) -> Result<GroupFolder, StoreErro
     }
 }
 
-/// Reads what the main group's agent asks to register.
-pub(crate) fn from_agent(task: IpcTask) -> Result<NewGroup, String> {
+/// Reads what the main group's agent asks to register, and what the group is to see of this
+/// machine, if anything is said of that.
+pub(crate) fn from_agent(task: IpcTask) -> Result<(NewGroup, Option<Vec<AskedMount>>), String> {
     let IpcTask::RegisterGroup {
         jid,
         name,
         folder,
         trigger,
         requires_trigger,
+        container_config,
     } = task
     else {
         return Err("not a registration".to_owned());
@@ -110,11 +113,17 @@ pub(crate) fn from_agent(task: IpcTask) -> Result<NewGroup, String> {
     if folder.is_main() {
         return Err("the folder `main` is reserved for the main group".to_owned());
     }
-    Ok(NewGroup {
+    let mounts = container_config.map(|config| {
+        let asked = config.additional_mounts.iter().map(AskedMount::from_agent);
+        asked.collect::<Result<Vec<_>, _>>()
+    });
+    let mounts = mounts.transpose().map_err(|error| crate::chain(&error))?;
+    let new = NewGroup {
         folder,
         chat: jid.parse().map_err(|error| crate::chain(&error))?,
         name,
         trigger,
         is_main: false,
-    })
+    };
+    Ok((new, mounts))
 }

@@ -28,7 +28,7 @@ use crate::group_queue::{self, GroupQueue, Lanes};
 use crate::house::House;
 use crate::http::{self, Api, Token, TokenError};
 use crate::ids::GroupFolder;
-use crate::instance::{self, InstanceError};
+use crate::instance::{self, Instance, InstanceError};
 use crate::intake::Intake;
 use crate::ipc::{self, Inbox, IpcDesk, IpcWatch};
 use crate::logs::{self, Logs};
@@ -98,7 +98,7 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     check(&config)?;
     let root = options.root.as_path();
     make_folders(root).map_err(RunError::Folder)?;
-    let _instance = instance::lock(root)?;
+    let mut instance = instance::lock(root)?;
     let token = Token::read_or_make(root)?;
     let logs = Logs::open(root, &config, &[token.expose()]).map_err(RunError::Logs)?;
     let _logging = logs::install(logs);
@@ -118,11 +118,7 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
         config: Arc::new(config),
         clock,
     };
-    let listener = listen(&house).await?;
-    let address = listener.local_addr().map_err(|source| RunError::Listen {
-        address: house.config.http_listen,
-        source,
-    })?;
+    let (listener, address) = listen(&house, &mut instance).await?;
     let keeping = keeping(&house, asked).await?;
     registration::ensure_main(&house).await?;
     let opened = channel::open(&house).await?;
@@ -207,11 +203,18 @@ fn make_folders(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn listen(house: &House) -> Result<TcpListener, RunError> {
+/// Listens, and notes where.
+async fn listen(
+    house: &House,
+    instance: &mut Instance,
+) -> Result<(TcpListener, SocketAddr), RunError> {
     let address = house.config.http_listen;
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })
+    let failed = |source| RunError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let noted = instance.listens_at(address);
+    noted.map_err(InstanceError::Io)?;
+    Ok((listener, address))
 }
 
 /// Starts the parts. Handles are moved, never kept here: a part that is served through a
@@ -229,15 +232,7 @@ async fn start(
     let (ipc, requests) = IpcWatch::new();
 
     let waiting = recover(&house).await?;
-    let clock_hand = house.clock.is_test().then(|| {
-        let (hand, moves) = ClockHand::new();
-        let (clock, ipc) = (house.clock.clone(), ipc.clone());
-        running.add("test clock", |stop| {
-            clock_hand::serve(moves, clock, ipc, stop)
-        });
-        tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
-        hand
-    });
+    let clock_hand = add_clock_hand(&mut running, &house, &ipc);
     let intake = || Intake::new(house.clone(), queue.clone());
     lines.serve(&mut running, &house, intake(), outbox.clone());
     let api = Api {
@@ -246,6 +241,8 @@ async fn start(
         token,
         clock_hand,
         boxes: runtime.boxes().cloned(),
+        outbox: outbox.knocker(),
+        fits: channels.fits(),
         waiting: http::Waiting::default(),
         stop: running.stop_token(),
     };
@@ -285,6 +282,20 @@ async fn start(
     });
     add_watchdog(&mut running);
     Ok(running)
+}
+
+/// Who moves the clock, where it is one for tests.
+fn add_clock_hand(running: &mut Running, house: &House, ipc: &IpcWatch) -> Option<ClockHand> {
+    if !house.clock.is_test() {
+        return None;
+    }
+    let (hand, moves) = ClockHand::new();
+    let (clock, ipc) = (house.clock.clone(), ipc.clone());
+    running.add("test clock", |stop| {
+        clock_hand::serve(moves, clock, ipc, stop)
+    });
+    tracing::warn!("the clock stands still and is moved over /v1/clock: this is a test");
+    Some(hand)
 }
 
 /// Tells the service manager regularly that we are well, if it wants that.

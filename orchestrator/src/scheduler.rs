@@ -65,10 +65,10 @@ pub(crate) async fn serve(
                 None
             }
         };
-        let look = house.clock.after(LONGEST_LOOK);
+        let latest = house.clock.after(LONGEST_LOOK);
         let mut timer = house
             .clock
-            .timer(Some(next.map_or(look, |next| next.min(look))));
+            .timer(Some(next.map_or(latest, |next| next.min(latest))));
         drop(awake.take());
         tokio::select! {
             () = stop.cancelled() => return,

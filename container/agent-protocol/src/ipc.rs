@@ -79,8 +79,35 @@ pub enum IpcTask {
             skip_serializing_if = "Option::is_none"
         )]
         requires_trigger: Option<bool>,
+        #[serde(
+            rename = "containerConfig",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        container_config: Option<ContainerConfig>,
     },
     RefreshGroups {},
+}
+
+/// What a group's agents have besides what all have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerConfig {
+    #[serde(default)]
+    pub additional_mounts: Vec<AdditionalMount>,
+}
+
+/// A folder or file of the orchestrator's machine that the agents see, if its operator allows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdditionalMount {
+    pub host_path: String,
+    /// Its name below `/workspace/extra`; that of what it leads to if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_path: Option<String>,
+    /// Yes if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readonly: Option<bool>,
 }
 
 /// How a task's `schedule_value` is read.
@@ -135,6 +162,31 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&task).unwrap(),
             r#"{"type":"schedule_task","prompt":"brief","schedule_type":"cron","schedule_value":"0 9 * * 1-5","context_mode":"isolated","targetJid":"1@g.us"}"#,
+        );
+    }
+
+    #[test]
+    fn a_group_may_come_with_mounts_as_the_ancestors_write_them() {
+        let text = r#"{"type":"register_group","jid":"1@g.us","name":"n","folder":"f","trigger":"@Kai",
+                       "containerConfig":{"additionalMounts":[{"hostPath":"~/a","containerPath":"b","readonly":false},
+                                                              {"hostPath":"/c"}],"timeout":5}}"#;
+        let IpcTask::RegisterGroup {
+            container_config, ..
+        } = serde_json::from_str(text).unwrap()
+        else {
+            panic!("{text} is another task");
+        };
+        let mount = |path: &str, name: Option<&str>, readonly| AdditionalMount {
+            host_path: path.into(),
+            container_path: name.map(Into::into),
+            readonly,
+        };
+        assert_eq!(
+            container_config.unwrap().additional_mounts,
+            [
+                mount("~/a", Some("b"), Some(false)),
+                mount("/c", None, None)
+            ]
         );
     }
 }

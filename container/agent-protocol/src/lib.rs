@@ -20,5 +20,5 @@ pub use credentials::{CredentialError, parse_credentials, render_credentials};
 pub use events::{AgentErrorKind, AgentEvent, Usage};
 pub use follow_up::{CLOSE, FollowUp, INPUT_FOLDER};
 pub use input::{AgentInput, LeftSession};
-pub use ipc::{ContextMode, IpcMessage, IpcTask, ScheduleType};
+pub use ipc::{AdditionalMount, ContainerConfig, ContextMode, IpcMessage, IpcTask, ScheduleType};
 pub use snapshots::{AvailableGroup, AvailableGroups, TaskSnapshot};

@@ -141,6 +141,7 @@ mod tests {
             global: "/workspace/global".into(),
             ipc: ipc.to_owned(),
             project: "/workspace/project".into(),
+            extra: None,
         }
     }
 

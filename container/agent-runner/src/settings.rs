@@ -59,6 +59,8 @@ pub(crate) struct Folders {
     pub ipc: PathBuf,
     /// `NANOKIMI_PROJECT_DIR`, `/workspace/project`: the orchestrator's root, for the main group.
     pub project: PathBuf,
+    /// `NANOKIMI_EXTRA_DIR`: what the operator lets it see of the machine besides, if anything.
+    pub extra: Option<PathBuf>,
 }
 
 /// The model and the way to it.
@@ -150,6 +152,11 @@ impl Environment {
         }
     }
 
+    fn optional_folder(&self, name: &'static str) -> Option<PathBuf> {
+        let value = self.variables.get(&OsString::from(name))?;
+        (!value.is_empty()).then(|| PathBuf::from(value))
+    }
+
     fn number<N: FromStr + PartialOrd + From<u8>>(
         &self,
         name: &'static str,
@@ -194,6 +201,7 @@ impl Settings {
                 global: environment.folder("NANOKIMI_GLOBAL_DIR", "/workspace/global"),
                 ipc: ipc_folder(environment),
                 project: environment.folder("NANOKIMI_PROJECT_DIR", "/workspace/project"),
+                extra: environment.optional_folder("NANOKIMI_EXTRA_DIR"),
             },
             engine: Engine::read(environment)?,
             patience: Patience {

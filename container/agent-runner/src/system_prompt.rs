@@ -85,6 +85,13 @@ again are made with `schedule_task` and kept with `list_tasks`, `update_task`, `
 `resume_task` and `cancel_task`. These tools leave a request that is carried out after you have \
 asked; do not tell people that it is done, tell them that it is asked for."
     );
+    let everyone = match &folders.extra {
+        Some(extra) => format!(
+            "{everyone}\n\nIn `{}` lies what you may see of this machine besides; some of it you may change.",
+            extra.display()
+        ),
+        None => everyone,
+    };
     if !input.is_main {
         return everyone;
     }
@@ -146,6 +153,7 @@ mod tests {
             global: folder("global"),
             ipc: folder("ipc"),
             project: folder("project"),
+            extra: None,
         };
         Box { root, folders }
     }

@@ -108,6 +108,7 @@ pub(super) const EVENTS: &[&str] = &[
 pub(super) const TABLES: &[&str] = &[
     "chats",
     "groups",
+    "group_mounts",
     "messages",
     "runs",
     "outbox",

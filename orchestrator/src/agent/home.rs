@@ -48,6 +48,8 @@ pub(super) struct Home {
     pub(super) lock: PathBuf,
     /// Whose the agent's folders are, where they are not ours.
     pub(super) owner: Option<Owner>,
+    /// Where an agent that is a process finds links to what it sees besides.
+    pub(super) extra: Option<PathBuf>,
     /// By which it may deliver what it changed, where workspaces are kept beyond this machine.
     pub(super) ticket: Option<Ticket>,
 }
@@ -96,6 +98,7 @@ impl Home {
             login,
             lock: lock_of(root, &group.folder),
             owner: None,
+            extra: None,
             ticket: (house.config.workspace.store.is_some())
                 .then(|| house.tickets.issue(&group.folder)),
         })

@@ -133,6 +133,8 @@ fn environment(house: &House, home: &Home) -> Vec<(&'static str, OsString)> {
     } else {
         environment.push(("NANOKIMI_GLOBAL_DIR", home.global.clone().into()));
     }
+    let extra = home.extra.clone();
+    environment.extend(extra.map(|extra| ("NANOKIMI_EXTRA_DIR", extra.into())));
     let token = home.ticket.as_ref().map(Ticket::token);
     environment.extend(token.map(|token| ("NANOKIMI_RUN_TOKEN", token.into())));
     environment.extend(config.agent_environment());

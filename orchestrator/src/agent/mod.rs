@@ -6,6 +6,7 @@
 mod bootstrap;
 mod container;
 mod door;
+mod extra;
 mod guard;
 mod guards;
 mod home;
@@ -29,6 +30,7 @@ use crate::events::Event;
 use crate::house::House;
 use crate::ids::SessionId;
 use crate::ipc::IpcWatch;
+use crate::mounts::Granted;
 use crate::store::Claim;
 
 use container::{Container, Facts, Plan, Surroundings};
@@ -208,7 +210,10 @@ impl Agent {
         session: Option<&SessionId>,
         (guard, guards): (&Path, &Guards),
     ) -> Result<RunningAgent, AgentFault> {
-        let home = self.prepare(claim).await?;
+        let mut home = self.prepare(claim).await?;
+        let extra = self.extra(claim).await?;
+        let folder = &claim.group.folder;
+        home.extra = extra::link(&self.house.root, folder, &extra).map_err(passing)?;
         let (input, log, after_result) = self.brief(claim, session, &home)?;
         let (process, started) =
             HostProcess::start(&self.house, (guard, guards), &home, input, &log)
@@ -240,6 +245,7 @@ impl Agent {
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
         home.owner = user.owner();
         let masks = container::masks_in(&self.house.root).map_err(passing)?;
+        let extra = self.extra(claim).await?;
         let name = container::new_name(&claim.group.folder);
         let door = boxes.open_door(&name).map_err(passing)?;
         let around = Surroundings {
@@ -252,11 +258,12 @@ impl Agent {
             facts,
             user,
             masks: &masks,
+            extra: &extra,
             door: &door,
         };
         let plan = Plan::new(&around);
         let (input, log, after_result) = self.brief(claim, session, &home)?;
-        let started = Container::start(boxes, (alone, door), plan, input, &log).await;
+        let started = Container::start(boxes, (alone, door, extra), plan, input, &log).await;
         let (container, started) = started.map_err(|error| {
             let fault = AgentFault::from(error);
             log.line(&fault.message);
@@ -295,6 +302,11 @@ impl Agent {
         let bytes = serde_json::to_vec(&input);
         let bytes = bytes.map_err(|error| passing(StartError::Input(error)))?;
         Ok((bytes, log, after_result))
+    }
+
+    async fn extra(&self, claim: &Claim) -> Result<Vec<Granted>, AgentFault> {
+        let granted = extra::granted(&self.house, &claim.group).await;
+        granted.map_err(passing)
     }
 
     async fn publish(&self, claim: &Claim) -> Result<(), AgentFault> {

@@ -4,6 +4,7 @@
 //! This is the seam: nothing above it knows how a network works, nothing below it decides who
 //! is answered.
 
+mod fits;
 mod opening;
 mod prefix;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::ids::ChatJid;
 use crate::store::OutboxText;
 
+pub(crate) use fits::Fits;
 pub use opening::OpenError;
 pub(crate) use opening::{Lines, open};
 pub(crate) use prefix::Prefix;
@@ -161,13 +163,25 @@ impl Channels {
     /// How many characters a text to this chat may have; none where there is no limit.
     #[must_use]
     pub(crate) fn longest_text(&self, chat: &ChatJid) -> Option<usize> {
-        match self.of(chat) {
-            Some(Channel::Http) | None => None,
+        self.of(chat).and_then(|channel| self.longest(channel))
+    }
+
+    /// The same of all channels, to be kept by who must not keep them open.
+    #[must_use]
+    pub(crate) fn fits(&self) -> Fits {
+        let mut channels = self.channels.iter();
+        let network = channels.find_map(|channel| self.longest(channel));
+        Fits { network }
+    }
+
+    fn longest(&self, channel: &Channel) -> Option<usize> {
+        match channel {
+            Channel::Http => None,
             // The network takes 65,536, but a phone folds a long message away behind "Read
             // more", and 4,096 is what WhatsApp's own business interface stops at.
-            Some(Channel::WhatsApp(_)) => Some(4_000usize.saturating_sub(self.prefix.width())),
+            Channel::WhatsApp(_) => Some(4_000usize.saturating_sub(self.prefix.width())),
             #[cfg(test)]
-            Some(Channel::Staged(_)) => Some(4_000),
+            Channel::Staged(_) => Some(4_000),
         }
     }
 }

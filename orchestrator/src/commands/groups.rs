@@ -1,4 +1,4 @@
-//! `nanokimi groups list|register|remove`.
+//! `nanokimi groups list|register|remove`, and what `mounts` has.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,9 @@ use agent_protocol::AvailableGroup;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::mounts::{MountsCommand, mounts};
 use super::{CommandError, Shown, open, show};
+use crate::config::Config;
 use crate::ids::{ChatJid, GroupFolder};
 use crate::ipc::Inbox;
 use crate::store::{Group, NewGroup, Store, TriggerRule};
@@ -40,6 +42,8 @@ pub enum GroupsCommand {
     },
     /// Stop serving a group. Its folder and its messages stay.
     Remove { folder: GroupFolder },
+    #[command(flatten)]
+    Mounts(MountsCommand),
 }
 
 #[derive(Serialize)]
@@ -53,6 +57,7 @@ struct Row {
 
 pub async fn groups(
     root: &Path,
+    config: &Config,
     command: GroupsCommand,
     shown: Shown,
     out: &mut dyn Write,
@@ -60,16 +65,7 @@ pub async fn groups(
     let store = open(root)?;
     match command {
         GroupsCommand::List { available: true } => show_available(&store, shown, out).await,
-        GroupsCommand::List { available: false } => {
-            let rows: Vec<Row> = store.groups().await?.into_iter().map(row).collect();
-            let line = |row: &Row| {
-                format!(
-                    "{}\t{}\t{}\t{}",
-                    row.folder, row.chat, row.trigger, row.name
-                )
-            };
-            show(out, shown, &rows, line, "no groups are registered")
-        }
+        GroupsCommand::List { available: false } => show_registered(&store, shown, out).await,
         GroupsCommand::Register {
             jid,
             folder,
@@ -104,7 +100,23 @@ pub async fn groups(
             writeln!(out, "removed {folder}; its folder and messages are kept")?;
             Ok(())
         }
+        GroupsCommand::Mounts(command) => mounts((root, config), &store, command, shown, out).await,
     }
+}
+
+async fn show_registered(
+    store: &Store,
+    shown: Shown,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let rows: Vec<Row> = store.groups().await?.into_iter().map(row).collect();
+    let line = |row: &Row| {
+        format!(
+            "{}\t{}\t{}\t{}",
+            row.folder, row.chat, row.trigger, row.name
+        )
+    };
+    show(out, shown, &rows, line, "no groups are registered")
 }
 
 async fn show_available(

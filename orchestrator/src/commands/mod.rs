@@ -1,11 +1,15 @@
 //! The commands beside `run`: they read, or change, the store of an installation, whether an
-//! orchestrator runs in it or not.
+//! orchestrator runs in it or not; `send` and `events` ask the one that runs.
 
 #[cfg(feature = "whatsapp")]
 mod auth;
+mod client;
 mod config;
 mod doctor;
+mod events;
 mod groups;
+mod mounts;
+mod send;
 mod sessions;
 mod status;
 mod tasks;
@@ -20,14 +24,19 @@ use serde::Serialize;
 pub use auth::{AuthError, AuthOptions, auth};
 pub use config::config;
 pub use doctor::doctor;
+pub use events::{EventsOptions, events};
 pub use groups::{GroupsCommand, groups};
+pub use mounts::MountsCommand;
+pub use send::{SendOptions, send};
 pub use sessions::{SessionsCommand, sessions};
 pub use status::status;
 pub use tasks::{TasksCommand, tasks};
 pub use workspace::{WorkspaceCommand, workspace};
 
+use crate::http::TokenError;
 use crate::store::{Store, StoreError};
 use crate::workspace::WorkspaceFault;
+use client::ClientError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,10 @@ pub enum CommandError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Workspace(Box<WorkspaceFault>),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("{0}")]
     Refused(String),
     #[error("the output cannot be written")]

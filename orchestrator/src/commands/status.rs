@@ -36,7 +36,7 @@ pub async fn status(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let store = open(root)?;
-    let running = instance::running(root)?;
+    let running = instance::running(root)?.map(|holder| holder.pid);
     let mut channels = store.channels().await?;
     if running.is_none() {
         for channel in &mut channels {

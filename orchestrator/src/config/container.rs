@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent_protocol::door::DoorTarget;
 
+use super::mounts::MountSettings;
 use super::sources::Sources;
 use super::{DURATION, duration, parsed};
 
@@ -26,6 +27,8 @@ pub(crate) struct ContainerSettings {
     pub engine: String,
     /// How long an engine that does not answer is waited for.
     pub engine_wait: Duration,
+    /// What agents may see besides their folders, also those that are processes.
+    pub mounts: MountSettings,
 }
 
 /// What an agent's container is connected to.
@@ -48,7 +51,10 @@ impl AgentNetwork {
 }
 
 impl ContainerSettings {
-    pub(super) fn read(root: &Path, sources: &mut Sources) -> Option<Self> {
+    pub(super) fn read(
+        (root, home): (&Path, Option<&Path>),
+        sources: &mut Sources,
+    ) -> Option<Self> {
         // Each is read before any is missed, so that all problems are told at once.
         let image = sources.read("agent_image", "an image such as `nanokimi-agent:1`", word);
         let network = sources.read("agent_network", NETWORK, network);
@@ -59,6 +65,7 @@ impl ContainerSettings {
         let host_root = sources.read_optional("host_root", "an absolute path", absolute);
         let engine = sources.read("docker_host", ENGINE, engine);
         let engine_wait = sources.read("docker_wait", DURATION, duration);
+        let mounts = MountSettings::read((root, home), sources);
         Some(Self {
             image: image?,
             network: network?,
@@ -69,6 +76,7 @@ impl ContainerSettings {
             host_root: host_root?.unwrap_or_else(|| root.to_owned()),
             engine: engine?,
             engine_wait: engine_wait?,
+            mounts: mounts?,
         })
     }
 }

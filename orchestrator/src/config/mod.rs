@@ -9,6 +9,8 @@ mod container;
 mod dotenv;
 mod engine;
 mod file;
+mod mounts;
+mod logs;
 mod reading;
 mod sources;
 mod table;
@@ -24,12 +26,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use reading::{level, url, zone};
+use reading::{url, zone};
 use sources::Sources;
 
 pub(crate) use auth::{AuthForward, AuthSettings};
 pub(crate) use container::{AgentNetwork, ContainerSettings};
 pub(crate) use engine::{Engine, EngineSettings};
+pub(crate) use logs::LogSettings;
 pub(crate) use sources::{SettingLine, unknown_names};
 pub(crate) use whatsapp::{WhatsAppMode, WhatsAppSettings};
 pub(crate) use workspace::{StoreUrl, WorkspaceSettings};
@@ -59,7 +62,7 @@ pub struct Config {
     pub assistant_has_own_number: bool,
     pub time_zone: TimeZone,
     pub time_zone_name: String,
-    pub log_level: tracing::Level,
+    pub(crate) logs: LogSettings,
     pub http_listen: SocketAddr,
     pub agent_runtime: AgentRuntime,
     pub agent_runner: PathBuf,
@@ -164,11 +167,11 @@ impl Config {
         let assistant_name = sources.read("assistant_name", "a name without line breaks", name);
         let own_number = sources.read("assistant_has_own_number", "`true` or `false`", flag);
         let zone = sources.read("time_zone", "a time zone such as `Europe/Paris`", zone);
-        let log_level = sources.read("log_level", "trace, debug, info, warn or error", level);
+        let logs = LogSettings::read(sources);
         let http_listen = sources.read("http_listen", ADDRESS, parsed);
         let agent_runtime = sources.read("agent_runtime", "`docker` or `host`", runtime);
         let agent_runner = sources.read("agent_runner", "a path", |text| runner(root, text));
-        let container = ContainerSettings::read(root, sources);
+        let container = ContainerSettings::read((root, home), sources);
         let engine = EngineSettings::read(sources);
         let max_concurrent = sources.read("max_concurrent", "a number from 1 to 64", concurrent);
         let one_shot = sources.read("agent_one_shot", "`true` or `false`", flag);
@@ -196,7 +199,7 @@ impl Config {
             assistant_has_own_number: own_number?,
             time_zone,
             time_zone_name,
-            log_level: log_level?,
+            logs: logs?,
             http_listen: http_listen?,
             agent_runtime: agent_runtime?,
             agent_runner,

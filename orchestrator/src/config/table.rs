@@ -83,6 +83,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "info",
     ),
     setting(
+        "log_max_size",
+        "bytes: a log that would grow beyond is put aside, as logs/nanokimi.log.1 and so on",
+        &[],
+        "16777216",
+    ),
+    setting(
+        "log_max_files",
+        "files that are kept of each log, the one that is written to included, 2 to 100",
+        &[],
+        "5",
+    ),
+    setting(
         "http_listen",
         "where the HTTP API listens; port 0 takes any free one",
         &[],
@@ -139,6 +151,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     optional(
         "host_root",
         "our folder's path on the engine's machine, if we run in a container ourselves",
+    ),
+    optional(
+        "mount_allowlist",
+        "the list of what groups may see of this machine besides their folders; ~/.config/nanokimi/mount-allowlist.json if not set",
     ),
     setting(
         "docker_host",

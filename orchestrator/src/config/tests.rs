@@ -38,7 +38,7 @@ fn each_layer_goes_over_the_one_before() {
         .unwrap();
 
     assert_eq!(config.assistant_name, "Env");
-    assert_eq!(config.log_level, tracing::Level::ERROR);
+    assert_eq!(config.logs.level, tracing::Level::ERROR);
     assert_eq!(config.max_concurrent, 2);
     assert_eq!(config.agent_timeout, Duration::from_secs(1800));
     let key = config.llm_key.as_ref().unwrap();
@@ -105,7 +105,7 @@ fn what_stands_for_something_is_shown_as_what_it_is() {
 fn an_empty_name_leaves_the_next_one_its_say() {
     let here = installation("", "");
     let config = here.load(&[("NANOKIMI_LOG_LEVEL", ""), ("LOG_LEVEL", "debug")]);
-    assert_eq!(config.unwrap().log_level, tracing::Level::DEBUG);
+    assert_eq!(config.unwrap().logs.level, tracing::Level::DEBUG);
 }
 
 #[track_caller]

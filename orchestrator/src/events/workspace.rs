@@ -58,6 +58,17 @@ pub(crate) enum WorkspaceStep {
 }
 
 impl WorkspaceEvent {
+    /// Whose workspace it is.
+    pub(super) fn group(&self) -> &GroupFolder {
+        match self {
+            Self::Released { group, .. }
+            | Self::Restored { group, .. }
+            | Self::Conflict { group, .. }
+            | Self::Failed { group, .. }
+            | Self::LeftOut { group, .. } => group,
+        }
+    }
+
     /// The SSE event name.
     pub(super) fn name(&self) -> &'static str {
         match self {

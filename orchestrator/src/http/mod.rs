@@ -8,7 +8,9 @@ mod clock;
 mod completions;
 mod feed;
 mod metrics;
+mod naming;
 mod problem;
+mod saying;
 mod token;
 mod views;
 mod workspaces;
@@ -27,9 +29,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Boxes;
+use crate::channel::Fits;
 use crate::clock_hand::ClockHand;
 use crate::house::House;
 use crate::intake::Intake;
+use crate::outbox::Knocker;
 
 pub(crate) use answer::Waiting;
 use axum::serve::ListenerExt;
@@ -51,6 +55,9 @@ pub(crate) struct Api {
     pub clock_hand: Option<ClockHand>,
     /// Present only where agents run in containers.
     pub boxes: Option<Boxes>,
+    /// For what operators have said. Neither of them keeps what it leads to.
+    pub outbox: Knocker,
+    pub fits: Fits,
     /// The clients that wait for an answer.
     pub waiting: Waiting,
     /// Cancelled when intake closes.
@@ -84,6 +91,7 @@ fn router(api: Api) -> Router {
         .route("/v1/chat/completions", post(completions::complete))
         .route("/v1/chat/sessions", get(views::sessions))
         .route("/v1/chat/sessions/{*rest}", get(views::history))
+        .route("/v1/groups/{folder}/messages", post(saying::say))
         .route("/v1/status", get(views::status))
         .route("/v1/events", get(feed::events))
         .route("/metrics", get(metrics::metrics));

@@ -319,20 +319,24 @@ impl Operations {
         if let Err(reason) = may(order.sender, Asked::Groups) {
             return Ok(Handled::Refused(reason.to_owned()));
         }
-        match registration::from_agent(task) {
-            Ok(new) => match registration::register(&self.desk.house, new).await {
-                // Registering twice is registering once, so the receipt may come after.
-                Ok(_group) => {
-                    self.keep_receipt(order).await?;
-                    Ok(Handled::Done(News::Groups))
-                }
-                Err(StoreError::GroupConflict(conflict)) => {
-                    Ok(Handled::Refused(conflict.to_string()))
-                }
-                Err(error) => Err(error),
-            },
-            Err(malformed) => Ok(Handled::Malformed(malformed)),
+        let (new, mounts) = match registration::from_agent(task) {
+            Ok(asked) => asked,
+            Err(malformed) => return Ok(Handled::Malformed(malformed)),
+        };
+        let house = &self.desk.house;
+        // Registering twice is registering once, so the receipt may come after.
+        let group = match registration::register(house, new).await {
+            Ok(group) => group,
+            Err(StoreError::GroupConflict(conflict)) => {
+                return Ok(Handled::Refused(conflict.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(mounts) = mounts {
+            house.store.set_mounts(group.folder, mounts).await?;
         }
+        self.keep_receipt(order).await?;
+        Ok(Handled::Done(News::Groups))
     }
 
     async fn keep_receipt(&self, order: &Order<'_>) -> Result<(), StoreError> {

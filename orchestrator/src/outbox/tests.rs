@@ -294,6 +294,24 @@ async fn a_stop_waits_for_what_is_on_its_way_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn who_knocks_wakes_it_and_does_not_keep_it() {
+    let mut stage = stage();
+    let knocker = stage.outbox.knocker();
+    let chat = "1@g.us".parse().unwrap();
+    let now = stage.house.clock.now();
+    let parts = vec!["one".to_owned(), "two".to_owned()];
+    let kept = stage.house.store.queue_texts(chat, parts, now);
+    let ids = kept.await.unwrap();
+    knocker.wake(stage.house.clock.busy(Work::Outbox)).await;
+    assert_eq!(stage.answers("one", Ok(())).await, ids[0]);
+    assert_eq!(stage.answers("two", Ok(())).await, ids[1]);
+
+    drop(stage.outbox);
+    stage.serving.join_next().await.unwrap().unwrap();
+    knocker.wake(stage.house.clock.busy(Work::Outbox)).await;
+}
+
+#[tokio::test]
 async fn a_receipt_that_comes_before_the_ack_is_not_taken_back_by_it() {
     let mut stage = stage();
     stage.say("1", "one").await;

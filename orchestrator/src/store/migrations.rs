@@ -216,8 +216,21 @@ CREATE TABLE left_sessions (
 ) STRICT;
 ";
 
+/// What groups see of this machine besides their own folders.
+const V5: &str = "
+-- As it was asked for; whether it is allowed is looked up each time.
+CREATE TABLE group_mounts (
+    group_folder TEXT NOT NULL REFERENCES groups(folder) ON DELETE CASCADE,
+    -- Below /workspace/extra.
+    name TEXT NOT NULL,
+    host_path TEXT NOT NULL,
+    writable INTEGER NOT NULL,
+    PRIMARY KEY (group_folder, name)
+) STRICT;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(V1), M::up(V2), M::up(V3), M::up(V4)])
+    Migrations::new([V1, V2, V3, V4, V5].map(M::up).into())
 }
 
 /// Whoever is the last to close a store writes its log into it; with this they do not.
@@ -281,7 +294,7 @@ pub(super) fn schema_of(file: &Path, connection: &Connection) -> Result<usize, S
 }
 
 /// The schema version this program writes.
-const KNOWN: usize = 4;
+const KNOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod deliveries;
 mod groups;
 mod messages;
 mod migrations;
+mod mounts;
 mod outbox;
 mod placing;
 mod receipts;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
+use super::groups::touch_chat;
 use super::rows::{instant, parsed, parsed_or_null, words};
 use super::{Claim, Store, StoreError};
 use crate::ids::{ChatJid, GroupFolder, RunId};
@@ -107,6 +108,35 @@ impl Store {
         let (run, chat) = (claim.run.clone(), claim.group.chat.clone());
         self.call(move |tx| insert_output(tx, (&run, &chat), &output, now))
             .await
+    }
+
+    /// Keeps a text of nobody's run for sending, in the parts in which it leaves; returns the id of
+    /// each.
+    pub(crate) async fn queue_texts(
+        &self,
+        chat: ChatJid,
+        parts: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.call(move |tx| {
+            touch_chat(tx, &chat, None, now)?;
+            let mut ids = Vec::new();
+            for (part, text) in (0..).zip(&parts) {
+                let text = NewText {
+                    chat: &chat,
+                    run: None,
+                    output_index: None,
+                    part,
+                    text,
+                    media: None,
+                };
+                insert_text(tx, &text, now)?;
+                let sql = "SELECT message_id FROM outbox WHERE id = last_insert_rowid()";
+                ids.push(tx.query_row(sql, [], |row| row.get(0))?);
+            }
+            Ok(ids)
+        })
+        .await
     }
 
     /// The oldest unsent text of every chat: what may be sent now without changing the order.

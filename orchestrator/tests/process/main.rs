@@ -5,6 +5,7 @@
 
 mod agents;
 mod api;
+mod broken;
 mod channels;
 mod containers;
 mod doctor;
@@ -12,7 +13,11 @@ mod ends;
 mod engine;
 mod gate;
 mod login;
+mod mounts;
+mod logs;
+mod operators;
 mod remains;
+mod scripted_engine;
 mod service;
 mod stage;
 mod start;

@@ -2,15 +2,21 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::lchown;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 /// Nothing here takes longer on a machine that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Neither root nor a user of ours.
+const ORDINARY: u32 = 65_534;
 
 pub(crate) struct Stage {
     pub(crate) root: TempDir,
@@ -64,6 +70,42 @@ impl Stage {
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// The same, with this on its standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        process.wait_with_output().unwrap()
+    }
+
+    /// Runs a command to its end as a user without rights of its own, who has been given the
+    /// folder: see [`Stage::give_away`].
+    pub(crate) fn run_as_an_ordinary_user(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        if geteuid().is_root() {
+            command.uid(ORDINARY).gid(ORDINARY);
+        }
+        let ran = command.output();
+        ran.expect("nanokimi as an ordinary user: the folders above the build must let others in")
+    }
+
+    /// Gives all of the folder to that user, if we are root; else it is ours, and we are one.
+    pub(crate) fn give_away(&self) {
+        if geteuid().is_root() {
+            give(self.root.path());
+        }
+    }
+
+    /// Starts a command that is not waited for; what it prints can be read.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 
     /// A start that must be refused: its exit code and what it says.
@@ -200,6 +242,15 @@ impl Running {
             seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
         }
         seen
+    }
+}
+
+fn give(path: &Path) {
+    lchown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    if path.symlink_metadata().unwrap().is_dir() {
+        for entry in fs_err::read_dir(path).unwrap() {
+            give(&entry.unwrap().path());
+        }
     }
 }
 

@@ -189,6 +189,7 @@ impl IpcFolder {
             folder: filled("folder", group.folder)?,
             trigger: filled("trigger", group.trigger)?,
             requires_trigger: group.requires_trigger,
+            container_config: None,
         };
         self.leave("tasks", request)?;
         Ok(reply)

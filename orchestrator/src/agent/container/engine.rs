@@ -1,6 +1,7 @@
 //! The engine's API as we use it: every call has a deadline, and an error says what to do.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub enum EngineError {
     Refused(&'static str, #[source] Error),
     #[error("the agent's container `{0}` is gone: somebody else removed it")]
     Vanished(String),
+    #[error("{}: was exchanged while it was mounted", .0.display())]
+    Exchanged(PathBuf),
     #[error("the container `{0}` is still there {1:?} after it was removed")]
     StillThere(String, Duration),
 }
@@ -84,6 +87,7 @@ impl EngineError {
             | Self::Slow(..)
             | Self::Refused(..)
             | Self::Vanished(_)
+            | Self::Exchanged(_)
             | Self::StillThere(..) => false,
         }
     }

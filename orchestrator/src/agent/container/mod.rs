@@ -28,6 +28,7 @@ use super::run_log::RunLog;
 use super::running::{Ended, Started, TO_END};
 use super::streams::{drain, feed};
 use crate::clock::Busy;
+use crate::mounts::Granted;
 
 pub(crate) use boxes::Boxes;
 pub use boxes::BoxesError;
@@ -63,7 +64,7 @@ impl Container {
     /// Starts an agent in a container of its own; if that fails nothing is left of it.
     pub(super) async fn start(
         boxes: &Boxes,
-        (alone, door): (File, Door),
+        (alone, door, extra): (File, Door, Vec<Granted>),
         plan: Plan,
         input: Vec<u8>,
         log: &RunLog,
@@ -83,7 +84,11 @@ impl Container {
             // Before it starts, so that nothing it says is lost.
             let attached = engine.attach(&container.name).await?;
             engine.start(&container.name).await?;
-            Ok(attached)
+            // The engine was told paths, and somebody may have put something else there.
+            match extra.iter().find(|given| !given.is_still_there()) {
+                Some(given) => Err(EngineError::Exchanged(given.path.clone())),
+                None => Ok(attached),
+            }
         };
         let attached = match created.await {
             Ok(attached) => attached,

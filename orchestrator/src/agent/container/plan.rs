@@ -18,6 +18,7 @@ use crate::agent::door::Door;
 use crate::agent::home::{Home, KEPT_OF_HOME, KIMI_HOME, KIMI_SETTINGS};
 use crate::config::{AgentNetwork, Config};
 use crate::ids::{GroupFolder, RunId};
+use crate::mounts::{EXTRA_DIR, Granted};
 
 const GROUP_DIR: &str = "/workspace/group";
 const PROJECT_DIR: &str = "/workspace/project";
@@ -54,6 +55,8 @@ pub(in crate::agent) struct Surroundings<'a> {
     pub(in crate::agent) user: User,
     /// Of the root folder, if the agent sees it.
     pub(in crate::agent) masks: &'a [Mask],
+    /// What of the machine it sees besides.
+    pub(in crate::agent) extra: &'a [Granted],
     /// Open, and with a way out where the box has no network.
     pub(in crate::agent) door: &'a Door,
 }
@@ -100,6 +103,9 @@ impl Surroundings<'_> {
         } else {
             ("NANOKIMI_GLOBAL_DIR", GLOBAL_DIR.into())
         });
+        if !self.extra.is_empty() {
+            environment.push(("NANOKIMI_EXTRA_DIR", EXTRA_DIR.into()));
+        }
         environment.extend(self.config.agent_environment());
         let door = self.door.environment();
         environment.extend(door.map(|(name, value)| (name, value.into())));
@@ -194,6 +200,15 @@ impl Surroundings<'_> {
         } else {
             mounts.push(self.bind(&home.global, GLOBAL_DIR, Access::Read));
         }
+        mounts.extend(self.extra.iter().map(|given| {
+            let access = if given.writable {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            let inside = format!("{EXTRA_DIR}/{}", given.name);
+            self.bind(&given.path, &inside, access)
+        }));
         mounts
     }
 

@@ -108,3 +108,34 @@ fn containers(survey: &Survey, presence: Presence) -> Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::net::UnixListener;
+
+    use super::super::finding::State;
+    use super::*;
+
+    /// Time passes as soon as nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_takes_connections_and_says_nothing_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let socket = root.path().join("engine.sock");
+        let _dumb = UnixListener::bind(&socket).unwrap();
+        let settings = format!("docker_host = 'unix://{}'\n", socket.display());
+        fs_err::write(root.path().join("nanokimi.toml"), settings).unwrap();
+        let config = Config::load(root.path(), &BTreeMap::new()).unwrap();
+
+        let found = agents(root.path(), &config, Presence::Absent).await;
+
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].state, State::Broken, "{found:?}");
+        assert!(
+            found[0].cause.ends_with("has said nothing for 5s"),
+            "{found:?}"
+        );
+        let way_out = found[0].way_out.as_deref();
+        assert_eq!(way_out, Some("see its own log, and start it again"));
+    }
+}

@@ -7,6 +7,7 @@ mod agents;
 mod finding;
 mod folders;
 mod kimi;
+mod logs;
 mod model;
 mod process;
 mod settings;
@@ -21,7 +22,7 @@ use super::{CommandError, Shown, show};
 use crate::config::Config;
 use crate::store::Checkup;
 use finding::{Finding, State};
-use process::Presence;
+use process::Seen;
 
 /// Shows what every check has found; whether nothing is broken.
 pub async fn doctor(
@@ -41,14 +42,15 @@ async fn examine(root: &Path, environment: &BTreeMap<String, String>) -> Vec<Fin
     findings.extend(folders::folders(root));
     findings.extend(folders::secrets(root));
     findings.extend(folders::disk(root));
-    let (presence, process) = process::process(root);
+    findings.extend(logs::logs(root));
+    let (seen, process) = process::process(root);
     findings.push(process);
     let (checkup, store) = stored::store(root);
     findings.push(store);
     findings.push(stored::clock(jiff::Timestamp::now(), checkup.as_ref()));
     match loaded {
         Ok(config) => {
-            let of_settings = examine_settings(root, &config, presence, checkup.as_ref()).await;
+            let of_settings = examine_settings(root, &config, seen, checkup.as_ref()).await;
             let all = findings.into_iter().chain(of_settings);
             all.map(|found| found.told(|text| one_line(&config.masked(text))))
                 .collect()
@@ -64,10 +66,11 @@ async fn examine(root: &Path, environment: &BTreeMap<String, String>) -> Vec<Fin
 async fn examine_settings(
     root: &Path,
     config: &Config,
-    presence: Presence,
+    seen: Seen,
     checkup: Option<&Checkup>,
 ) -> Vec<Finding> {
-    let mut findings = process::api(root, config, presence).await;
+    let presence = seen.presence;
+    let mut findings = process::api(root, config, seen).await;
     findings.push(stored::whatsapp(root, config, presence, checkup).await);
     findings.extend(agents::agents(root, config, presence).await);
     findings.push(model::credential(root, config));

@@ -1,9 +1,12 @@
 //! Plans, held against what the design says of them.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::house::House;
+use crate::mounts::{AskedMount, Ground, grant, read_allowlist};
 use crate::store::{Group, TriggerRule};
 
 struct Stage {
@@ -25,6 +28,10 @@ fn stage(settings: &str) -> Stage {
 
 impl Stage {
     fn plan(&self, folder: &str) -> Plan {
+        self.plan_with(folder, &[])
+    }
+
+    fn plan_with(&self, folder: &str, extra: &[Granted]) -> Plan {
         let house = &self.house;
         let group = Group {
             folder: folder.parse().unwrap(),
@@ -50,6 +57,7 @@ impl Stage {
             facts,
             user: User::of(facts, (1001, 1002)),
             masks: &super::super::masks_in(&house.root).unwrap(),
+            extra,
             name: &name,
             door: &boxes.open_door(&name).unwrap(),
         })
@@ -212,5 +220,52 @@ async fn an_agent_is_told_where_things_are_in_its_box() {
     assert!(
         main.iter()
             .any(|line| line == "NANOKIMI_PROJECT_DIR=/workspace/project")
+    );
+}
+
+#[tokio::test]
+async fn what_an_agent_sees_besides_lies_in_one_folder_and_is_read_only_unless_it_is_granted() {
+    let here = stage("");
+    let outside = fs_err::canonicalize(here.root.path()).unwrap();
+    let list = outside.join("list.json");
+    let allowed = |path: &str, write: bool| {
+        let path = outside.join(path);
+        fs_err::create_dir(&path).unwrap();
+        format!(
+            "{{\"path\": \"{}\", \"allowReadWrite\": {write}}}",
+            path.display()
+        )
+    };
+    let roots = [allowed("x:rw", false), allowed("y", true)].join(",");
+    fs_err::write(&list, format!("{{\"allowedRoots\": [{roots}]}}")).unwrap();
+    fs_err::set_permissions(&list, PermissionsExt::from_mode(0o600)).unwrap();
+    let ground = Ground {
+        root: &here.house.root,
+        home: None,
+        list: Some(&list),
+    };
+    let judge = |path: &str, name: &str| {
+        let path = outside.join(path).display().to_string();
+        let asked = AskedMount::new(&path, Some(name), true).unwrap();
+        grant(&asked, true, (&read_allowlist(ground).unwrap(), ground)).unwrap()
+    };
+    let extra = [judge("x:rw", "a"), judge("y", "b")];
+    let plan = here.plan_with("ada", &extra);
+    let told = "NANOKIMI_EXTRA_DIR=/workspace/extra".to_owned();
+    assert!(plan.body.env.unwrap().contains(&told));
+    let limits = plan.body.host_config.unwrap();
+    assert_eq!(limits.binds, None, "a bind as text can be broken out of");
+    let mounts = limits.mounts.unwrap();
+    let mounts = mounts[mounts.len() - 2..].iter().map(|mount| {
+        let (source, target) = (mount.source.clone(), mount.target.clone());
+        (source.unwrap(), target.unwrap(), mount.read_only.unwrap())
+    });
+    let at = |path: &str| outside.join(path).display().to_string();
+    assert_eq!(
+        mounts.collect::<Vec<_>>(),
+        [
+            (at("x:rw"), "/workspace/extra/a".to_owned(), true),
+            (at("y"), "/workspace/extra/b".to_owned(), false),
+        ]
     );
 }

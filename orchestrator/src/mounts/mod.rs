@@ -1,0 +1,19 @@
+//! Folders and files of this machine that a group's agents see besides their own: what somebody
+//! asked for, and what the operator's list allows.
+//!
+//! What is asked for is kept in the store. It is judged anew before each agent, for list and disk
+//! may have changed meanwhile, and what is refused is told and left out. The list lies outside our
+//! root, where no agent can write. What lies below something that is allowed is not looked over.
+
+mod allowlist;
+mod asked;
+mod granted;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use allowlist::{Ground, read as read_allowlist};
+pub(crate) use asked::{AskedMount, MountName};
+pub(crate) use granted::{Granted, grant};
+
+/// Where agents in containers see them, each below its name.
+pub(crate) const EXTRA_DIR: &str = "/workspace/extra";
