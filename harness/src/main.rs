@@ -78,7 +78,7 @@ struct Run {
     #[arg(long, default_value = "1", value_name = "COUNT")]
     times: std::num::NonZeroUsize,
     /// Play in another order each time; which ones is told, and SEED makes them again.
-    #[arg(long, num_args = 0..=1, default_missing_value = "drawn", value_name = "SEED")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "drawn", value_name = "SEED")]
     shuffle: Option<Shuffle>,
     /// Keep nanokimi's folder also of scenarios that passed.
     #[arg(long)]

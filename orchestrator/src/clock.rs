@@ -5,7 +5,10 @@
 //! work it woke has come to rest. Sockets and processes keep to real time elsewhere.
 //!
 //! A clock may be set back. Then nobody knows how long a wait has lasted, so all waits end, and
-//! whoever waited looks anew: see [`Timer::due_until`].
+//! whoever waited looks anew: see [`Timer::due_until`], and [`LastLook`] for who waits for many
+//! things and is woken by others too.
+
+mod look;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +16,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
+
+pub(crate) use look::LastLook;
 
 /// The machine's clock may be set while we wait, so no wait trusts it for longer.
 const LONGEST_TRUST: Duration = Duration::from_secs(30);
@@ -286,6 +291,12 @@ impl Clock {
             now: self.now(),
             busy,
         }
+    }
+
+    /// Sets the test clock back as a machine's is: nobody who waits has noticed it yet.
+    #[cfg(test)]
+    pub(crate) fn set_back_unnoticed(&self, to: Timestamp) {
+        drop(self.turn_back(to));
     }
 
     /// Shows an earlier instant, and gives up all timers.

@@ -147,7 +147,7 @@ pub(crate) async fn serve(
     };
     let mut awake: Vec<Busy> = Vec::new();
     loop {
-        for step in lanes.next_moves() {
+        for step in lanes.next_moves(at_work.turns.clock().now()) {
             at_work.make(step);
         }
         let mut retry = at_work.turns.clock().timer(lanes.next_retry());
@@ -173,10 +173,7 @@ pub(crate) async fn serve(
                 awake.push(busy);
                 lanes.arrive(group);
             }
-            busy = retry.fired() => {
-                awake.push(busy);
-                lanes.retry(retry.due_until());
-            }
+            busy = retry.fired() => awake.push(busy),
         }
     }
     while let Some(ended) = at_work.runs.join_next().await {

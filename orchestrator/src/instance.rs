@@ -84,7 +84,8 @@ pub(crate) fn running(root: &Path) -> io::Result<Option<Holder>> {
         return Ok(None);
     }
     let mut file = open(root)?;
-    match file.file().try_lock() {
+    // Shared, so that two who look are not taken for one who runs.
+    match file.file().try_lock_shared() {
         Ok(()) => Ok(None),
         Err(TryLockError::WouldBlock) => holder(&mut file).map(Some),
         Err(TryLockError::Error(error)) => Err(error),

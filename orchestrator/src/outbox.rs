@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::channel::{Channels, SendError};
-use crate::clock::{Busy, Work};
+use crate::clock::{Busy, LastLook, Work};
 use crate::events::Event;
 use crate::house::House;
 use crate::ids::ChatJid;
@@ -87,10 +87,27 @@ impl Outbox {
 }
 
 impl Knocker {
-    /// As [`Outbox::wake`]; what is said when nobody else could wake it waits in the store.
-    pub(crate) async fn wake(&self, busy: Busy) {
-        if let Some(wake) = self.wake.upgrade() {
-            Outbox { wake }.wake(busy).await;
+    /// What wakes the outbox when it is dropped, also with whoever has it.
+    pub(crate) fn knock(&self, busy: Busy) -> Knock {
+        Knock {
+            wake: self.wake.clone(),
+            busy: Some(busy),
+        }
+    }
+}
+
+/// See [`Knocker::knock`]. What was asked of the store before is done when the outbox looks.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    wake: mpsc::WeakSender<(Why, Busy)>,
+    busy: Option<Busy>,
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        if let (Some(wake), Some(busy)) = (self.wake.upgrade(), self.busy.take()) {
+            // With no room it is being woken; what is said to a stopped one waits in the store.
+            let (Ok(()) | Err(_)) = wake.try_send((Why::NewText, busy));
         }
     }
 }
@@ -116,10 +133,7 @@ pub(crate) async fn serve(Woken(mut woken): Woken, house: House, channels: Chann
                 let attempt = unwound(ended);
                 awake = Some(sender.settle(attempt).await);
             }
-            busy = retry.fired() => {
-                awake = Some(busy);
-                sender.try_again(retry.due_until());
-            }
+            busy = retry.fired() => awake = Some(busy),
         }
     }
     if timeout(LAST_WORDS, sender.finish()).await.is_err() {
@@ -174,6 +188,7 @@ struct Sender {
     returns: u64,
     /// The store refused; when it is asked again.
     store_paused: Option<Timestamp>,
+    look: LastLook,
 }
 
 impl Sender {
@@ -187,6 +202,7 @@ impl Sender {
             offline: BTreeSet::new(),
             returns: 0,
             store_paused: None,
+            look: LastLook::default(),
         }
     }
 
@@ -205,15 +221,16 @@ impl Sender {
         chats.chain(self.store_paused).min()
     }
 
-    /// Whoever was to wait until then waits no more.
-    fn try_again(&mut self, until: Timestamp) {
+    /// Whoever was to wait until now waits no more; nor does anybody if the clock was set back.
+    fn try_again(&mut self) {
+        let until = self.look.due_until(self.house.clock.now());
         self.paused.retain(|_, at| *at > until);
         self.store_paused = self.store_paused.filter(|at| *at > until);
     }
 
     /// Starts sending the oldest unsent text of every chat to which nothing is being sent.
     async fn start_what_may(&mut self) {
-        self.try_again(self.house.clock.now());
+        self.try_again();
         if self.store_paused.is_some() {
             return;
         }

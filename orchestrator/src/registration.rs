@@ -113,10 +113,9 @@ pub(crate) fn from_agent(task: IpcTask) -> Result<(NewGroup, Option<Vec<AskedMou
     if folder.is_main() {
         return Err("the folder `main` is reserved for the main group".to_owned());
     }
-    let mounts = container_config.map(|config| {
-        let asked = config.additional_mounts.iter().map(AskedMount::from_agent);
-        asked.collect::<Result<Vec<_>, _>>()
-    });
+    // One that speaks of other things leaves what is mounted as it is.
+    let asked = container_config.and_then(|config| config.additional_mounts);
+    let mounts = asked.map(|asked| AskedMount::all_from_agent(&asked));
     let mounts = mounts.transpose().map_err(|error| crate::chain(&error))?;
     let new = NewGroup {
         folder,
@@ -126,4 +125,33 @@ pub(crate) fn from_agent(task: IpcTask) -> Result<(NewGroup, Option<Vec<AskedMou
         is_main: false,
     };
     Ok((new, mounts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of mounts by a registration with this containerConfig.
+    fn mounts(config: &str) -> Result<Option<Vec<AskedMount>>, String> {
+        let text = format!(
+            r#"{{"type":"register_group","jid":"http:ada","name":"ada","folder":"ada","trigger":"","containerConfig":{config}}}"#
+        );
+        from_agent(serde_json::from_str(&text).unwrap()).map(|(_group, mounts)| mounts)
+    }
+
+    #[test]
+    fn what_is_mounted_is_set_only_by_whoever_speaks_of_it() {
+        assert_eq!(mounts(r#"{"timeout":5}"#).unwrap(), None);
+        let none = mounts(r#"{"additionalMounts":[]}"#).unwrap();
+        assert_eq!(none, Some(Vec::new()));
+        let one = mounts(r#"{"additionalMounts":[{"hostPath":"/srv/a"}]}"#).unwrap();
+        assert_eq!(one.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn two_mounts_of_one_name_are_malformed() {
+        let config = r#"{"additionalMounts":[{"hostPath":"/srv/a"},{"hostPath":"/opt/x","containerPath":"a"}]}"#;
+        let refused = mounts(config).unwrap_err();
+        assert!(refused.contains("two mounts are called `a`"), "{refused}");
+    }
 }

@@ -98,16 +98,24 @@ impl Schedule {
         }
     }
 
-    /// The next instant after `now`, for a task that was due at `due`; none for the last time.
-    ///
-    /// Intervals keep their rhythm from `due`, and what was missed is skipped.
+    /// The same for a task that was there before, where some instants of a cron schedule have `had`
+    /// their run already: after a clock has been set back they come again, and the task does not.
     #[must_use]
-    pub(crate) fn next_after(&self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        self.next_but(due, now, &BTreeSet::new())
+    pub(crate) fn first_but(&self, now: Timestamp, had: &BTreeSet<Timestamp>) -> Timestamp {
+        match &self.kind {
+            Kind::Cron {
+                pattern,
+                zone,
+                first,
+            } => next_cron_but(pattern, zone, now, had).unwrap_or(*first),
+            Kind::Interval(_) | Kind::Once(_) => self.first_run(now),
+        }
     }
 
-    /// The same where some instants of a cron schedule have `had` their run already: after a clock
-    /// has been set back they come again, and the task does not.
+    /// The next instant after `now`, for a task that was due at `due`, that has not `had` its run;
+    /// none for the last time.
+    ///
+    /// Intervals keep their rhythm from `due`, and what was missed is skipped.
     #[must_use]
     pub(crate) fn next_but(
         &self,
@@ -226,7 +234,14 @@ fn slot_before(stands: Timestamp, every: SignedDuration, now: Timestamp) -> Time
         .unwrap_or(stands)
 }
 
+/// To the millisecond, as the store keeps it: a finer one would never stand where it belongs.
 fn once(value: &str, zone: &TimeZone) -> Result<Timestamp, ScheduleError> {
+    let at = once_exactly(value, zone)?;
+    Timestamp::from_millisecond(at.as_millisecond())
+        .map_err(|_out_of_range| ScheduleError::Once(value.to_owned()))
+}
+
+fn once_exactly(value: &str, zone: &TimeZone) -> Result<Timestamp, ScheduleError> {
     if let Ok(at) = value.parse::<Timestamp>() {
         return Ok(at);
     }

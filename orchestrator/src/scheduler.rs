@@ -94,13 +94,29 @@ async fn look(
     bearings: &mut Bearings,
 ) -> Result<Option<Timestamp>, StoreError> {
     let now = house.clock.now();
-    if bearings.looked.is_none_or(|before| now < before) {
-        bearings.ahead = Arc::new(house.store.run_ahead(now).await?);
-        put_right(house, now, bearings.ahead.clone()).await?;
+    let is_lost = bearings.looked.is_none_or(|before| now < before);
+    if is_lost && let Err(error) = take_bearings(house, now, bearings).await {
+        // A single task that cannot be read does not hold up the others; we look for it again.
+        tracing::error!(
+            error = crate::chain(&error),
+            "it cannot be seen whether each task's next run is where it belongs"
+        );
+        bearings.looked = None;
+    } else {
+        bearings.looked = Some(now);
     }
-    bearings.looked = Some(now);
     dispatch_due(house, queue, now, bearings.ahead.clone()).await?;
     house.store.next_due().await
+}
+
+/// Looks at what has been run of the time to come, and where each task stands.
+async fn take_bearings(
+    house: &House,
+    now: Timestamp,
+    bearings: &mut Bearings,
+) -> Result<(), StoreError> {
+    bearings.ahead = Arc::new(house.store.run_ahead(now).await?);
+    put_right(house, now, bearings.ahead.clone()).await
 }
 
 /// Moves what does not stand where it belongs, and tells so.
@@ -179,5 +195,56 @@ fn tell(house: &House, due: &DueTask) {
             group: due.group.clone(),
             next_run: None,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_protocol::{ContextMode, ScheduleType};
+
+    use super::*;
+    use crate::ids::ChatJid;
+    use crate::store::{NewGroup, NewTask, TriggerRule};
+
+    async fn schedule(house: &House, id: &str) {
+        let now = house.clock.now();
+        let new = NewTask {
+            id: id.parse().unwrap(),
+            group: "ada".parse().unwrap(),
+            prompt: "water the plants".to_owned(),
+            schedule_type: ScheduleType::Interval,
+            schedule_value: "1h".to_owned(),
+            context_mode: ContextMode::Isolated,
+            next_run: now,
+        };
+        assert!(house.store.create_task(new, None, now).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_cannot_be_read_does_not_hold_up_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let house = House::staged(root.path(), "");
+        let ada = NewGroup {
+            folder: "ada".parse().unwrap(),
+            chat: ChatJid::http("ada").unwrap(),
+            name: "Ada".to_owned(),
+            trigger: TriggerRule::Always,
+            is_main: false,
+        };
+        let now = house.clock.now();
+        house.store.register_group(ada, now).await.unwrap();
+        schedule(&house, "broken").await;
+        schedule(&house, "whole").await;
+        let beside = rusqlite::Connection::open(root.path().join("store/messages.db")).unwrap();
+        let broken = "UPDATE tasks SET status = 'paused', next_run = 'one day' WHERE id = 'broken'";
+        assert_eq!(beside.execute(broken, []).unwrap(), 1);
+        let (queue, mut arrivals) = GroupQueue::new();
+
+        let mut bearings = Bearings::default();
+        let next = look(&house, &queue, &mut bearings).await.unwrap();
+
+        assert_eq!(arrivals.so_far(), ["ada"]);
+        assert_eq!(next, Some(now + Duration::from_secs(3600)));
+        assert_eq!(bearings.looked, None);
     }
 }

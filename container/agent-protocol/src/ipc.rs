@@ -93,8 +93,9 @@ pub enum IpcTask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerConfig {
-    #[serde(default)]
-    pub additional_mounts: Vec<AdditionalMount>,
+    /// Nothing is said of them if it is not given, and then they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_mounts: Option<Vec<AdditionalMount>>,
 }
 
 /// A folder or file of the orchestrator's machine that the agents see, if its operator allows it.
@@ -182,11 +183,14 @@ mod tests {
             readonly,
         };
         assert_eq!(
-            container_config.unwrap().additional_mounts,
+            container_config.unwrap().additional_mounts.unwrap(),
             [
                 mount("~/a", Some("b"), Some(false)),
                 mount("/c", None, None)
             ]
         );
+        let silent: ContainerConfig = serde_json::from_str(r#"{"timeout":5}"#).unwrap();
+        assert_eq!(silent.additional_mounts, None);
+        assert_eq!(serde_json::to_string(&silent).unwrap(), "{}");
     }
 }

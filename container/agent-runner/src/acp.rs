@@ -16,9 +16,9 @@ use agent_protocol::{AgentErrorKind, AgentEvent, AgentInput};
 use crate::events::{EventLines, note};
 use crate::failure::Failure;
 use crate::mcp;
-use crate::session::Session;
 use crate::settings::{AcpAgent, Settings};
 use crate::system_prompt;
+use crate::told;
 use crate::tools::Caller;
 use crate::turn::question;
 
@@ -91,7 +91,7 @@ async fn play_with(
 /// Keeps what was said beside the agent's own record, whose form is its business: so that it can
 /// be archived when the conversation is over. That it cannot be kept costs no turn.
 fn take_down(settings: &Settings, id: &str, said: (String, Option<String>)) {
-    if let Err(failure) = Session::take_down(settings, id, said) {
+    if let Err(failure) = told::take_down(settings, id, said) {
         note(&format!(
             "what was said in `{id}` is not kept for the archive: {failure}"
         ));

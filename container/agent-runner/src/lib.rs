@@ -21,6 +21,7 @@ mod archive;
 mod conversation;
 mod session;
 mod system_prompt;
+mod told;
 
 mod acp;
 mod completion;

@@ -16,6 +16,7 @@ use crate::conversation::Message;
 use crate::failure::Failure;
 use crate::replace_file::{Lasting, replace_file, sync_folder};
 use crate::settings::Settings;
+use crate::told::told_file;
 
 /// A conversation and its place on disk.
 #[derive(Clone, Debug)]
@@ -114,40 +115,12 @@ impl std::str::FromStr for SessionId {
 impl Session {
     /// A conversation that has not begun. Nothing is on disk before [`Session::store`].
     pub(crate) fn begin(settings: &Settings) -> Self {
-        Self::named(settings, SessionId::mint())
-    }
-
-    fn named(settings: &Settings, id: SessionId) -> Self {
+        let id = SessionId::mint();
         Self {
             folder: sessions_folder(settings).join(id.as_str()),
             id,
             messages: Vec::new(),
         }
-    }
-
-    /// Takes down a question and its answer, of a conversation that another program keeps in a
-    /// form of its own.
-    pub(crate) fn take_down(
-        settings: &Settings,
-        id: &str,
-        (question, answer): (String, Option<String>),
-    ) -> Result<(), Failure> {
-        let mut session = match Self::resume(settings, id) {
-            Ok(session) => session,
-            Err(ResumeError::Missing { .. }) => {
-                Self::named(settings, id.parse().map_err(ResumeError::Id)?)
-            }
-            Err(unusable) => return Err(unusable.into()),
-        };
-        session.messages.push(Message::User { content: question });
-        session
-            .messages
-            .extend(answer.map(|text| Message::Assistant {
-                content: Some(text),
-                reasoning_content: None,
-                tool_calls: Vec::new(),
-            }));
-        session.store("", None)
     }
 
     /// The conversation that an earlier turn stored.
@@ -169,14 +142,16 @@ impl Session {
         })
     }
 
-    /// The lines of a conversation that is not gone on with; none if it is not on disk.
+    /// The lines of a conversation that is not gone on with, be it ours or what was taken down of
+    /// another program's; none if it is not on disk.
     pub(crate) fn left(settings: &Settings, id: &str) -> Result<Option<File>, ResumeError> {
         let id: SessionId = id.parse()?;
-        let path = context_file(&sessions_folder(settings).join(id.as_str()));
+        let ours = context_file(&sessions_folder(settings).join(id.as_str()));
+        let paths = [told_file(settings, &id), ours];
         // Asked before opening: opening a pipe would wait for its other end for ever.
-        if !path.is_file() {
+        let Some(path) = paths.into_iter().find(|path| path.is_file()) else {
             return Ok(None);
-        }
+        };
         let opened = File::open(path).map(Some);
         opened.map_err(|source| ResumeError::Missing {
             id: id.as_str().to_owned(),
@@ -222,7 +197,7 @@ impl Session {
     }
 }
 
-fn push_line(text: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
+pub(crate) fn push_line(text: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *text, line)?;
     text.push(b'\n');
     Ok(())
@@ -341,34 +316,6 @@ mod tests {
         // md5 of `/workspace/group`, as the CLIs compute it.
         let place = ".kimi/sessions/0e2ca7b6e206c7dcc10613965b4b7897";
         assert!(home.path().join(place).join(session.id.as_str()).is_dir());
-    }
-
-    #[test]
-    fn what_another_program_has_said_is_taken_down_turn_by_turn() {
-        let home = tempfile::tempdir().unwrap();
-        let settings = settings(home.path());
-        let take_down = |question: &str, answer: Option<&str>| {
-            let said = (question.to_owned(), answer.map(str::to_owned));
-            Session::take_down(&settings, "session_1", said).unwrap();
-        };
-        take_down("my cat is Miso", Some("Noted."));
-        take_down("tidy up", None);
-        take_down("who is my cat?", Some("Miso."));
-
-        let mut left = String::new();
-        let file = Session::left(&settings, "session_1").unwrap();
-        file.unwrap().read_to_string(&mut left).unwrap();
-        let texts = left.lines().skip(1);
-        let texts: Vec<Message> = texts
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(texts.len(), 5);
-        assert_eq!(texts[0], says("my cat is Miso"));
-        assert_eq!(texts[2], says("tidy up"));
-        assert!(
-            matches!(&texts[4], Message::Assistant { content: Some(text), .. } if text == "Miso.")
-        );
-        assert!(Session::take_down(&settings, "../out", (String::new(), None)).is_err());
     }
 
     #[test]

@@ -39,7 +39,7 @@ struct Tally {
     broke: usize,
     not_played: usize,
     /// How often each did not pass that did not always.
-    fell: BTreeMap<String, usize>,
+    fell: BTreeMap<(Form, String), usize>,
 }
 
 impl Tally {
@@ -48,8 +48,8 @@ impl Tally {
         self.failed += other.failed;
         self.broke += other.broke;
         self.not_played += other.not_played;
-        for (name, times) in other.fell {
-            *self.fell.entry(name).or_default() += times;
+        for (which, times) in other.fell {
+            *self.fell.entry(which).or_default() += times;
         }
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
         let seed = shuffle.seed();
         writeln!(
             io::stdout(),
-            "shuffled; these orders again: --shuffle {seed}"
+            "shuffled; these orders again: --shuffle={seed}"
         )?;
     }
     let rounds = options.times.get();
@@ -92,15 +92,18 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
         if let (Some(tag), true) = (&options.tag, scenarios.is_empty()) {
             return Err(CommandError::NoSuchTag(tag.clone()));
         }
-        tally.add(play_on(form, scenarios, options, &mut times)?);
+        tally.add(play_on((form, round), scenarios, options, &mut times)?);
     }
     let mut out = io::stdout().lock();
     if options.stages.len() > 1 {
         side_by_side(&options.stages, &times, &mut out)?;
     }
     if rounds > 1 {
-        for (name, times) in &tally.fell {
-            writeln!(out, "did not pass {times} of {rounds} times: {name}")?;
+        for ((form, name), times) in &tally.fell {
+            writeln!(
+                out,
+                "did not pass {times} of {rounds} times on {form}: {name}"
+            )?;
         }
     }
     summary(&tally, wrong, &mut out)?;
@@ -115,7 +118,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<Exit, CommandError> {
 
 /// Plays all that can be played on this form of the stage, and says what cannot.
 fn play_on(
-    form: Form,
+    (form, round): (Form, usize),
     mut scenarios: VecDeque<Scenario>,
     options: &RunOptions,
     times: &mut Times,
@@ -128,7 +131,11 @@ fn play_on(
     let means = prepare(form, &options.programs, &mut scenarios)?;
     let performance = Performance {
         means,
-        traces: options.traces.clone(),
+        // Of each round its own, since the one that failed is wanted.
+        traces: match options.times.get() {
+            1 => options.traces.clone(),
+            _several => options.traces.join(format!("{form}-{round}")),
+        },
         trace_all: true,
         keep: if options.keep {
             Keep::All
@@ -175,7 +182,8 @@ fn play_all(
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             let (tally, times) = &mut *tally;
             if !matches!(outcome.verdict, Verdict::Passed) {
-                *tally.fell.entry(outcome.name.clone()).or_default() += 1;
+                let which = (form, outcome.name.clone());
+                *tally.fell.entry(which).or_default() += 1;
             }
             match outcome.verdict {
                 Verdict::Passed => tally.passed += 1,

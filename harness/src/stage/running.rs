@@ -141,7 +141,10 @@ impl Stage {
     /// Ends one that was started and never waited for.
     pub(super) async fn give_up_starting(&mut self) -> Result<(), StageError> {
         match self.starting.take() {
-            Some(mut starting) => starting.program.kill().await,
+            Some(mut starting) => {
+                self.keep_words(&starting.program);
+                starting.program.kill().await
+            }
             None => Ok(()),
         }
     }

@@ -28,14 +28,18 @@ async fn trusting(server: &MockServer) -> Client {
     builder.timeout(PATIENCE).build().unwrap()
 }
 
+async fn make_bucket(client: &Client, url: &str) {
+    let bucket = client.post(format!("{url}/storage/v1/b"));
+    let made = bucket.json(&json!({ "name": "attic" })).send();
+    assert_eq!(made.await.unwrap().status(), 200);
+}
+
 #[tokio::test]
 async fn what_is_put_over_https_is_there_over_both_and_its_places_can_be_followed() {
     let server = server().await;
     let secure = trusting(&server).await;
     let url = server.https_url().unwrap();
-    let bucket = secure.post(format!("{url}/storage/v1/b"));
-    let made = bucket.json(&json!({ "name": "attic" })).send();
-    assert_eq!(made.await.unwrap().status(), 200);
+    make_bucket(&secure, &url).await;
 
     let begun = secure.post(format!(
         "{url}/upload/storage/v1/b/attic/o?uploadType=resumable&name=cat"
@@ -62,9 +66,7 @@ async fn faults_befall_who_comes_over_https_too() {
     let server = server().await;
     let secure = trusting(&server).await;
     let url = server.https_url().unwrap();
-    let bucket = secure.post(format!("{url}/storage/v1/b"));
-    let made = bucket.json(&json!({ "name": "attic" })).send();
-    assert_eq!(made.await.unwrap().status(), 200);
+    make_bucket(&secure, &url).await;
     let upload = format!("{url}/upload/storage/v1/b/attic/o?uploadType=media&name=cat");
     let put = secure.post(upload).body("Miso").send().await.unwrap();
     assert_eq!(put.status(), 200);
@@ -126,9 +128,7 @@ async fn object_store_gets_on_with_it_without_being_allowed_plain_http() {
         .with_bucket_name("attic")
         .build()
         .unwrap();
-    let bucket = client().post(format!("{}/storage/v1/b", server.url()));
-    let made = bucket.json(&json!({ "name": "attic" })).send();
-    assert_eq!(made.await.unwrap().status(), 200);
+    make_bucket(&client(), &server.url()).await;
 
     let place = Path::from("cats/miso");
     guest.put(&place, "tabby".into()).await.unwrap();

@@ -4,10 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::AgentRuntime;
 use crate::house::House;
 use crate::ids::GroupFolder;
-use crate::mounts::{AskedMount, Granted, Ground, grant, read_allowlist};
+use crate::mounts::{AskedMount, Granted, Ground, GroupMount, Judge};
 use crate::safe_dir::SafeDir;
 use crate::store::{Group, StoreError};
 
@@ -18,7 +17,9 @@ pub(super) async fn granted(house: &House, group: &Group) -> Result<Vec<Granted>
     if asked.is_empty() {
         return Ok(granted);
     }
-    for (mount, judged) in asked.iter().zip(judge(house, group.is_main, &asked)) {
+    let kept = house.store.writable_mounts().await?;
+    let judged = judge(house, group.is_main, &asked, &kept).await;
+    for (mount, judged) in asked.iter().zip(judged) {
         let (group, name) = (&group.folder, &mount.name);
         match judged {
             Ok(given) => {
@@ -36,27 +37,28 @@ pub(super) async fn granted(house: &House, group: &Group) -> Result<Vec<Granted>
 }
 
 /// Of each whether it is granted, or why not.
-fn judge(house: &House, is_main: bool, asked: &[AskedMount]) -> Vec<Result<Granted, String>> {
-    let container = &house.config.container;
-    let refuse_all = |why: &str| -> Vec<Result<Granted, String>> {
-        asked.iter().map(|_| Err(why.to_owned())).collect()
+async fn judge(
+    house: &House,
+    is_main: bool,
+    asked: &[AskedMount],
+    kept: &[GroupMount],
+) -> Vec<Result<Granted, String>> {
+    let judge = match Ground::of(&house.root, &house.config) {
+        Ok(ground) => Judge::new(ground, kept).await,
+        Err(why) => Err(why),
     };
-    if house.config.agent_runtime == AgentRuntime::Docker && container.host_root != house.root {
-        return refuse_all(
-            "host_root is set, and of other paths of the engine's machine nanokimi sees nothing",
-        );
-    }
-    let ground = Ground {
-        root: &house.root,
-        home: container.mounts.home.as_deref(),
-        list: container.mounts.list.as_deref(),
-    };
-    match read_allowlist(ground) {
-        Ok(list) => asked
-            .iter()
-            .map(|mount| grant(mount, is_main, (&list, ground)).map_err(|why| crate::chain(&why)))
-            .collect(),
-        Err(error) => refuse_all(&crate::chain(&error)),
+    match judge {
+        Ok(judge) => {
+            let judged = judge.judge_all(is_main, asked).await;
+            judged
+                .into_iter()
+                .map(|given| given.map_err(|why| crate::chain(&why)))
+                .collect()
+        }
+        Err(why) => {
+            let why = crate::chain(&why);
+            asked.iter().map(|_| Err(why.clone())).collect()
+        }
     }
 }
 

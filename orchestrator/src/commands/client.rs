@@ -44,6 +44,10 @@ pub enum ClientError {
     },
     #[error("nanokimi ended, or was cut off, in the middle of its answer")]
     BrokenOff(#[source] reqwest::Error),
+    #[error(
+        "whether nanokimi has done it is not known, for its answer did not come: look at `nanokimi events` before you ask again"
+    )]
+    Unsure(#[source] Box<Self>),
     #[error("nanokimi's answer is not understood; is it of another version than this command?")]
     Foreign(#[source] serde_json::Error),
 }
@@ -129,8 +133,9 @@ impl Client {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .timeout(ANSWER)
             .body(body);
-        let answer = self.answered(asked).await?;
-        let text = answer.bytes().await.map_err(ClientError::BrokenOff)?;
+        let answer = self.answered(asked).await.map_err(unsure)?;
+        let text = answer.bytes().await.map_err(ClientError::BrokenOff);
+        let text = text.map_err(|error| unsure(error.into()))?;
         let answer = serde_json::from_slice(&text).map_err(ClientError::Foreign)?;
         Ok(answer)
     }
@@ -175,6 +180,26 @@ impl Client {
         }
         let text = answer.bytes().await.map_err(ClientError::BrokenOff)?;
         Err(CommandError::Refused(refusal(status, &text)))
+    }
+}
+
+/// What was asked for may have been done although no answer came; not if nobody was reached.
+fn unsure(error: CommandError) -> CommandError {
+    let CommandError::Client(cause) = error else {
+        return error;
+    };
+    let is_unsure = match &cause {
+        ClientError::Unanswered { source, .. } => !source.is_connect(),
+        ClientError::BrokenOff(_) => true,
+        ClientError::NotRunning(_)
+        | ClientError::Unseen(_)
+        | ClientError::NotListening(_)
+        | ClientError::Unsure(_)
+        | ClientError::Foreign(_) => false,
+    };
+    match is_unsure {
+        true => ClientError::Unsure(Box::new(cause)).into(),
+        false => cause.into(),
     }
 }
 

@@ -82,9 +82,28 @@ fn line(told: &Told) -> String {
     for (key, value) in told.fields.iter().filter(|(key, _)| *key != "at") {
         let word = value.as_str().filter(|text| is_word(text));
         let value = word.map_or_else(|| value.to_string(), str::to_owned);
-        line.extend([" ", key, "=", &value]);
+        line.extend([" ", key, "=", &harmless(&value)]);
     }
     line
+}
+
+/// What a terminal would obey, or turn around, is shown by its number.
+fn harmless(text: &str) -> String {
+    let is_obeyed = |c: char| {
+        let turns = ['\u{200e}', '\u{200f}', '\u{61c}'].contains(&c);
+        turns
+            || c.is_control()
+            || ('\u{202a}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    let mut shown = String::new();
+    for c in text.chars() {
+        match is_obeyed(c) {
+            true => shown.extend(c.escape_unicode()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// What cannot be mistaken for more than one value needs no quotes.
@@ -103,6 +122,15 @@ mod tests {
             name: "message.sent".to_owned(),
             fields: serde_json::from_str(fields).unwrap(),
         }
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_comes_through() {
+        let told = told(r#"{"text":"a\u009b2J\u202eb\u2069 日本 é"}"#);
+        assert_eq!(
+            line(&told),
+            r#"- message.sent text="a\u{9b}2J\u{202e}b\u{2069} 日本 é""#
+        );
     }
 
     #[test]

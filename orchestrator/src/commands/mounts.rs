@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{CommandError, Shown, show};
 use crate::config::Config;
 use crate::ids::GroupFolder;
-use crate::mounts::{AskedMount, Ground, MountName, grant, read_allowlist};
+use crate::mounts::{AskedMount, Ground, Judge, MountName};
 use crate::store::{Group, Store};
 
 /// What to do with a group's mounts.
@@ -91,14 +91,12 @@ async fn mount(
     asked: AskedMount,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let settings = &config.container.mounts;
-    let ground = Ground {
-        root,
-        home: settings.home.as_deref(),
-        list: settings.list.as_deref(),
-    };
-    let list = read_allowlist(ground).map_err(|error| refused(&error))?;
-    let granted = grant(&asked, group.is_main, (&list, ground)).map_err(|error| refused(&error))?;
+    let ground = Ground::of(root, config).map_err(|error| refused(&error))?;
+    let kept = store.writable_mounts().await?;
+    let judge = Judge::new(ground, &kept).await;
+    let judge = judge.map_err(|error| refused(&error))?;
+    let granted = judge.judge(group.is_main, &asked).await;
+    let granted = granted.map_err(|error| refused(&error))?;
     if asked.writable && !granted.writable {
         let why = "the list does not let this group write there; leave out --writable";
         return Err(CommandError::Refused(why.to_owned()));

@@ -50,7 +50,9 @@ pub async fn tasks(
         }
         TasksCommand::Resume { id } => {
             let task = existing(&store, &id).await?;
-            let update = task_changes::resume(&task, &config.time_zone, Timestamp::now())
+            let now = Timestamp::now();
+            let had = store.had_ahead(id.clone(), now).await?;
+            let update = task_changes::resume(&task, &config.time_zone, (now, &had))
                 .map_err(|error| CommandError::Refused(crate::chain(&error)))?;
             change(&store, id, update, "resumed", out).await
         }

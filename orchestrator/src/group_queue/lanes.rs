@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
+use crate::clock::LastLook;
 use crate::ids::GroupFolder;
 use crate::turn::Next;
 
@@ -23,6 +24,7 @@ pub(crate) struct Lanes {
     /// Groups that failed, and when they try again. A new arrival waits for that, so that a
     /// group that goes on talking does not use its attempts up at once.
     paused: BTreeMap<GroupFolder, Timestamp>,
+    look: LastLook,
 }
 
 /// What is to be done with a group.
@@ -47,6 +49,7 @@ impl Lanes {
             closing: BTreeSet::new(),
             waiting: waiting.into(),
             paused: BTreeMap::new(),
+            look: LastLook::default(),
         }
     }
 
@@ -85,11 +88,13 @@ impl Lanes {
         self.paused.values().min().copied()
     }
 
-    pub(super) fn retry(&mut self, now: Timestamp) {
+    /// Whoever has paused until now is in line again; everybody is if the clock was set back.
+    fn retry(&mut self, now: Timestamp) {
+        let until = self.look.due_until(now);
         let due: Vec<GroupFolder> = self
             .paused
             .iter()
-            .filter(|(_, at)| **at <= now)
+            .filter(|(_, at)| **at <= until)
             .map(|(group, _)| group.clone())
             .collect();
         for group in due {
@@ -98,7 +103,8 @@ impl Lanes {
         }
     }
 
-    pub(super) fn next_moves(&mut self) -> Vec<Move> {
+    pub(super) fn next_moves(&mut self, now: Timestamp) -> Vec<Move> {
+        self.retry(now);
         let mut moves = Vec::new();
         // Places that come free soon, which those at the head of the line get.
         let mut soon = self.closing.len();
@@ -153,8 +159,8 @@ mod tests {
 
     /// Plays a script of `+g` (arrives), `-g` (its run ends idle), `*g` (ends with more to do),
     /// `=g` (its agent waits), `:g` (it waits, and there is more to do), `!g` (ends to be retried
-    /// in a minute) and `~` (a minute passes), and compares what starts, `>g` what goes on, and
-    /// `xg` what is to close.
+    /// in a minute), `~` (a minute passes) and `^` (the clock is set back by an hour), and compares
+    /// what starts, `>g` what goes on, and `xg` what is to close.
     #[track_caller]
     fn check(limit: usize, script: &str, starts: &str) {
         let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
@@ -170,14 +176,12 @@ mod tests {
                 "=" => lanes.rest(name.parse().unwrap(), Next::Idle),
                 ":" => lanes.rest(name.parse().unwrap(), Next::Again),
                 "!" => lanes.finish(&name.parse().unwrap(), Next::RetryAt(now + minute)),
-                "~" => {
-                    now += minute;
-                    lanes.retry(now);
-                }
+                "~" => now += minute,
+                "^" => now -= 60 * minute,
                 other => panic!("`{other}` is no step"),
             }
             let names: Vec<String> = lanes
-                .next_moves()
+                .next_moves(now)
                 .iter()
                 .map(|step| match step {
                     Move::Start(group) => group.to_string(),
@@ -227,6 +231,12 @@ mod tests {
     #[test]
     fn a_new_arrival_waits_for_the_retry_with_the_rest() {
         check(1, "+1 !1 +1 ~ -1", "1 . . 1 .");
+    }
+
+    #[test]
+    fn nobody_pauses_a_second_time_when_the_clock_is_set_back() {
+        check(2, "+1 +2 !1 !2 ^", "1 2 . . 1,2");
+        check(1, "+1 !1 ^ !1 ~", "1 . 1 . 1");
     }
 
     #[test]

@@ -65,7 +65,11 @@ pub(super) async fn events(
     let newest_wanted = wanted
         .last
         .map(|count| log.before_newest(count, |event| filter.takes(event)));
-    let read = resumed(&api, &headers)?.max(newest_wanted.unwrap_or(0));
+    // Who goes on has had the newest before.
+    let read = match resumed(&api, &headers)? {
+        0 => newest_wanted.unwrap_or(0),
+        resumed => resumed,
+    };
     let until = (wanted.follow == Some(false)).then(|| log.newest());
     let telling = Telling {
         reader: log.read_after(read),

@@ -58,9 +58,11 @@ pub(super) async fn say(
     let busy = api.house.clock.busy(Work::Outbox);
     let last_event = api.house.events.newest();
     let (chat, now) = (group.chat.clone(), api.house.clock.now());
+    // Also when the client goes before it has the answer: what is kept is to leave.
+    let knock = api.outbox.knock(busy);
     let ids = api.house.store.queue_texts(chat, parts, now).await?;
+    drop(knock);
     tracing::info!(group = %group.folder, parts = ids.len(), "a text of the operator's is kept");
-    api.outbox.wake(busy).await;
     let kept = Kept {
         group: group.folder,
         chat: group.chat,

@@ -1,6 +1,9 @@
 //! What each file asks for, and doing it, in one transaction with the receipt for the file.
 
+use std::collections::BTreeSet;
+
 use agent_protocol::{ContextMode, IpcMessage, IpcTask};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::IpcDesk;
@@ -142,12 +145,14 @@ impl Operations {
         match task {
             IpcTask::ScheduleTask { .. } => self.schedule(order, task).await,
             IpcTask::PauseTask { task_id } => {
-                let change = |task: &Task| task_changes::pause(task);
+                let change = |task: &Task, _: &BTreeSet<Timestamp>| task_changes::pause(task);
                 self.change_task(order, &task_id, TaskChange::Paused, change)
                     .await
             }
             IpcTask::ResumeTask { task_id } => {
-                let change = |task: &Task| task_changes::resume(task, zone, now);
+                let change = |task: &Task, had: &BTreeSet<Timestamp>| {
+                    task_changes::resume(task, zone, (now, had))
+                };
                 self.change_task(order, &task_id, TaskChange::Resumed, change)
                     .await
             }
@@ -158,7 +163,9 @@ impl Operations {
                 schedule_value,
             } => {
                 let schedule = (schedule_type, schedule_value);
-                let change = |task: &Task| task_changes::update(task, prompt, schedule, zone, now);
+                let change = |task: &Task, had: &BTreeSet<Timestamp>| {
+                    task_changes::update(task, prompt, schedule, zone, (now, had))
+                };
                 self.change_task(order, &task_id, TaskChange::Updated, change)
                     .await
             }
@@ -255,19 +262,20 @@ impl Operations {
         order: &Order<'_>,
         id: &str,
         change: TaskChange,
-        update: impl FnOnce(&Task) -> Result<TaskUpdate, ChangeError>,
+        update: impl FnOnce(&Task, &BTreeSet<Timestamp>) -> Result<TaskUpdate, ChangeError>,
     ) -> Outcome {
         let task = match self.permitted_task(order, id).await? {
             Ok(task) => task,
             Err(refused) => return Ok(refused),
         };
-        let update = match update(&task) {
+        let house = &self.desk.house;
+        let (receipt, now) = (order.receipt.clone(), house.clock.now());
+        let had = house.store.had_ahead(task.id.clone(), now).await?;
+        let update = match update(&task, &had) {
             Ok(update) => update,
             Err(error) => return Ok(error.into()),
         };
         let next_run = update.next_run.or(task.next_run);
-        let house = &self.desk.house;
-        let (receipt, now) = (order.receipt.clone(), house.clock.now());
         let id = task.id.clone();
         if !house
             .store
@@ -350,7 +358,7 @@ impl Operations {
         change: TaskChange,
         task: TaskId,
         group: GroupFolder,
-        next_run: Option<jiff::Timestamp>,
+        next_run: Option<Timestamp>,
     ) -> Handled {
         let house = &self.desk.house;
         let busy = house.clock.busy(Work::Scheduler);

@@ -92,18 +92,26 @@ impl LogFile {
 
     /// Renames it and those before it, and begins a new one.
     fn put_aside(&self) -> io::Result<File> {
+        // What may fail comes first: until there is another file, this one stays where it is.
+        let fresh = self.beside("new");
+        let mut options = fs_err::OpenOptions::new();
+        let file = options.append(true).create(true).open(&fresh)?;
         let older = self.settings.max_files - 1;
         for number in (1..older).rev() {
             renamed(self.numbered(number), self.numbered(number + 1))?;
         }
         renamed(self.path.clone(), self.numbered(1))?;
-        let mut options = fs_err::OpenOptions::new();
-        options.append(true).create(true).open(&self.path)
+        fs_err::rename(fresh, &self.path)?;
+        Ok(file)
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
+        self.beside(&number.to_string())
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
+        name.push(format!(".{ending}"));
         name.into()
     }
 }

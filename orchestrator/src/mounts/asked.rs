@@ -16,6 +16,13 @@ pub(crate) struct AskedMount {
     pub writable: bool,
 }
 
+/// A mount of a group, whichever that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupMount {
+    pub is_main: bool,
+    pub asked: AskedMount,
+}
+
 /// What a mount is called below `/workspace/extra`, e.g. `photos`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MountName(String);
@@ -33,6 +40,8 @@ pub enum InvalidMount {
     Name(String),
     #[error("`{0}` is not a path to be mounted: expected one from `/` or `~/` on, without `..`")]
     Path(String),
+    #[error("two mounts are called `{0}`; give one of them another containerPath")]
+    Twice(MountName),
 }
 
 impl AskedMount {
@@ -57,8 +66,21 @@ impl AskedMount {
         })
     }
 
-    /// As a group's `containerConfig` says it: read-only unless it says otherwise.
-    pub(crate) fn from_agent(asked: &AdditionalMount) -> Result<Self, InvalidMount> {
+    /// As a group's `containerConfig` says them.
+    pub(crate) fn all_from_agent(asked: &[AdditionalMount]) -> Result<Vec<Self>, InvalidMount> {
+        let mut mounts: Vec<Self> = Vec::new();
+        for asked in asked {
+            let mount = Self::from_agent(asked)?;
+            if mounts.iter().any(|other| other.name == mount.name) {
+                return Err(InvalidMount::Twice(mount.name));
+            }
+            mounts.push(mount);
+        }
+        Ok(mounts)
+    }
+
+    /// Read-only unless it says otherwise.
+    fn from_agent(asked: &AdditionalMount) -> Result<Self, InvalidMount> {
         let writable = asked.readonly == Some(false);
         Self::new(&asked.host_path, asked.container_path.as_deref(), writable)
     }

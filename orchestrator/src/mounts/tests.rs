@@ -1,8 +1,12 @@
 //! Each rule of what may be mounted, on a disk with everything that could lead astray.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::allowlist::is_trusted;
+use super::granted::hold_each_other;
 use super::*;
 
 struct Disk {
@@ -39,19 +43,18 @@ impl Disk {
         folder.join(path)
     }
 
+    fn ground(&self) -> Ground {
+        Ground {
+            root: self.at("root"),
+            home: Some(self.at("home")),
+            list: Some(self.at("home/.config/list.json")),
+        }
+    }
+
     fn judge(&self, is_main: bool, asked: &AskedMount) -> Result<Granted, String> {
-        let (root, home, list) = (
-            self.at("root"),
-            self.at("home"),
-            self.at("home/.config/list.json"),
-        );
-        let ground = Ground {
-            root: &root,
-            home: Some(&home),
-            list: Some(&list),
-        };
-        let list = read_allowlist(ground).map_err(|error| crate::chain(&error))?;
-        grant(asked, is_main, (&list, ground)).map_err(|error| crate::chain(&error))
+        let ground = self.ground();
+        let list = read_allowlist(&ground).map_err(|error| crate::chain(&error))?;
+        grant(asked, is_main, (&list, &ground)).map_err(|error| crate::chain(&error))
     }
 
     fn asked(&self, is_main: bool, path: &str, writable: bool) -> Result<Granted, String> {
@@ -137,9 +140,84 @@ fn a_link_counts_as_what_it_leads_to() {
     disk.check_refused("~/photos/out", "no root of the list holds");
     fs_err::create_dir(disk.at("home/secret/deep")).unwrap();
     disk.check_refused("~/photos/out/deep", "no root of the list holds");
-    symlink(disk.at("home/photos"), disk.at("home/pictures")).unwrap();
-    let granted = disk.asked(true, "~/pictures/summer", false).unwrap();
+    symlink(disk.at("home/photos/summer"), disk.at("home/photos/warm")).unwrap();
+    let granted = disk.asked(true, "~/photos/warm", false).unwrap();
     assert_eq!(granted.path, disk.at("home/photos/summer"));
+    // The list too may name a link, and what is asked for either.
+    symlink(disk.at("home/photos"), disk.at("home/pictures")).unwrap();
+    disk.write_list(r#"{"allowedRoots": [{"path": "~/pictures"}]}"#);
+    for path in ["~/pictures/summer", "~/photos/summer"] {
+        let granted = disk.asked(true, path, false).unwrap();
+        assert_eq!(granted.path, disk.at("home/photos/summer"));
+    }
+}
+
+#[test]
+fn what_is_named_outside_of_all_roots_is_not_looked_for() {
+    let disk = Disk::new(PHOTOS);
+    // If it were looked for, it could not be found, or would lead into a root.
+    disk.check_refused("~/nowhere", "no root of the list holds");
+    symlink(disk.at("home/photos"), disk.at("home/pictures")).unwrap();
+    disk.check_refused("~/pictures", "no root of the list holds");
+}
+
+#[test]
+fn a_name_that_no_engine_can_be_told_is_refused() {
+    let disk = Disk::new(PHOTOS);
+    let name = disk.at("home/photos").join(OsStr::from_bytes(b"caf\xe9"));
+    fs_err::create_dir(&name).unwrap();
+    symlink(&name, disk.at("home/photos/coffee")).unwrap();
+    disk.check_refused("~/photos/coffee", "is no UTF-8");
+}
+
+#[test]
+fn a_root_is_not_led_out_of_another_by_a_link_that_an_agent_may_have_put_there() {
+    let nested = r#"{"allowedRoots": [{"path": "~/photos", "allowReadWrite": true}, {"path": "~/photos/album"}]}"#;
+    let disk = Disk::new(nested);
+    let album = disk.at("home/photos/album");
+    symlink(disk.at("home/photos/summer"), &album).unwrap();
+    disk.asked(true, "~/photos/album", false).unwrap();
+    fs_err::remove_file(&album).unwrap();
+    symlink(disk.at("home/secret"), &album).unwrap();
+    disk.check_refused("~/photos/album", "no root of the list holds");
+    disk.check_refused("~/secret", "no root of the list holds");
+    // The way may go by the other root though it is not written so.
+    symlink(disk.at("home/photos"), disk.at("home/pictures")).unwrap();
+    disk.write_list(&nested.replace("~/photos/album", "~/pictures/album"));
+    disk.check_refused("~/pictures/album", "no root of the list holds");
+    // Where no agent writes, a link is the operator's.
+    disk.write_list(&nested.replace("true", "false"));
+    disk.asked(true, "~/photos/album", false).unwrap();
+}
+
+async fn judged(disk: &Disk, kept: &[GroupMount], path: &str) -> Result<Granted, String> {
+    let judge = Judge::new(disk.ground(), kept).await.unwrap();
+    let asked = AskedMount::new(path, Some("x"), false).unwrap();
+    let one = judge.judge(true, &asked).await;
+    let all = judge.judge_all(true, &[asked]).await;
+    assert_eq!(one.is_ok(), all[0].is_ok(), "{path}");
+    one.map_err(|why| crate::chain(&why))
+}
+
+#[tokio::test]
+async fn what_an_agent_could_exchange_is_not_mounted() {
+    let disk = Disk::new(PHOTOS);
+    let kept = |path: &str, is_main: bool, writable: bool| GroupMount {
+        is_main,
+        asked: AskedMount::new(path, Some("y"), writable).unwrap(),
+    };
+    let written = [kept("~/photos", true, true)];
+    let refused = judged(&disk, &written, "~/photos/summer").await;
+    let refused = refused.unwrap_err();
+    assert!(refused.contains("could exchange"), "{refused}");
+    judged(&disk, &written, "~/photos").await.unwrap();
+    // Of those that write nothing, or are not granted it, nothing is feared.
+    let read = [
+        kept("~/photos", true, false),
+        kept("~/photos", false, true),
+        kept("~", true, true),
+    ];
+    judged(&disk, &read, "~/photos/summer").await.unwrap();
 }
 
 #[test]
@@ -169,6 +247,11 @@ fn a_blocked_name_is_a_whole_part_of_the_path() {
         "tax-2026",
         "app/.env.local",
         "id_rsa.pub",
+        "id_ecdsa.pub",
+        ".secrets",
+        "private_key.pem",
+        "prod.env",
+        "credentials.json",
     ] {
         fs_err::create_dir_all(disk.at("home").join(path)).unwrap();
         disk.check_refused(&format!("~/{path}"), "is blocked");
@@ -222,6 +305,48 @@ fn our_own_folder_and_the_list_are_not_mounted() {
 }
 
 #[test]
+fn a_second_path_to_our_own_folder_is_known_by_what_it_leads_to() {
+    let disk = Disk::new(PHOTOS);
+    let (root, second) = (disk.at("root"), disk.at("home/second"));
+    // By its name it is elsewhere, as a bind mount is.
+    symlink(&root, &second).unwrap();
+    let hold = |one: &Path, other: &Path| hold_each_other(one, other).unwrap();
+    assert!(hold(&second, &root));
+    assert!(hold(&second.join("groups"), &root));
+    assert!(hold(&root, &second.join("groups")));
+    assert!(!hold(&disk.at("home/photos"), &root));
+}
+
+#[test]
+fn the_way_to_the_list_is_as_safe_as_the_list() {
+    let disk = Disk::new(r#"{"allowedRoots": [{"path": "~"}]}"#);
+    for made in ["lists", "home/dot"] {
+        fs_err::create_dir(disk.at(made)).unwrap();
+    }
+    let list = disk.at("home/.config/list.json");
+    fs_err::rename(&list, disk.at("lists/list.json")).unwrap();
+    symlink(disk.at("lists/list.json"), disk.at("home/dot/list.json")).unwrap();
+    symlink("../dot/list.json", &list).unwrap();
+    for holder in ["~/.config", "~/dot"] {
+        disk.check_refused(holder, "holds the list");
+    }
+    disk.asked(true, "~/photos", false).unwrap();
+    // It ends outside of our root, but goes by it.
+    fs_err::remove_file(disk.at("home/dot/list.json")).unwrap();
+    symlink(disk.at("root/list.json"), disk.at("home/dot/list.json")).unwrap();
+    symlink(disk.at("lists/list.json"), disk.at("root/list.json")).unwrap();
+    disk.check_refused("~/photos", "where agents write");
+}
+
+#[test]
+fn a_list_of_another_user_is_none() {
+    assert!(is_trusted(0, 1000));
+    assert!(is_trusted(1000, 1000));
+    assert!(!is_trusted(1001, 1000));
+    assert!(!is_trusted(1001, 0));
+}
+
+#[test]
 fn sockets_and_pipes_are_not_mounted() {
     let disk = Disk::new(PHOTOS);
     let socket = disk.at("home/photos/engine.sock");
@@ -245,6 +370,14 @@ fn without_a_list_to_go_by_nothing_is_mounted() {
         (
             r#"{"allowedRoots": [], "allow": true}"#,
             "unknown field `allow`",
+        ),
+        (
+            r#"{"allowedRoots": [], "blockedPatterns": [""]}"#,
+            "`` blocks nothing",
+        ),
+        (
+            r#"{"allowedRoots": [], "blockedPatterns": ["home/private"]}"#,
+            "`home/private` blocks nothing",
         ),
     ] {
         disk.write_list(text);

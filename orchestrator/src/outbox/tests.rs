@@ -171,6 +171,20 @@ async fn a_text_that_fails_is_sent_again_later_and_later_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_clock_set_back_is_noticed_by_whatever_wakes_us() {
+    let mut stage = stage();
+    stage.say("1", "one").await;
+    let first = stage.answers("one", later()).await;
+    stage.settle().await;
+    let an_hour_ago = stage.house.clock.now() - Duration::from_secs(3_600);
+    stage.house.clock.set_back_unnoticed(an_hour_ago);
+    stage.wake().await;
+    assert_eq!(stage.answers("one", Ok(())).await, first);
+    stage.settle().await;
+    assert_eq!(stage.states().await, "1 sent");
+}
+
+#[tokio::test]
 async fn a_text_that_never_leaves_is_given_up_and_lets_the_next_one_go() {
     let mut stage = stage();
     stage.say("1", "one").await;
@@ -302,13 +316,13 @@ async fn who_knocks_wakes_it_and_does_not_keep_it() {
     let parts = vec!["one".to_owned(), "two".to_owned()];
     let kept = stage.house.store.queue_texts(chat, parts, now);
     let ids = kept.await.unwrap();
-    knocker.wake(stage.house.clock.busy(Work::Outbox)).await;
+    drop(knocker.knock(stage.house.clock.busy(Work::Outbox)));
     assert_eq!(stage.answers("one", Ok(())).await, ids[0]);
     assert_eq!(stage.answers("two", Ok(())).await, ids[1]);
 
     drop(stage.outbox);
     stage.serving.join_next().await.unwrap().unwrap();
-    knocker.wake(stage.house.clock.busy(Work::Outbox)).await;
+    drop(knocker.knock(stage.house.clock.busy(Work::Outbox)));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn check_cron(value: &str, name: &str, from: &str, runs: &[&str]) {
     let schedule = Schedule::parse(ScheduleType::Cron, value, &zone, now).unwrap();
     let mut seen = Vec::new();
     for _ in runs {
-        let next = schedule.next_after(now, now).unwrap();
+        let next = schedule.next_but(now, now, &BTreeSet::new()).unwrap();
         assert!(
             next > now,
             "`{value}` in {name} does not move on from {now}"
@@ -129,7 +129,8 @@ fn what_cannot_be_read_is_refused_with_the_way_out() {
 #[track_caller]
 fn check_slot(every: &str, due: &str, now: &str, next: &str) {
     let schedule = Schedule::parse(ScheduleType::Interval, every, &zone("UTC"), at(now)).unwrap();
-    assert_eq!(schedule.next_after(at(due), at(now)), Some(at(next)));
+    let found = schedule.next_but(at(due), at(now), &BTreeSet::new());
+    assert_eq!(found, Some(at(next)));
 }
 
 #[test]
@@ -166,7 +167,19 @@ fn a_single_instant_is_local_unless_it_says_otherwise_and_comes_once() {
     ] {
         let once = Schedule::parse(ScheduleType::Once, value, &paris, now).unwrap();
         assert_eq!(once.first_run(now), at(instant), "{value}");
-        assert_eq!(once.next_after(at(instant), now), None);
+        let next = once.next_but(at(instant), now, &BTreeSet::new());
+        assert_eq!(next, None);
+    }
+}
+
+#[test]
+fn a_single_instant_is_kept_to_the_millisecond_and_stands_there() {
+    let now = at("2026-01-05T09:00:00Z");
+    for value in ["2026-07-01T09:00:00.1236", "2026-07-01T09:00:00.1236Z"] {
+        let once = Schedule::parse(ScheduleType::Once, value, &zone("UTC"), now).unwrap();
+        let kept = at("2026-07-01T09:00:00.123Z");
+        assert_eq!(once.first_run(now), kept, "{value}");
+        assert_eq!(once.belongs(kept, now, &BTreeSet::new()), None, "{value}");
     }
 }
 

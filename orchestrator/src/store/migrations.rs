@@ -1,8 +1,10 @@
 //! The schema, version by version. A version that has been released is never edited.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs_err::File;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
@@ -237,12 +239,13 @@ fn migrations() -> Migrations<'static> {
 const NO_LAST_WRITE: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
 
 /// Opens the store, and brings it up to date. One that we do not know is looked at before
-/// anything is set, and what its last writer has left in the log stays there.
+/// anything is set, and what its last writer has left in the log or half done stays there.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let opened = |source| StoreError::Open {
         file: file.to_owned(),
         source,
     };
+    refuse_half_written(file)?;
     let mut connection = Connection::open(file).map_err(opened)?;
     connection.busy_timeout(BUSY).map_err(opened)?;
     look(file, &connection).map_err(opened)?;
@@ -260,11 +263,38 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Refuses what a writer that we do not know has left in the middle: whoever reads it as a database
+/// takes that back first.
+fn refuse_half_written(file: &Path) -> Result<(), StoreError> {
+    if !beside(file, "-journal").exists() {
+        return Ok(());
+    }
+    match written_version(file) {
+        Ok(found) => known(file, found),
+        // What cannot be read, or is too short, is told of when it is opened.
+        Err(_unreadable) => Ok(()),
+    }
+}
+
+/// The schema version as it stands in the file's first page, at byte 60.
+fn written_version(file: &Path) -> std::io::Result<usize> {
+    let mut file = File::open(file)?;
+    file.seek(SeekFrom::Start(60))?;
+    let mut version = [0; 4];
+    file.read_exact(&mut version)?;
+    Ok(usize::try_from(i32::from_be_bytes(version)).unwrap_or(usize::MAX))
+}
+
+/// A file that SQLite keeps beside the database.
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Reads something, and sees to it that nothing is written if that remains all.
 fn look(file: &Path, connection: &Connection) -> rusqlite::Result<()> {
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    connection.set_db_config(NO_LAST_WRITE, PathBuf::from(log).exists())?;
+    connection.set_db_config(NO_LAST_WRITE, beside(file, "-wal").exists())?;
     // Files are not read before something is asked.
     connection.pragma_query_value(None, "schema_version", |_| Ok(()))
 }
@@ -282,15 +312,19 @@ fn migrate(file: &Path, connection: &mut Connection) -> Result<(), StoreError> {
 pub(super) fn schema_of(file: &Path, connection: &Connection) -> Result<usize, StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let found = usize::try_from(found).unwrap_or(usize::MAX);
-    let known = KNOWN;
-    if found > known {
-        return Err(StoreError::Newer {
-            file: file.to_owned(),
-            found,
-            known,
-        });
-    }
+    known(file, found)?;
     Ok(found)
+}
+
+fn known(file: &Path, found: usize) -> Result<(), StoreError> {
+    if found <= KNOWN {
+        return Ok(());
+    }
+    Err(StoreError::Newer {
+        file: file.to_owned(),
+        found,
+        known: KNOWN,
+    })
 }
 
 /// The schema version this program writes.
@@ -386,5 +420,49 @@ mod tests {
 
         let says = format!("schema 99, this one knows {KNOWN}");
         assert!(refused.contains(&says), "{refused}");
+    }
+
+    /// A store of a later version as its writer left it that was killed in the middle: it has
+    /// written into the file what the journal beside it takes back.
+    fn killed_writer(folder: &Path) -> PathBuf {
+        let file = folder.join("written.db");
+        let writer = Connection::open(&file).unwrap();
+        writer
+            .execute_batch(
+                "CREATE TABLE later (text TEXT) STRICT;
+                 INSERT INTO later VALUES ('kept');
+                 PRAGMA user_version = 99;
+                 PRAGMA cache_size = 10;
+                 BEGIN IMMEDIATE;
+                 UPDATE later SET text = 'half done';
+                 WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+                   INSERT INTO later SELECT hex(randomblob(1000)) FROM n;",
+            )
+            .unwrap();
+        let left = folder.join("messages.db");
+        fs_err::copy(&file, &left).unwrap();
+        fs_err::copy(beside(&file, "-journal"), beside(&left, "-journal")).unwrap();
+        left
+    }
+
+    #[test]
+    fn a_newer_database_keeps_what_its_writer_left_half_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = killed_writer(folder.path());
+        let bytes =
+            || [file.clone(), beside(&file, "-journal")].map(|at| fs_err::read(at).unwrap());
+        let before = bytes();
+
+        let refused = open(&file).unwrap_err().to_string();
+
+        assert!(refused.contains("schema 99"), "{refused}");
+        assert!(bytes() == before, "the store or its journal has changed");
+        // Its own version takes back what was not done.
+        let kept: String = Connection::open(&file)
+            .unwrap()
+            .query_row("SELECT group_concat(text) FROM later", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, "kept");
+        assert!(!beside(&file, "-journal").exists());
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Row, Transaction, params};
 use super::rows::parsed;
 use super::{Store, StoreError};
 use crate::ids::GroupFolder;
-use crate::mounts::{AskedMount, MountName};
+use crate::mounts::{AskedMount, GroupMount, MountName};
 
 impl Store {
     /// In the order of their names.
@@ -16,6 +16,28 @@ impl Store {
             )?;
             let mounts = rows
                 .query_map([group.as_str()], mount)?
+                .collect::<Result<_, _>>()?;
+            Ok(mounts)
+        })
+        .await
+    }
+
+    /// What any group is to write to.
+    pub(crate) async fn writable_mounts(&self) -> Result<Vec<GroupMount>, StoreError> {
+        self.call(move |tx| {
+            let mut rows = tx.prepare_cached(
+                "SELECT group_mounts.*, groups.is_main FROM group_mounts
+                 JOIN groups ON groups.folder = group_mounts.group_folder
+                 WHERE group_mounts.writable = 1
+                 ORDER BY group_mounts.group_folder, group_mounts.name",
+            )?;
+            let mounts = rows
+                .query_map([], |row| {
+                    Ok(GroupMount {
+                        is_main: row.get("is_main")?,
+                        asked: mount(row)?,
+                    })
+                })?
                 .collect::<Result<_, _>>()?;
             Ok(mounts)
         })
@@ -82,4 +104,27 @@ fn mount(row: &Row<'_>) -> rusqlite::Result<AskedMount> {
         path: parsed(row, "host_path")?,
         writable: row.get("writable")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::house;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_any_group_may_write_to_is_known() {
+        let house = house().await;
+        let ada: GroupFolder = "ada".parse().unwrap();
+        let read = AskedMount::new("/srv/a", None, false).unwrap();
+        let write = AskedMount::new("/srv/b", None, true).unwrap();
+        for asked in [read, write.clone()] {
+            house.store.keep_mount(ada.clone(), asked).await.unwrap();
+        }
+        let found = house.store.writable_mounts().await.unwrap();
+        let expected = GroupMount {
+            is_main: false,
+            asked: write,
+        };
+        assert_eq!(found, [expected]);
+    }
 }

@@ -33,6 +33,25 @@ impl Store {
         .await
     }
 
+    /// The same for one task.
+    pub(crate) async fn had_ahead(
+        &self,
+        task: TaskId,
+        now: Timestamp,
+    ) -> Result<BTreeSet<Timestamp>, StoreError> {
+        self.call(move |tx| {
+            let mut rows =
+                tx.prepare("SELECT due_at FROM runs WHERE task_id = ?1 AND due_at > ?2")?;
+            let had: BTreeSet<Timestamp> = rows
+                .query_map(params![task.as_str(), instant(now)], |row| {
+                    parsed::<Timestamp>(row, "due_at")
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(had)
+        })
+        .await
+    }
+
     /// Moves the next run of every task that will run again to where it `belongs`, which is none
     /// where it may stand; returns those that were moved.
     pub(crate) async fn put_right(

@@ -1,5 +1,7 @@
 //! What the store promises to the rest of the house.
 
+use std::collections::BTreeSet;
+
 use agent_protocol::{ContextMode, ScheduleType};
 use jiff::Timestamp;
 
@@ -382,6 +384,20 @@ async fn a_due_task_is_queued_once_and_moved_on_in_the_same_step() {
     assert!(due[0].run.is_none());
     assert_eq!(texts(&house.claim().await.unwrap()), ["brief"]);
     assert!(house.claim().await.is_none());
+}
+
+#[tokio::test]
+async fn what_a_task_has_run_of_the_time_to_come_is_known() {
+    let house = house().await;
+    let store = &house.store;
+    let created = store.create_task(hourly(), None, at("09:00:00"));
+    assert!(created.await.unwrap());
+    let next = |_: &Task, _| Ok(Some(at("11:00:00")));
+    let due = store.claim_due(at("10:00:00"), next).await.unwrap();
+    let had = |now| store.had_ahead(due[0].task.clone(), at(now));
+    let at_ten = BTreeSet::from([at("10:00:00")]);
+    assert_eq!(had("09:30:00").await.unwrap(), at_ten);
+    assert_eq!(had("10:00:00").await.unwrap(), BTreeSet::new());
 }
 
 #[tokio::test]

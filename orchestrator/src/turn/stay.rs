@@ -5,13 +5,15 @@
 //! that also closes the agent. So nothing is ever asked of one that has been told to end, and what
 //! one that has ended did not answer is given back like any claim.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::hearing::Ran;
 use super::{Next, Turns};
 use crate::agent::RunningAgent;
-use crate::clock::{Busy, Timer, Work};
+use crate::clock::{Busy, Clock, Timer, Work};
 use crate::events::{CloseReason, Event};
 use crate::group_queue::{Line, Word};
 use crate::ids::{GroupFolder, SessionId};
@@ -89,7 +91,8 @@ impl Turns {
     ) -> (Option<Waiting>, Busy) {
         let clock = &self.house.clock;
         // Set before we are at rest, so that no move of the clock passes it.
-        let idle = clock.timer(Some(waiting.until));
+        let idle = (clock.timer(Some(waiting.until)), waiting.until);
+        let longest = self.house.config.agent_idle_timeout;
         line.rest(waiting.group.clone(), next, busy).await;
         let (reason, busy) = tokio::select! {
             biased;
@@ -100,23 +103,10 @@ impl Turns {
                 Some(Word::Close(busy)) => (CloseReason::Place, busy),
                 None => (CloseReason::Stopping, clock.busy(Work::Run)),
             },
-            busy = self.idle_for_long(idle) => (CloseReason::Idle, busy),
+            busy = idle_for_long(clock, idle, longest) => (CloseReason::Idle, busy),
         };
         self.close(waiting, reason, stop).await;
         (None, busy)
-    }
-
-    /// Returns when an agent has waited long enough; one whose clock is set back waits that long
-    /// once more at most.
-    async fn idle_for_long(&self, mut idle: Timer) -> Busy {
-        let clock = &self.house.clock;
-        loop {
-            let busy = idle.fired().await;
-            if idle.due_until() < Timestamp::MAX {
-                return busy;
-            }
-            idle = clock.timer(Some(clock.after(self.house.config.agent_idle_timeout)));
-        }
     }
 
     /// Keeps an agent that has given its result, if it is to wait, or sees it to its end.
@@ -188,5 +178,64 @@ impl Turns {
     fn tell_closed(&self, group: GroupFolder, reason: CloseReason) {
         let closed = Event::AgentClosed { group, reason };
         self.house.events.tell(closed);
+    }
+}
+
+/// Returns when an agent has waited until its instant. If the clock is set back so far that nobody
+/// knows how long it has waited, it waits for the `longest` time once more.
+async fn idle_for_long(
+    clock: &Clock,
+    (mut idle, mut until): (Timer, Timestamp),
+    longest: Duration,
+) -> Busy {
+    loop {
+        let busy = idle.fired().await;
+        let due_until = idle.due_until();
+        if due_until == Timestamp::MAX {
+            until = clock.after(longest);
+        } else if due_until >= until {
+            return busy;
+        }
+        idle = clock.timer(Some(until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::clock::Move;
+
+    fn to(time: &str) -> Move {
+        Move {
+            to: format!("2026-01-05T{time}:00Z").parse().unwrap(),
+            patience: Duration::from_secs(20),
+            leave_runs: false,
+        }
+    }
+
+    /// An agent that waits from 09:00 for half an hour sees the clock set back at 09:20, and ends.
+    async fn check(back: &str, ends: &str) {
+        let clock = Clock::test(to("09:00").to);
+        let longest = Duration::from_secs(30 * 60);
+        let until = clock.after(longest);
+        let (idle, watched) = (clock.timer(Some(until)), clock.clone());
+        let mut waiting = JoinSet::new();
+        waiting.spawn(async move {
+            let _busy = idle_for_long(&watched, (idle, until), longest).await;
+            watched.now()
+        });
+        clock.advance(to("09:20")).await;
+        assert_eq!(clock.set_back(to(back)).await.busy, [""; 0]);
+        clock.advance(to("10:00")).await;
+        let ended = waiting.join_next().await.unwrap().unwrap();
+        assert_eq!(ended, to(ends).to, "set back to {back}");
+    }
+
+    #[tokio::test]
+    async fn an_agent_waits_its_time_when_the_clock_is_set_back() {
+        check("09:10", "09:30").await;
+        check("08:00", "08:30").await;
     }
 }

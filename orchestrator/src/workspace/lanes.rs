@@ -1,13 +1,15 @@
 //! Which group's workspace is restored or released next: decided here, in plain code.
 //!
 //! A group is first brought into step with the store, then released whenever it has changed; one
-//! job per group at a time, a few groups at once. What fails waits longer each time.
+//! job per group at a time, a few groups at once. What fails waits longer each time; what a store
+//! that is to be left alone was not asked for waits until then, and has not failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::clock::LastLook;
 use crate::ids::GroupFolder;
 
 /// Groups that are attended to at once.
@@ -51,6 +53,7 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: BTreeMap<GroupFolder, Lane>,
+    look: LastLook,
 }
 
 impl Lanes {
@@ -80,8 +83,9 @@ impl Lanes {
         lane.in_step
     }
 
-    /// Whatever was to wait until then waits no more.
-    pub(super) fn try_again(&mut self, until: Timestamp) {
+    /// Whatever was to wait until now waits no more; nor does anything if the clock was set back.
+    fn try_again(&mut self, now: Timestamp) {
+        let until = self.look.due_until(now);
         for lane in self.lanes.values_mut() {
             lane.not_before = lane.not_before.filter(|at| *at > until);
         }
@@ -89,6 +93,7 @@ impl Lanes {
 
     /// What can be begun now.
     pub(super) fn start(&mut self, now: Timestamp) -> Vec<(GroupFolder, Job)> {
+        self.try_again(now);
         let mut at_work = self
             .lanes
             .values()
@@ -96,8 +101,7 @@ impl Lanes {
             .count();
         let mut started = Vec::new();
         for (group, lane) in &mut self.lanes {
-            let is_paused = lane.not_before.is_some_and(|at| at > now);
-            if at_work >= AT_ONCE || lane.at_work.is_some() || is_paused {
+            if at_work >= AT_ONCE || lane.at_work.is_some() || lane.not_before.is_some() {
                 continue;
             }
             let Some(job) = lane.next() else { continue };
@@ -139,10 +143,10 @@ impl Lanes {
             }
             Ended::Failed { not_before } => {
                 lane.owed |= job == Job::Release;
-                let pause = FIRST_RETRY * 2u32.pow(lane.failures.min(10));
-                lane.failures += 1;
-                let at = now.checked_add(pause.min(LONGEST_RETRY));
-                let at = at.unwrap_or(Timestamp::MAX).max(not_before.unwrap_or(now));
+                let at = match not_before {
+                    Some(at) => at.max(now),
+                    None => lane.pause_after_failure(now),
+                };
                 lane.not_before = Some(at);
                 Some(at)
             }
@@ -169,6 +173,13 @@ impl Lanes {
 }
 
 impl Lane {
+    fn pause_after_failure(&mut self, now: Timestamp) -> Timestamp {
+        let pause = FIRST_RETRY * 2u32.pow(self.failures.min(10));
+        self.failures += 1;
+        let until = now.checked_add(pause.min(LONGEST_RETRY));
+        until.unwrap_or(Timestamp::MAX)
+    }
+
     fn next(&self) -> Option<Job> {
         match (self.in_step, self.owed || self.wanted) {
             (false, true) => Some(Job::Restore),
@@ -183,7 +194,8 @@ mod tests {
     use super::*;
 
     /// Plays `+g` (changed), `?g` (wanted), `.g` (its job is done), `<g` (it was behind), `!g`
-    /// (it failed), `#g` (and the store wants to be left alone for 15 s), `~` (ten seconds pass), and compares what starts: `r` restores, `w` writes.
+    /// (it failed), `#g` (and the store wants to be left alone for 15 s), `~` (ten seconds pass),
+    /// `^` (the clock is set back by an hour), and compares what starts: `r` restores, `w` writes.
     #[track_caller]
     fn check(script: &str, starts: &str) {
         let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
@@ -195,6 +207,10 @@ mod tests {
             let end = match sign {
                 "~" => {
                     now += Duration::from_secs(10);
+                    None
+                }
+                "^" => {
+                    now -= Duration::from_secs(3600);
                     None
                 }
                 "+" => {
@@ -256,6 +272,19 @@ mod tests {
     #[test]
     fn a_store_that_wants_to_be_left_alone_is_left_alone() {
         check("+a .a #a ~ ~ .a", "ra wa - - wa -");
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_no_failure() {
+        // After the first failure ten seconds are enough.
+        check("+a .a #a ~ ~ #a ~ ~ !a ~", "ra wa - - wa - - wa - wa");
+    }
+
+    #[test]
+    fn nothing_waits_a_second_time_when_the_clock_is_set_back() {
+        check("+a .a !a ^", "ra wa - wa");
+        // Nor as long as a store has asked for.
+        check("+a .a #a ^ +b", "ra wa - wa rb");
     }
 
     #[test]

@@ -52,12 +52,19 @@ impl Manners {
 
     /// Until when the store is to be left alone; none if it may be asked now.
     pub(super) fn not_before(&self) -> Option<Timestamp> {
-        self.lock().filter(|at| *at > self.clock.now())
+        self.that_holds(*self.lock())
     }
 
     fn keep_away(&self, until: Timestamp) {
         let mut not_before = self.lock();
-        *not_before = (*not_before).max(Some(until));
+        *not_before = self.that_holds(*not_before).max(Some(until));
+    }
+
+    /// What is over holds no more; nor does what is further ahead than anybody is left alone: the
+    /// clock that it was said by has been set back since.
+    fn that_holds(&self, not_before: Option<Timestamp>) -> Option<Timestamp> {
+        let (now, latest) = (self.clock.now(), self.clock.after(LONGEST));
+        not_before.filter(|at| now < *at && *at <= latest)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
@@ -129,6 +136,7 @@ fn asked(status: u16, retry_after: Option<&str>, now: Timestamp) -> Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Move;
 
     #[track_caller]
     fn check(status: u16, retry_after: Option<&str>, expected: Asked) {
@@ -174,5 +182,34 @@ mod tests {
         let over = Manners::new(&Clock::test(now));
         over.keep_away(now);
         assert_eq!(over.not_before(), None);
+    }
+
+    fn to(at: Timestamp) -> Move {
+        Move {
+            to: at,
+            patience: Duration::from_secs(20),
+            leave_runs: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_left_alone_past_the_instant_nor_for_longer_by_a_clock_set_back() {
+        let now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
+        let clock = Clock::test(now);
+        let manners = Manners::new(&clock);
+        let later = now + Duration::from_secs(60);
+        manners.keep_away(later);
+        clock.advance(to(later)).await;
+        assert_eq!(manners.not_before(), None);
+
+        manners.keep_away(later + LONGEST);
+        assert_eq!(manners.not_before(), Some(later + LONGEST));
+        let back = now - Duration::from_secs(3600);
+        clock.set_back(to(back)).await;
+        assert_eq!(manners.not_before(), None);
+        // What is asked for now is not outdone by what holds no more.
+        let soon = back + Duration::from_secs(30);
+        manners.keep_away(soon);
+        assert_eq!(manners.not_before(), Some(soon));
     }
 }

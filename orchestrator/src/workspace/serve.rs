@@ -105,10 +105,7 @@ pub(crate) async fn serve(
             () = stop.cancelled(), if stopped_at.is_none() => stopped_at = Some(Instant::now()),
             Some(asked) = requests.recv() => awake.extend(serving.take(asked).await),
             Some(ended) = serving.jobs.join_next() => awake.push(serving.settle(unwound(ended)).await),
-            busy = timer.fired() => {
-                awake.push(busy);
-                serving.lanes.try_again(timer.due_until());
-            }
+            busy = timer.fired() => awake.push(busy),
         }
     }
     drop(requests);

@@ -112,6 +112,17 @@ fn a_mount_that_would_not_be_made_is_not_kept() {
     check_command(&stage, &unmount, Err("has no mount `photos`"));
     outside.forbid();
     check_command(&stage, &mount(&photos), Err("is not there; write it, as"));
+
+    outside.allow(true);
+    let host = fs_err::read_to_string(&settings).unwrap();
+    let boxed = host.replace("agent_runtime = \"host\"", "agent_runtime = \"docker\"");
+    for (elsewhere, says) in [
+        ("host_root = '/srv/kimi'\n", "host_root is set"),
+        ("docker_host = 'tcp://127.0.0.1:2375'\n", "docker_host is"),
+    ] {
+        fs_err::write(&settings, format!("{boxed}{elsewhere}")).unwrap();
+        check_command(&stage, &mount(&photos), Err(says));
+    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! are told where there is none to ask.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::Output;
 
 use serde_json::Value;
@@ -172,9 +171,8 @@ fn without_one_that_runs_operators_are_told_how_to_have_one() {
     let auth = held(&stage, "");
     check(1, &["does not listen", "`nanokimi auth`"]);
     drop(auth);
-    // Nobody listens there any more.
-    let gone = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr();
-    let _held = held(&stage, &gone.unwrap().to_string());
+    // Nobody can listen there.
+    let _held = held(&stage, "127.0.0.1:0");
     check(1, &["does not answer as it should; `nanokimi doctor`"]);
 }
 
@@ -276,4 +274,23 @@ fn only_what_is_wanted_is_shown_and_nothing_that_is_unknown_is_waited_for() {
         let answer = nanokimi.ask("GET", &format!("/v1/events?{query}"), "");
         assert_eq!(answer.status, status, "{query}: {answer:?}");
     }
+}
+
+#[test]
+fn who_reads_on_misses_nothing_whatever_was_asked_for_at_first() {
+    let stage = Stage::new();
+    let nanokimi = stage.start(&[]);
+    for text in ["one", "two", "three"] {
+        printed(stage.run(&["send", "main", text, "--wait", "20s"]));
+    }
+    let token = fs_err::read_to_string(stage.root.path().join("data/api-token")).unwrap();
+    let read = |headers: &str| {
+        let newest = "/v1/events?last=1&event=message.sent&follow=false";
+        let headers = format!("{headers}Authorization: Bearer {}\r\n", token.trim());
+        nanokimi.ask_with("GET", newest, &headers, "").body
+    };
+    let first = read("");
+    assert!(!first.contains("two") && first.contains("three"), "{first}");
+    let rest = read("Last-Event-ID: 1\r\n");
+    assert!(rest.contains("one") && rest.contains("three"), "{rest}");
 }

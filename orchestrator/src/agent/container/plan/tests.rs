@@ -240,14 +240,14 @@ async fn what_an_agent_sees_besides_lies_in_one_folder_and_is_read_only_unless_i
     fs_err::write(&list, format!("{{\"allowedRoots\": [{roots}]}}")).unwrap();
     fs_err::set_permissions(&list, PermissionsExt::from_mode(0o600)).unwrap();
     let ground = Ground {
-        root: &here.house.root,
+        root: here.house.root.clone(),
         home: None,
-        list: Some(&list),
+        list: Some(list),
     };
     let judge = |path: &str, name: &str| {
         let path = outside.join(path).display().to_string();
         let asked = AskedMount::new(&path, Some(name), true).unwrap();
-        grant(&asked, true, (&read_allowlist(ground).unwrap(), ground)).unwrap()
+        grant(&asked, true, (&read_allowlist(&ground).unwrap(), &ground)).unwrap()
     };
     let extra = [judge("x:rw", "a"), judge("y", "b")];
     let plan = here.plan_with("ada", &extra);
