@@ -1,7 +1,8 @@
 //! What was said in conversations that another program keeps in a form of its own, taken down for
-//! the archive: `$HOME/.nanokimi/told/<id>.jsonl`, in the lines of our own sessions.
+//! the archive: `$HOME/.kimi/told/<id>.jsonl`, in the lines of our own sessions.
 //!
-//! Nothing is ever gone on with from here, and nothing of the program's is touched.
+//! Nothing is ever gone on with from here, and nothing of the program's is touched; what is kept of
+//! an agent's home is there.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -51,7 +52,7 @@ fn add(settings: &Settings, id: &SessionId, lines: &[u8]) -> io::Result<()> {
 
 pub(crate) fn told_file(settings: &Settings, id: &SessionId) -> PathBuf {
     let name = format!("{}.jsonl", id.as_str());
-    settings.home.join(".nanokimi").join("told").join(name)
+    settings.home.join(".kimi").join("told").join(name)
 }
 
 #[cfg(test)]
