@@ -63,6 +63,7 @@ impl Beside {
     }
 
     /// Any free port of the same interface.
+    #[cfg(feature = "whatsapp")]
     pub(crate) fn any_port(&self) -> SocketAddr {
         SocketAddr::new(self.listen, 0)
     }

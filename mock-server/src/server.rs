@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::advertised::{Advertised, Beside};
+use crate::advertised::Advertised;
 use crate::control;
 use crate::https::{Front, Https, HttpsError};
 use crate::journal::Journal;
@@ -272,7 +272,7 @@ async fn start_whatsapp(
     if !options.whatsapp {
         return Ok((WhatsApp::absent(), None));
     }
-    let beside = Beside::new(options.address.ip(), options.advertise.as_ref());
+    let beside = crate::advertised::Beside::new(options.address.ip(), options.advertise.as_ref());
     let (whatsapp, running) = WhatsApp::start(journal, options.seed, beside).await?;
     Ok((whatsapp, Some(running)))
 }

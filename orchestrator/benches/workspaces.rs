@@ -1,6 +1,6 @@
 //! What a workspace of 10,000 files and 1 GB costs: released to a folder, looked over unchanged,
-//! and restored on an empty machine, each beside copying the same files. The peak of memory is
-//! the whole process's.
+//! and restored on an empty machine, each beside copying the same files; and one of a tenth, since
+//! memory should not grow with it. The peak of memory is the whole process's.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const FILES: usize = 10_000;
+/// How many files the workspaces have.
+const FILES: [usize; 2] = [1_000, 10_000];
 /// One in a hundred files is large.
 const SMALL: usize = 32 * 1024;
 const LARGE: usize = 7_000_000;
@@ -19,50 +20,59 @@ const PATIENCE: Duration = Duration::from_secs(600);
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
+    FILES.into_iter().try_for_each(measure)
+}
+
+fn measure(files: usize) -> Outcome<()> {
     let machine = tempfile::tempdir()?;
     let store = tempfile::tempdir()?;
-    let bytes = fill(&machine.path().join("groups/family"))?;
+    let bytes = fill(&machine.path().join("groups/family"), files)?;
     settle(machine.path(), store.path())?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{FILES} files, {} MB", bytes / 1_000_000)?;
+    writeln!(out, "{files} files, {} MB", bytes / 1_000_000)?;
 
-    let copying = Instant::now();
-    let copy = tempfile::tempdir()?;
-    command(
-        "cp",
-        &[
-            "-r",
-            &text(&machine.path().join("groups")),
-            &text(copy.path()),
-        ],
-    )?;
-    let floor = copying.elapsed();
-    writeln!(out, "copied by cp:        {:>7.2} s", floor.as_secs_f64())?;
-    drop(copy);
+    let floor = copied(&machine.path().join("groups"))?;
+    let seconds = floor.as_secs_f64();
+    writeln!(out, "copied by cp         {seconds:>7.2} s")?;
 
     register(machine.path())?;
     for (what, event) in [("released", "workspace.released"), ("unchanged", "ready")] {
         let figures = run(machine.path(), event)?;
-        writeln!(out, "{what:<20} {figures}")?;
+        writeln!(out, "{what:<20} {}", figures.told(floor))?;
     }
     let empty = tempfile::tempdir()?;
     settle(empty.path(), store.path())?;
     let figures = run(empty.path(), "workspace.restored")?;
-    writeln!(out, "restored             {figures}")?;
+    writeln!(out, "restored             {}", figures.told(floor))?;
+    check_restored(empty.path(), files)
+}
+
+/// How long it takes to copy a folder.
+fn copied(folder: &Path) -> Outcome<Duration> {
+    let copy = tempfile::tempdir()?;
+    let copying = Instant::now();
+    command("cp", &["-r", &text(folder), &text(copy.path())])?;
+    Ok(copying.elapsed())
+}
+
+fn check_restored(root: &Path, files: usize) -> Outcome<()> {
     let listed = Command::new(env!("CARGO_BIN_EXE_nanokimi"))
         .arg("--root")
-        .arg(empty.path())
+        .arg(root)
         .args(["workspace", "list"])
         .output()?;
-    out.write_all(&listed.stdout)?;
-    Ok(())
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    match listed.contains(&format!("\t{files} files\t")) {
+        true => Ok(()),
+        false => Err(format!("not all of {files} files are back: {listed}").into()),
+    }
 }
 
 /// Files that no two are alike, and how many bytes there are.
-fn fill(group: &Path) -> Outcome<u64> {
+fn fill(group: &Path, files: usize) -> Outcome<u64> {
     let mut bytes = 0;
     let mut noise: u64 = 0x9e37_79b9_7f4a_7c15;
-    for number in 0..FILES {
+    for number in 0..files {
         let folder = group.join(format!("folder-{:03}", number / 100));
         fs_err::create_dir_all(&folder)?;
         let size = if number % 100 == 0 { LARGE } else { SMALL };
@@ -118,7 +128,7 @@ fn text(path: &Path) -> String {
 
 /// Runs nanokimi until the event has been told and all is settled, and says how long that took
 /// and how large it became.
-fn run(root: &Path, event: &str) -> Outcome<String> {
+fn run(root: &Path, event: &str) -> Outcome<Figures> {
     let socket = root.join("notify");
     if socket.exists() {
         fs_err::remove_file(&socket)?;
@@ -165,7 +175,22 @@ fn run(root: &Path, event: &str) -> Outcome<String> {
     let peak = peak(nanokimi.0.id())?;
     nanokimi.0.kill()?;
     nanokimi.0.wait()?;
-    Ok(format!("{:>7.2} s, peak {peak} MB", took.as_secs_f64()))
+    Ok(Figures { took, peak })
+}
+
+struct Figures {
+    took: Duration,
+    /// Megabytes.
+    peak: u64,
+}
+
+impl Figures {
+    fn told(&self, floor: Duration) -> String {
+        let Self { took, peak } = self;
+        let seconds = took.as_secs_f64();
+        let times = seconds / floor.as_secs_f64();
+        format!("{seconds:>7.2} s, {times:.1} × cp, peak {peak} MB")
+    }
 }
 
 struct Nanokimi(Child);

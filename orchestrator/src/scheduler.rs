@@ -96,7 +96,7 @@ async fn look(
     let now = house.clock.now();
     let is_lost = bearings.looked.is_none_or(|before| now < before);
     if is_lost && let Err(error) = take_bearings(house, now, bearings).await {
-        // A single task that cannot be read does not hold up the others; we look for it again.
+        // What is due is due all the same; where it belongs is looked for again.
         tracing::error!(
             error = crate::chain(&error),
             "it cannot be seen whether each task's next run is where it belongs"
@@ -233,11 +233,16 @@ mod tests {
         };
         let now = house.clock.now();
         house.store.register_group(ada, now).await.unwrap();
-        schedule(&house, "broken").await;
-        schedule(&house, "whole").await;
+        for id in ["paused", "due", "whole"] {
+            schedule(&house, id).await;
+        }
         let beside = rusqlite::Connection::open(root.path().join("store/messages.db")).unwrap();
-        let broken = "UPDATE tasks SET status = 'paused', next_run = 'one day' WHERE id = 'broken'";
-        assert_eq!(beside.execute(broken, []).unwrap(), 1);
+        for broken in [
+            "UPDATE tasks SET next_run = 'one day', status = 'paused' WHERE id = 'paused'",
+            "UPDATE tasks SET next_run = '2000, or so' WHERE id = 'due'",
+        ] {
+            assert_eq!(beside.execute(broken, []).unwrap(), 1);
+        }
         let (queue, mut arrivals) = GroupQueue::new();
 
         let mut bearings = Bearings::default();
@@ -245,6 +250,12 @@ mod tests {
 
         assert_eq!(arrivals.so_far(), ["ada"]);
         assert_eq!(next, Some(now + Duration::from_secs(3600)));
-        assert_eq!(bearings.looked, None);
+        assert_eq!(bearings.looked, Some(now));
+        let told = "SELECT status || ': ' || last_result FROM tasks WHERE id = 'due'";
+        let told: String = beside.query_row(told, [], |row| row.get(0)).unwrap();
+        assert!(
+            told.starts_with("paused: ") && told.contains("`next_run` cannot be read"),
+            "{told}"
+        );
     }
 }

@@ -310,6 +310,10 @@ async fn a_stop_waits_for_what_is_on_its_way_but_not_for_ever() {
 #[tokio::test]
 async fn who_knocks_wakes_it_and_does_not_keep_it() {
     let mut stage = stage();
+    // It has looked by itself, and rests: what comes now it learns by the knock alone.
+    stage.say("1", "before").await;
+    stage.answers("before", Ok(())).await;
+    stage.settle().await;
     let knocker = stage.outbox.knocker();
     let chat = "1@g.us".parse().unwrap();
     let now = stage.house.clock.now();

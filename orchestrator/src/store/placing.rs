@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::rows::{instant, parsed};
-use super::tasks::{Task, task};
+use super::tasks::{Task, readable, task_or_row};
 use super::{Store, StoreError};
 use crate::events::MovedTask;
 use crate::ids::TaskId;
@@ -59,9 +59,10 @@ impl Store {
         belongs: impl Fn(&Task, Timestamp) -> Option<(Timestamp, Displaced)> + Send + 'static,
     ) -> Result<Vec<MovedTask>, StoreError> {
         self.call(move |tx| {
-            let mut rows =
-                tx.prepare("SELECT * FROM tasks WHERE status <> 'completed' ORDER BY rowid")?;
-            let tasks: Vec<Task> = rows.query_map([], task)?.collect::<Result<_, _>>()?;
+            let mut rows = tx
+                .prepare("SELECT *, rowid FROM tasks WHERE status <> 'completed' ORDER BY rowid")?;
+            let tasks = rows.query_map([], task_or_row)?;
+            let tasks = readable(tasks.collect::<Result<_, _>>()?);
             let mut moved = Vec::new();
             for task in tasks {
                 let Some(was) = task.next_run else { continue };

@@ -43,7 +43,20 @@ fn not_ours(
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
     let index = row.as_ref().column_index(column).unwrap_or(0);
-    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+    let named = NotOurs {
+        column: column.to_owned(),
+        reason: Box::new(error),
+    };
+    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(named))
+}
+
+/// A column that does not hold what we write there. The reason is no source, since the library's
+/// error says it together with this.
+#[derive(Debug, thiserror::Error)]
+#[error("`{column}` cannot be read: {reason}")]
+struct NotOurs {
+    column: String,
+    reason: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// A word in a column that none of our enums has.

@@ -83,16 +83,16 @@ pub(crate) struct DueTask {
 }
 
 impl Store {
-    /// All tasks, or those of one group.
+    /// All tasks, or those of one group. A row that is none holds up nobody.
     pub(crate) async fn tasks(&self, group: Option<GroupFolder>) -> Result<Vec<Task>, StoreError> {
         self.call(move |tx| {
             let mut rows = tx.prepare_cached(
-                "SELECT * FROM tasks WHERE ?1 IS NULL OR group_folder = ?1 ORDER BY created_at, rowid",
+                "SELECT *, rowid FROM tasks WHERE ?1 IS NULL OR group_folder = ?1
+                 ORDER BY created_at, rowid",
             )?;
-            let tasks = rows
-                .query_map([group.as_ref().map(GroupFolder::as_str)], task)?
-                .collect::<Result<_, _>>()?;
-            Ok(tasks)
+            let group = group.as_ref().map(GroupFolder::as_str);
+            let rows = rows.query_map([group], task_or_row)?;
+            Ok(readable(rows.collect::<Result<_, _>>()?))
         })
         .await
     }
@@ -164,7 +164,8 @@ impl Store {
     }
 
     /// Queues a run for every task that is due and moves each on with `next`, which gives the
-    /// instant after now, none for the last time, or why the schedule cannot be read.
+    /// instant after now, none for the last time, or why the schedule cannot be read. A row that
+    /// is no task is paused.
     pub(crate) async fn claim_due(
         &self,
         now: Timestamp,
@@ -172,12 +173,16 @@ impl Store {
     ) -> Result<Vec<DueTask>, StoreError> {
         self.call(move |tx| {
             let mut rows = tx.prepare_cached(
-                "SELECT * FROM tasks WHERE status = 'active' AND next_run <= ?1 ORDER BY next_run, rowid",
+                "SELECT *, rowid FROM tasks WHERE status = 'active' AND next_run <= ?1
+                 ORDER BY next_run, rowid",
             )?;
-            let due: Vec<Task> = rows
-                .query_map([instant(now)], task)?
-                .collect::<Result<_, _>>()?;
-            due.iter()
+            let due = rows.query_map([instant(now)], task_or_row)?;
+            let due: Vec<_> = due.collect::<Result<_, _>>()?;
+            for row in due.iter().filter_map(|read| read.as_ref().err()) {
+                pause_row(tx, row)?;
+            }
+            readable(due)
+                .iter()
                 .map(|task| {
                     let due_at = task.next_run.unwrap_or(now);
                     queue_due(tx, task, due_at, next(task, due_at), now)
@@ -186,6 +191,46 @@ impl Store {
         })
         .await
     }
+}
+
+/// A row of the table that is no task: whoever wrote it, it was not us.
+#[derive(Debug)]
+pub(super) struct UnreadableRow {
+    rowid: i64,
+    why: String,
+}
+
+/// Reads a row together with its `rowid`.
+pub(super) fn task_or_row(row: &Row<'_>) -> rusqlite::Result<Result<Task, UnreadableRow>> {
+    let rowid = row.get("rowid")?;
+    Ok(task(row).map_err(|error| UnreadableRow {
+        rowid,
+        why: error.to_string(),
+    }))
+}
+
+/// The tasks among the rows; says which are none.
+pub(super) fn readable(rows: Vec<Result<Task, UnreadableRow>>) -> Vec<Task> {
+    let mut tasks = Vec::with_capacity(rows.len());
+    for read in rows {
+        match read {
+            Ok(task) => tasks.push(task),
+            Err(UnreadableRow { rowid, why }) => tracing::error!(
+                rowid,
+                why,
+                "a row of `tasks` in store/messages.db is no task and left out: mend or delete it"
+            ),
+        }
+    }
+    tasks
+}
+
+fn pause_row(tx: &Transaction<'_>, row: &UnreadableRow) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE tasks SET status = 'paused', last_result = ?2 WHERE rowid = ?1",
+        params![row.rowid, row.why],
+    )?;
+    Ok(())
 }
 
 pub(super) fn write_update(
@@ -382,7 +427,7 @@ fn unknown(what: &'static str, word: &str) -> rusqlite::Error {
     )
 }
 
-pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
+fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
         id: parsed(row, "id")?,
         group: parsed(row, "group_folder")?,
