@@ -24,3 +24,33 @@ pub enum Exit {
     /// Agents run in containers, and the container engine does not answer.
     NoEngine = 10,
 }
+
+/// What each code says, as `nanokimi --help` shows it.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+   0  ended as told
+   1  failed while it ran, or was refused; of doctor: something is broken
+   2  the arguments or the settings are wrong
+   3  the folder is taken by another process, or cannot be read as ours
+   4  WhatsApp is required, and no device is linked
+   5  WhatsApp has logged the device out
+   6  of auth: nobody scanned or typed in time
+   7  of auth: WhatsApp refuses to pair for now
+   8  of auth: the account demands a passkey
+   9  of auth: a device is linked already
+  10  the container engine does not answer";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_told() {
+        let told: Vec<i32> = EXIT_CODES
+            .lines()
+            .skip(1)
+            .map(|line| line.trim().split_once("  ").unwrap().0.parse().unwrap())
+            .collect();
+        assert_eq!(told, (0..=Exit::NoEngine as i32).collect::<Vec<_>>());
+    }
+}

@@ -55,7 +55,7 @@ mod run;
 pub use agent::{BoxesError, EngineError, Guard, guard};
 pub use channel::{ChannelEnd, OpenError};
 pub use config::{Config, ConfigError};
-pub use exit::Exit;
+pub use exit::{EXIT_CODES, Exit};
 pub use run::{RunError, RunOptions, run};
 pub use running::Fault;
 pub use store::StoreError;

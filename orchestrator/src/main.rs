@@ -20,7 +20,7 @@ use orchestrator::{
 
 /// Runs chat agents for groups.
 #[derive(Parser)]
-#[command(name = "nanokimi", version = orchestrator::VERSION, before_help = orchestrator::WARNING)]
+#[command(name = "nanokimi", version = orchestrator::VERSION, before_help = orchestrator::WARNING, after_help = orchestrator::EXIT_CODES)]
 struct Arguments {
     /// The folder of this installation.
     #[arg(long, global = true, default_value = ".")]
