@@ -1,6 +1,6 @@
 //! What a workspace of 10,000 files and 1 GB costs: released to a folder, looked over unchanged,
-//! and restored on an empty machine, each beside copying the same files; and one of a tenth, since
-//! memory should not grow with it. The peak of memory is the whole process's.
+//! and restored on an empty machine, each beside copying the same files; and as many files with a
+//! tenth of the bytes, which should take as much memory. Its peak is the whole process's.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -11,25 +11,25 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many files the workspaces have.
-const FILES: [usize; 2] = [1_000, 10_000];
-/// One in a hundred files is large.
-const SMALL: usize = 32 * 1024;
+const FILES: usize = 10_000;
+/// Bytes of most files, and every how many of them there is a large one.
+const SIZES: [(usize, usize); 2] = [(3_200, 1_000), (32_000, 100)];
 const LARGE: usize = 7_000_000;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    FILES.into_iter().try_for_each(measure)
+    SIZES.into_iter().try_for_each(measure)
 }
 
-fn measure(files: usize) -> Outcome<()> {
+fn measure(sizes: (usize, usize)) -> Outcome<()> {
     let machine = tempfile::tempdir()?;
     let store = tempfile::tempdir()?;
-    let bytes = fill(&machine.path().join("groups/family"), files)?;
+    let bytes = fill(&machine.path().join("groups/family"), sizes)?;
     settle(machine.path(), store.path())?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{files} files, {} MB", bytes / 1_000_000)?;
+    writeln!(out, "{FILES} files, {} MB", bytes / 1_000_000)?;
 
     let floor = copied(&machine.path().join("groups"))?;
     let seconds = floor.as_secs_f64();
@@ -44,7 +44,7 @@ fn measure(files: usize) -> Outcome<()> {
     settle(empty.path(), store.path())?;
     let figures = run(empty.path(), "workspace.restored")?;
     writeln!(out, "restored             {}", figures.told(floor))?;
-    check_restored(empty.path(), files)
+    check_restored(empty.path())
 }
 
 /// How long it takes to copy a folder.
@@ -55,27 +55,27 @@ fn copied(folder: &Path) -> Outcome<Duration> {
     Ok(copying.elapsed())
 }
 
-fn check_restored(root: &Path, files: usize) -> Outcome<()> {
+fn check_restored(root: &Path) -> Outcome<()> {
     let listed = Command::new(env!("CARGO_BIN_EXE_nanokimi"))
         .arg("--root")
         .arg(root)
         .args(["workspace", "list"])
         .output()?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    match listed.contains(&format!("\t{files} files\t")) {
+    match listed.contains(&format!("\t{FILES} files\t")) {
         true => Ok(()),
-        false => Err(format!("not all of {files} files are back: {listed}").into()),
+        false => Err(format!("not all of {FILES} files are back: {listed}").into()),
     }
 }
 
 /// Files that no two are alike, and how many bytes there are.
-fn fill(group: &Path, files: usize) -> Outcome<u64> {
+fn fill(group: &Path, (small, every): (usize, usize)) -> Outcome<u64> {
     let mut bytes = 0;
     let mut noise: u64 = 0x9e37_79b9_7f4a_7c15;
-    for number in 0..files {
+    for number in 0..FILES {
         let folder = group.join(format!("folder-{:03}", number / 100));
         fs_err::create_dir_all(&folder)?;
-        let size = if number % 100 == 0 { LARGE } else { SMALL };
+        let size = if number % every == 0 { LARGE } else { small };
         let mut content = Vec::with_capacity(size + 8);
         while content.len() < size {
             // Xorshift: fast, and nothing that a disk could pack.

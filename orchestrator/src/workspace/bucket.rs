@@ -9,14 +9,18 @@
 //! writers that build on the same version, one is told that it comes too late.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use fs_err::File;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{
-    Error, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    Error, GetOptions, GetResultPayload, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutPayload,
 };
 
 use super::entry::Sha256Hex;
@@ -88,6 +92,13 @@ pub(crate) enum Published {
     Done,
     /// Somebody else's version has the number.
     TooLate,
+}
+
+/// A part of a content, on its way out.
+pub(super) enum Part {
+    /// Where in a file of this machine it is.
+    File(File, Range<u64>),
+    Chunks(BoxStream<'static, Result<Bytes, StoreFault>>),
 }
 
 /// An object, as a listing tells of it.
@@ -217,10 +228,10 @@ impl Bucket {
         &self,
         group: &GroupFolder,
         sha256: &Sha256Hex,
-        content: Bytes,
+        content: PutPayload,
     ) -> Result<(), StoreFault> {
         let path = self.object(group, sha256);
-        match self.store.put(&path, PutPayload::from(content)).await {
+        match self.store.put(&path, content).await {
             Ok(_put) => Ok(()),
             Err(source) => Err(self.fault(&path, "written", source)),
         }
@@ -260,16 +271,27 @@ impl Bucket {
         }
     }
 
-    /// A part of a content.
-    pub(crate) async fn get(
+    /// A part of a content, as it comes.
+    pub(super) async fn get(
         &self,
         group: &GroupFolder,
         sha256: &Sha256Hex,
-        range: std::ops::Range<u64>,
-    ) -> Result<Bytes, StoreFault> {
+        range: Range<u64>,
+    ) -> Result<Part, StoreFault> {
         let path = self.object(group, sha256);
-        let read = self.store.get_range(&path, range).await;
-        read.map_err(|source| self.fault(&path, "read", source))
+        let options = GetOptions::new().with_range(Some(range));
+        let got = self.store.get_opts(&path, options).await;
+        let got = got.map_err(|source| self.fault(&path, "read", source))?;
+        Ok(match got.payload {
+            GetResultPayload::File(file, path) => {
+                Part::File(File::from_parts(file, path), got.range)
+            }
+            GetResultPayload::Stream(chunks) => {
+                let bucket = self.clone();
+                let fault = move |source| bucket.fault(&path, "read", source);
+                Part::Chunks(chunks.map_err(fault).boxed())
+            }
+        })
     }
 
     /// All contents of a group, by their names.

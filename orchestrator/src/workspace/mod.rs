@@ -15,6 +15,7 @@ mod index;
 
 // The store.
 mod bucket;
+mod fetch;
 mod manners;
 mod opening;
 

@@ -6,9 +6,10 @@
 //! where nothing has moved in between is what was read a version.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{self, Read};
 
 use bytes::Bytes;
+use fs_err::File;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::PutPayload;
 
@@ -17,7 +18,7 @@ use super::desk::{AT_ONCE, Desk, Here, PART, WorkspaceFault, files_of};
 use super::entry::{Entry, EntryPath, Sha256Hex};
 use super::index::Index;
 use super::manifest::{Content, Manifest, Registration};
-use super::sums::{Summing, sums_of};
+use super::sums::{CHUNK, Summing};
 use super::tree::{Found, Place};
 use crate::events::{Event, WorkspaceEvent};
 use crate::ids::GroupFolder;
@@ -225,20 +226,15 @@ impl Desk {
         let mut sent = 0;
         while sent < upload.size {
             let read = tokio::task::spawn_blocking(move || {
-                let mut part = Vec::new();
-                let read = file.by_ref().take(PART).read_to_end(&mut part);
-                read.map(|_length| {
-                    summing.add(&part);
-                    (file, summing, part)
-                })
+                read_part(&mut file, PART, &mut summing).map(|part| (file, summing, part))
             });
             let part;
             (file, summing, part) = read.await??;
-            if part.is_empty() {
+            if part.content_length() == 0 {
                 break;
             }
-            sent += part.len() as u64;
-            let put = parts.put_part(PutPayload::from(part)).await;
+            sent += part.content_length() as u64;
+            let put = parts.put_part(part).await;
             put.map_err(|source| self.bucket.part_fault(folder, &upload.sha256, source))?;
         }
         if summing.finish().sha256 != upload.sha256 {
@@ -261,18 +257,33 @@ impl Desk {
 }
 
 /// Reads a file that has not changed since it was looked at.
-fn read_whole(place: &Place, upload: &Upload) -> Result<Bytes, WorkspaceFault> {
-    let (file, stamp) = place
+fn read_whole(place: &Place, upload: &Upload) -> Result<PutPayload, WorkspaceFault> {
+    let (mut file, stamp) = place
         .open_file(&upload.path)?
         .ok_or(WorkspaceFault::Moving)?;
-    let mut content = Vec::new();
+    let mut summing = Summing::new();
     // It may grow while we read.
-    file.take(upload.size + 1).read_to_end(&mut content)?;
-    let sums = sums_of(content.as_slice())?;
-    if stamp != upload.stamp || sums.sha256 != upload.sha256 {
+    let content = read_part(&mut file, upload.size + 1, &mut summing)?;
+    if stamp != upload.stamp || summing.finish().sha256 != upload.sha256 {
         return Err(WorkspaceFault::Moving);
     }
-    Ok(content.into())
+    Ok(content)
+}
+
+/// Reads at most so many bytes, in chunks: memory that comes in blocks of megabytes is given back
+/// to the system late or never.
+fn read_part(file: &mut File, most: u64, summing: &mut Summing) -> io::Result<PutPayload> {
+    let mut rest = file.take(most);
+    let mut chunks = Vec::new();
+    loop {
+        let mut chunk = Vec::new();
+        rest.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            return Ok(chunks.into_iter().collect());
+        }
+        summing.add(&chunk);
+        chunks.push(Bytes::from(chunk));
+    }
 }
 
 /// Each content once that the store does not have. The empty one needs no object.

@@ -4,18 +4,18 @@
 //! group does not run.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
-use fs_err::File;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::desk::{AT_ONCE, Desk, PART, WorkspaceFault};
+use super::desk::{AT_ONCE, Desk, WorkspaceFault};
 use super::entry::{Entries, Entry, EntryPath, Sha256Hex};
+use super::fetch::fetch;
 use super::index::Index;
 use super::manifest::Manifest;
 use super::merge::{self, Plan};
 use super::moving::{Moving, Staging};
-use super::sums::{Summing, Sums};
+use super::sums::Sums;
 use crate::agent;
 use crate::events::{Event, WorkspaceEvent};
 use crate::ids::GroupFolder;
@@ -170,13 +170,12 @@ impl Desk {
         staging: &Staging,
         wanted: Wanted,
     ) -> Result<(), WorkspaceFault> {
-        let _room = self.room(wanted.sums.size).await;
         let object = || self.bucket.object_name(folder, &wanted.sums.sha256);
         let mut attempt = 1;
         loop {
             let file = staging.create(&wanted.sums.sha256)?;
-            let fetched = self.fetch_once(folder, file, &wanted.sums).await;
-            let fault = match fetched {
+            let content = (&wanted.sums.sha256, wanted.sums.size);
+            let fault = match fetch(&self.bucket, folder, content, file).await {
                 Ok(sums) if sums == wanted.sums => return Ok(()),
                 Ok(sums) => damaged(&wanted, &sums, object()),
                 Err(WorkspaceFault::Store(fault)) if fault.is_missing() => {
@@ -192,33 +191,6 @@ impl Desk {
             }
             attempt += 1;
         }
-    }
-
-    /// Writes a content into a file, part by part, and says what it was.
-    async fn fetch_once(
-        &self,
-        folder: &GroupFolder,
-        mut file: File,
-        expected: &Sums,
-    ) -> Result<Sums, WorkspaceFault> {
-        let mut summing = Summing::new();
-        let mut at = 0;
-        while at < expected.size {
-            let end = expected.size.min(at + PART);
-            let part = self.bucket.get(folder, &expected.sha256, at..end).await?;
-            let written = tokio::task::spawn_blocking(move || {
-                summing.add(&part);
-                file.write_all(&part)
-                    .map(|()| (file, summing, part.len() as u64))
-            });
-            let length;
-            (file, summing, length) = written.await??;
-            if length < end - at {
-                break;
-            }
-            at = end;
-        }
-        Ok(summing.finish())
     }
 
     /// The group is registered here as it was there, and goes on with the same conversation.

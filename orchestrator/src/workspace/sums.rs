@@ -39,6 +39,11 @@ impl Summing {
         self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
     }
 
+    /// How many bytes have passed by.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     pub(crate) fn finish(self) -> Sums {
         Sums {
             size: self.size,

@@ -1,12 +1,13 @@
 //! Looks whether a released version is whole.
 
+use std::io;
+
 use serde::Serialize;
 
 use super::bucket::Bucket;
-use super::bucket::StoreFault;
-use super::desk::PART;
+use super::desk::WorkspaceFault;
 use super::entry::{Entry, Sha256Hex};
-use super::sums::Summing;
+use super::fetch::fetch;
 use crate::ids::GroupFolder;
 
 /// A content that is not as the version says.
@@ -25,7 +26,7 @@ pub(crate) async fn verify(
     group: &GroupFolder,
     version: u64,
     deep: bool,
-) -> Result<Vec<Flaw>, StoreFault> {
+) -> Result<Vec<Flaw>, WorkspaceFault> {
     let manifest = bucket.read(group, version).await?;
     let objects = bucket.objects(group).await?;
     let mut flaws = Vec::new();
@@ -59,15 +60,9 @@ async fn damage(
     bucket: &Bucket,
     group: &GroupFolder,
     (sha256, size): (&Sha256Hex, u64),
-) -> Result<Option<String>, StoreFault> {
-    let mut summing = Summing::new();
-    let mut at = 0;
-    while at < size {
-        let end = size.min(at + PART);
-        summing.add(&bucket.get(group, sha256, at..end).await?);
-        at = end;
-    }
-    let found = summing.finish().sha256;
+) -> Result<Option<String>, WorkspaceFault> {
+    let found = fetch(bucket, group, (sha256, size), io::sink()).await?;
+    let found = found.sha256;
     let problem = || format!("its SHA-256 is {}", found.as_str());
     Ok((found != *sha256).then(problem))
 }
