@@ -4,6 +4,7 @@
 //! fail. Images are made from `debian:bookworm-slim`, which `ci/docker` sees to.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -73,27 +74,33 @@ fn prepare() -> Result<(), String> {
     if docker(&["image", "inspect", IMAGE]).status.success() {
         return Ok(());
     }
-    let mut build = Command::new("docker")
-        .args(["build", "--quiet", "--tag", IMAGE, "-"])
+    build(IMAGE, DOCKERFILE, &[])
+}
+
+/// Makes an image of some files. What was called that before is gone afterwards, unless somebody
+/// else tidies up at the moment.
+pub(crate) fn build(tag: &str, dockerfile: &str, files: &[&str]) -> Result<(), String> {
+    let context = tempfile::tempdir().unwrap();
+    fs_err::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+    for file in files.iter().map(Path::new) {
+        fs_err::copy(file, context.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let label = format!("nanokimi.test={tag}");
+    let built = Command::new("docker")
+        .args(["build", "--quiet", "--tag", tag, "--label", &label])
+        .arg(context.path())
         // The one that needs no plugin.
         .env("DOCKER_BUILDKIT", "0")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
+        .stdin(Stdio::null())
+        .output()
         .unwrap();
-    let mut stdin = build.stdin.take().unwrap();
-    stdin.write_all(DOCKERFILE.as_bytes()).unwrap();
-    drop(stdin);
-    let built = build.wait_with_output().unwrap();
-    if built.status.success() {
-        return Ok(());
+    if !built.status.success() {
+        let complaint = String::from_utf8_lossy(&built.stderr);
+        return Err(format!("{tag} cannot be made: {}", complaint.trim()));
     }
-    let complaint = String::from_utf8_lossy(&built.stderr);
-    Err(format!(
-        "the image of test agents cannot be made: {}",
-        complaint.trim()
-    ))
+    let of_old = format!("label={label}");
+    docker(&["image", "prune", "--force", "--filter", &of_old]);
+    Ok(())
 }
 
 /// An installation on the engine. What is left of it on the engine goes with it.

@@ -39,7 +39,7 @@ fn span(key: &str) -> Duration {
 }
 
 /// What an installation without settings of its own has for one, in whole units.
-fn default_of(setting: &str) -> Duration {
+pub(crate) fn default_of(setting: &str) -> Duration {
     let stage = Stage::new();
     let told = stage.run(&["config"]);
     let told = String::from_utf8(told.stdout).unwrap();

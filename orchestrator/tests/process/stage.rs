@@ -199,22 +199,12 @@ impl Running {
     /// Sends a request and does not wait for the answer; hangs up when the connection is dropped.
     #[must_use]
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> TcpStream {
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
-            self.token,
-            body.len()
-        );
-        let mut connection = self.send_half(&head);
-        connection.write_all(body.as_bytes()).unwrap();
-        connection
+        send((&self.address, &self.token), (method, path, body))
     }
 
     /// Sends some bytes; the connection lives as long as what is returned.
     pub(crate) fn send_half(&self, bytes: &str) -> TcpStream {
-        let mut connection = TcpStream::connect(&self.address).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        connection.write_all(bytes.as_bytes()).unwrap();
-        connection
+        send_half(&self.address, bytes)
     }
 
     /// What it says next to the service manager.
@@ -251,6 +241,28 @@ impl Running {
         }
         seen
     }
+}
+
+/// Sends a request to whoever listens there, and does not wait for the answer.
+#[must_use]
+pub(crate) fn send(
+    (address, token): (&str, &str),
+    (method, path, body): (&str, &str, &str),
+) -> TcpStream {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut connection = send_half(address, &head);
+    connection.write_all(body.as_bytes()).unwrap();
+    connection
+}
+
+fn send_half(address: &str, bytes: &str) -> TcpStream {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(bytes.as_bytes()).unwrap();
+    connection
 }
 
 fn give(path: &Path) {
