@@ -23,7 +23,8 @@ use crate::store::StoreError;
 pub(super) const PART: u64 = 8 << 20;
 /// Requests of one group at a time: enough to hide the way to the store and back.
 pub(super) const AT_ONCE: usize = 16;
-/// Bytes that are held in memory on their way to the store, of all groups together.
+/// Bytes on their way, of all groups together: what memory holds of releases, and what a line must
+/// carry of restores within the time that a request may take.
 const IN_MEMORY: u64 = 4 * PART;
 /// Permits are of this many bytes, since they are counted in 32 bits.
 const PERMIT: u64 = 1024;

@@ -6,9 +6,8 @@
 //! where nothing has moved in between is what was read a version.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 
-use bytes::Bytes;
 use fs_err::File;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::PutPayload;
@@ -18,7 +17,7 @@ use super::desk::{AT_ONCE, Desk, Here, PART, WorkspaceFault, files_of};
 use super::entry::{Entry, EntryPath, Sha256Hex};
 use super::index::Index;
 use super::manifest::{Content, Manifest, Registration};
-use super::sums::{CHUNK, Summing};
+use super::sums::{Summing, next_chunk};
 use super::tree::{Found, Place};
 use crate::events::{Event, WorkspaceEvent};
 use crate::ids::GroupFolder;
@@ -273,16 +272,16 @@ fn read_whole(place: &Place, upload: &Upload) -> Result<PutPayload, WorkspaceFau
 /// Reads at most so many bytes, in chunks: memory that comes in blocks of megabytes is given back
 /// to the system late or never.
 fn read_part(file: &mut File, most: u64, summing: &mut Summing) -> io::Result<PutPayload> {
-    let mut rest = file.take(most);
     let mut chunks = Vec::new();
+    let mut rest = most;
     loop {
-        let mut chunk = Vec::new();
-        rest.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        let chunk = next_chunk(&mut *file, rest)?;
         if chunk.is_empty() {
             return Ok(chunks.into_iter().collect());
         }
+        rest -= chunk.len() as u64;
         summing.add(&chunk);
-        chunks.push(Bytes::from(chunk));
+        chunks.push(chunk);
     }
 }
 

@@ -170,6 +170,7 @@ impl Desk {
         staging: &Staging,
         wanted: Wanted,
     ) -> Result<(), WorkspaceFault> {
+        let _room = self.room(wanted.sums.size).await;
         let object = || self.bucket.object_name(folder, &wanted.sums.sha256);
         let mut attempt = 1;
         loop {

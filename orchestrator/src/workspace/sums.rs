@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::entry::Sha256Hex;
@@ -51,6 +52,15 @@ impl Summing {
             crc32c: format!("{:08x}", self.crc32c),
         }
     }
+}
+
+/// What comes next, up to so many bytes and to a chunk; empty at the end.
+pub(crate) fn next_chunk(content: impl Read, most: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(most).map_or(CHUNK, |most| most.min(CHUNK));
+    // All of it at once: a buffer that grows is copied, and larger than what it holds.
+    let mut chunk = Vec::with_capacity(length);
+    content.take(length as u64).read_to_end(&mut chunk)?;
+    Ok(chunk.into())
 }
 
 /// The sums of all that can be read, whatever its size.

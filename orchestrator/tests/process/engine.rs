@@ -1,7 +1,7 @@
 //! A container engine for tests: the real one, and an agent image whose agent is a script.
 //!
 //! Where no engine answers, tests that need one say so and pass; with `REQUIRE_DOCKER=1` they
-//! fail. Images are made from `debian:bookworm-slim`, which `ci/docker` sees to.
+//! fail. Images are made from what `container/base` names, which `ci/docker` sees to.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,11 +9,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
+
 use crate::stage::Stage;
 
 /// What an agent in it does stands in `agent`, in the folder of its group.
 pub(crate) const IMAGE: &str = "nanokimi-test-agent:1";
-const DOCKERFILE: &str = "FROM debian:bookworm-slim
+const DOCKERFILE: &str = "ARG BASE
+FROM ${BASE}
 RUN mkdir -p /workspace/group
 WORKDIR /workspace/group
 ENTRYPOINT [\"bash\", \"/workspace/group/agent\"]
@@ -45,10 +48,16 @@ pub(crate) fn said(arguments: &[&str]) -> String {
 
 /// Looks until it is so: neither engine nor agent tells us when.
 #[track_caller]
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let patience = Instant::now() + crate::stage::PATIENCE;
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+    within(crate::stage::PATIENCE, what, is_so);
+}
+
+/// The same with a patience of its own.
+#[track_caller]
+pub(crate) fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < patience, "not in time: {what}");
+        assert!(Instant::now() < end, "not in time: {what}");
         std::thread::park_timeout(LOOK);
     }
 }
@@ -77,9 +86,14 @@ fn prepare() -> Result<(), String> {
     build(IMAGE, DOCKERFILE, &[])
 }
 
-/// Makes an image of some files. What was called that before is gone afterwards, unless somebody
-/// else tidies up at the moment.
+/// Makes an image of some files, whose Dockerfile begins with the `BASE` that it is given. What was
+/// called that before is gone afterwards.
 pub(crate) fn build(tag: &str, dockerfile: &str, files: &[&str]) -> Result<(), String> {
+    // An image that another test is about to name would be taken for one that has lost its name.
+    let name = format!("nanokimi-test-images-{}.lock", geteuid().as_raw());
+    let lock = std::env::temp_dir().join(name);
+    let lock = fs_err::File::create(lock).unwrap();
+    lock.file().lock().unwrap();
     let context = tempfile::tempdir().unwrap();
     fs_err::write(context.path().join("Dockerfile"), dockerfile).unwrap();
     for file in files.iter().map(Path::new) {
@@ -88,6 +102,7 @@ pub(crate) fn build(tag: &str, dockerfile: &str, files: &[&str]) -> Result<(), S
     let label = format!("nanokimi.test={tag}");
     let built = Command::new("docker")
         .args(["build", "--quiet", "--tag", tag, "--label", &label])
+        .args(["--build-arg", &format!("BASE={}", base())])
         .arg(context.path())
         // The one that needs no plugin.
         .env("DOCKER_BUILDKIT", "0")
@@ -101,6 +116,13 @@ pub(crate) fn build(tag: &str, dockerfile: &str, files: &[&str]) -> Result<(), S
     let of_old = format!("label={label}");
     docker(&["image", "prune", "--force", "--filter", &of_old]);
     Ok(())
+}
+
+/// The image that programs built here start in.
+pub(crate) fn base() -> String {
+    let says = concat!(env!("CARGO_MANIFEST_DIR"), "/../container/base");
+    let said = Command::new(says).output().unwrap();
+    String::from_utf8_lossy(&said.stdout).trim().to_owned()
 }
 
 /// An installation on the engine. What is left of it on the engine goes with it.

@@ -2,15 +2,16 @@
 //! runs its job as it stands there, on a real engine.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use orchestrator::Exit;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::engine::{self, IMAGE, docker, said, until};
+use crate::engine::{self, IMAGE, docker, said, until, within};
 use crate::service::default_of;
 use crate::stage::send;
 
@@ -18,8 +19,10 @@ const PLIST: &str = include_str!("../../service/com.nanokimi.plist");
 
 /// Stands on the engine in place of the image `nanokimi`: what cargo has built, without packages.
 const NANOKIMI: &str = "nanokimi-test-service:1";
-const DOCKERFILE: &str = "FROM debian:bookworm-slim
+const DOCKERFILE: &str = "ARG BASE
+FROM ${BASE}
 COPY nanokimi /usr/local/bin/nanokimi
+RUN nanokimi --version
 ENTRYPOINT [\"nanokimi\"]
 ";
 
@@ -57,49 +60,32 @@ fn entries(list: List) -> BTreeMap<String, Value> {
     entries
 }
 
-/// The job of the property list, in a home of its own.
-struct Job {
-    home: TempDir,
-    name: String,
+/// A start, which may follow a stop, on an engine that has much to do.
+const START: Duration = Duration::from_secs(90);
+
+/// What the property list says of the job.
+struct Listed {
     environment: BTreeMap<String, String>,
     program: Vec<String>,
     /// How long a stop may take before it is killed.
     exit_time_out: Duration,
 }
 
-impl Job {
-    /// One that nothing but this test knows of, with these settings in its volume.
-    fn new(settings: &str) -> Self {
-        let mut job = Self::read();
-        let home = job.home.path().file_name().unwrap().to_string_lossy();
-        job.name = format!("nanokimi-test-{}", home.trim_start_matches(['.', '_']));
-        let own = [
-            ("NAME", job.name.as_str()),
-            ("IMAGE", NANOKIMI),
-            ("LISTEN", "127.0.0.1:"),
-        ];
-        for (key, value) in own {
-            let replaced = job.environment.insert(key.to_owned(), value.to_owned());
-            assert!(replaced.is_some(), "{key} is not in the list");
-        }
-        fs_err::create_dir_all(job.home.path().join("Library/Logs")).unwrap();
-        engine::build(NANOKIMI, DOCKERFILE, &[env!("CARGO_BIN_EXE_nanokimi")]).unwrap();
-        let volume = format!("{}:/v", job.name);
-        let put = "cd /v && echo OPENROUTER_API_KEY=sk-or-x > .env && mkdir -p groups/ada \
-                   && printf %s \"$0\" > nanokimi.toml && printf %s \"$1\" > groups/ada/agent";
-        let settings = format!("agent_image = \"{IMAGE}\"\n{settings}");
-        let agent = "trap '' TERM; cat > /dev/null; echo > here; while :; do sleep 1; done";
-        let base = "debian:bookworm-slim";
-        said(&[
-            "run", "--rm", "--volume", &volume, base, "sh", "-c", put, &settings, agent,
-        ]);
-        job
-    }
+/// The job, with a home, a container and a volume of its own.
+struct Job {
+    listed: Listed,
+    home: TempDir,
+    name: String,
+    /// By which containers of its agents are known, once it has answered.
+    label: Option<String>,
+    running: Option<Child>,
+}
 
+impl Listed {
     fn read() -> Self {
         let plist: Plist = quick_xml::de::from_str(PLIST).unwrap();
-        let mut entries = entries(plist.dict);
-        let mut take = |key: &str| entries.remove(key).unwrap();
+        let mut list = entries(plist.dict);
+        let mut take = |key: &str| list.remove(key).unwrap();
         let text = |value| {
             let Value::String(text) = value else {
                 panic!("{value:?} is no string")
@@ -113,59 +99,124 @@ impl Job {
         ) else {
             panic!("launchd.plist(5) has other types for these");
         };
-        let environment = self::entries(environment).into_iter();
+        let environment = entries(environment).into_iter();
         Self {
-            home: tempfile::tempdir().unwrap(),
-            name: String::new(),
             environment: environment.map(|(key, value)| (key, text(value))).collect(),
             program: program.values.into_iter().map(text).collect(),
             exit_time_out: Duration::from_secs(exit_time_out),
         }
     }
+}
 
-    fn start(&self) -> Child {
-        Command::new(&self.program[0])
-            .args(&self.program[1..])
-            .env_clear()
-            .env("HOME", self.home.path())
-            .envs(&self.environment)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap()
+impl Job {
+    /// One with these settings in its volume.
+    fn new(settings: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(home.path().join("Library/Logs")).unwrap();
+        let folder = home.path().file_name().unwrap().to_string_lossy();
+        let name = format!("nanokimi-test-{}", folder.trim_start_matches('.'));
+        let mut listed = Listed::read();
+        let own = [
+            ("NAME", name.as_str()),
+            ("IMAGE", NANOKIMI),
+            ("LISTEN", "127.0.0.1:"),
+        ];
+        for (key, value) in own {
+            let replaced = listed.environment.insert(key.to_owned(), value.to_owned());
+            assert!(replaced.is_some(), "{key} is not in the list");
+        }
+        let job = Self {
+            listed,
+            home,
+            name,
+            label: None,
+            running: None,
+        };
+        engine::build(NANOKIMI, DOCKERFILE, &[env!("CARGO_BIN_EXE_nanokimi")]).unwrap();
+        let volume = format!("{}:/v", job.name);
+        let put = "cd /v && echo OPENROUTER_API_KEY=sk-or-x > .env && mkdir -p groups/ada \
+                   && printf %s \"$0\" > nanokimi.toml && printf %s \"$1\" > groups/ada/agent";
+        let settings = format!("agent_image = \"{IMAGE}\"\n{settings}");
+        let agent = "trap '' TERM; cat > /dev/null; echo > here; while :; do sleep 1; done";
+        let shell = ["run", "--rm", "--volume", &volume, "--entrypoint", "sh"];
+        let does = [NANOKIMI, "-c", put, &settings, agent];
+        said(&[&shell[..], &does].concat());
+        job
     }
 
-    /// Runs in the container; whether it succeeded, and what it printed.
-    fn within(&self, command: &[&str]) -> Option<String> {
+    fn start(&mut self) {
+        let mut command = Command::new(&self.listed.program[0]);
+        command
+            .args(&self.listed.program[1..])
+            .env_clear()
+            .env("HOME", self.home.path())
+            .envs(&self.listed.environment)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .process_group(0);
+        // Where these tests find the engine, it does.
+        command.envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)));
+        self.running = Some(command.spawn().unwrap());
+    }
+
+    /// As launchd tells it to stop.
+    fn tell_to_stop(&self) {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        let running = self.running.as_ref().unwrap();
+        Pid::from_raw(running.id().cast_signed()).unwrap()
+    }
+
+    /// As launchd does it to one that does not stop in time: all of its process group is killed.
+    /// The container is none of that; it is the engine's.
+    fn kill(&mut self) {
+        let (Ok(()) | Err(_)) = kill_process_group(self.pid(), Signal::KILL);
+        self.running.take().unwrap().wait().unwrap();
+    }
+
+    /// The exit code, which comes within this time.
+    fn ended(&mut self, patience: Duration) -> Option<i32> {
+        let running = self.running.as_mut().unwrap();
+        let mut ended = None;
+        within(patience, "the end of the job", || {
+            ended = running.try_wait().unwrap();
+            ended.is_some()
+        });
+        self.running = None;
+        ended.unwrap().code()
+    }
+
+    /// What a command in the container prints, if it succeeds.
+    fn inside(&self, command: &[&str]) -> Option<String> {
         let output = docker(&[&["exec", &self.name], command].concat());
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         output.status.success().then_some(text)
     }
 
-    /// The id of the container, when nanokimi answers in it; it is no other than `not`.
-    fn answers(&self, not: &str) -> String {
+    /// Waits until nanokimi answers in a container other than `not`; that one's id.
+    fn answers(&mut self, not: &str) -> String {
+        let named = format!("name=^{}$", self.name);
         let mut id = String::new();
-        until("nanokimi answers in its container", || {
-            let found = docker(&[
-                "ps",
-                "--quiet",
-                "--filter",
-                &format!("name=^{}$", self.name),
-            ]);
+        within(START, "nanokimi answers in its container", || {
+            let found = docker(&["ps", "--quiet", "--filter", &named]);
             id = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-            !id.is_empty() && id != not && self.within(&["nanokimi", "status"]).is_some()
+            !id.is_empty() && id != not && self.inside(&["nanokimi", "status"]).is_some()
         });
+        let install = self.inside(&["cat", "data/install-id"]).unwrap();
+        let install = install.split(' ').next().unwrap();
+        self.label = Some(format!("label=nanokimi.install={install}"));
         id
     }
 
     /// The containers of its agents, running or not.
     fn agents(&self) -> Vec<String> {
-        let Some(id) = self.within(&["cat", "data/install-id"]) else {
+        let Some(label) = &self.label else {
             return Vec::new();
         };
-        let id = id.split(' ').next().unwrap();
-        let label = format!("label=nanokimi.install={id}");
-        let ids = said(&["ps", "--all", "--quiet", "--filter", &label]);
+        let found = docker(&["ps", "--all", "--quiet", "--filter", label]);
+        let ids = String::from_utf8_lossy(&found.stdout).into_owned();
         ids.lines().map(ToOwned::to_owned).collect()
     }
 
@@ -176,21 +227,15 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.name.is_empty() {
-            return;
+        if self.running.is_some() {
+            self.kill();
         }
+        docker(&["rm", "--force", &self.name]);
         for id in self.agents() {
             docker(&["rm", "--force", &id]);
         }
-        docker(&["rm", "--force", &self.name]);
         docker(&["volume", "rm", &self.name]);
     }
-}
-
-/// As launchd tells a job to stop.
-fn tell_to_stop(job: &Child) {
-    let pid = Pid::from_raw(job.id().cast_signed()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
 }
 
 #[test]
@@ -198,39 +243,51 @@ fn it_stops_whole_within_the_time_and_follows_a_job_that_was_killed() {
     if !engine::is_there() {
         return;
     }
-    let job = Job::new("shutdown_grace = \"6s\"\n");
-    let mut killed = job.start();
+    let mut job = Job::new("shutdown_grace = \"6s\"\n");
+    job.start();
     let left_behind = job.answers("");
-    // launchd kills the script, and no more: the container is the engine's.
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    assert!(job.within(&["nanokimi", "status"]).is_some());
+    job.kill();
+    assert!(job.inside(&["nanokimi", "status"]).is_some());
 
-    let mut running = job.start();
+    job.start();
     job.answers(&left_behind);
     let address = said(&["port", &job.name, "8080"]);
-    let token = job.within(&["cat", "data/api-token"]).unwrap();
+    let token = job.inside(&["cat", "data/api-token"]).unwrap();
     let message = r#"{"session_id":"ada","messages":[{"role":"user","content":"x"}]}"#;
     let asked = ("POST", "/v1/chat/completions", message);
     let _asking = send((&address, &token), asked);
     until("an agent at work, in the volume", || {
-        job.within(&["cat", "groups/ada/here"]).is_some()
+        job.inside(&["cat", "groups/ada/here"]).is_some()
     });
-    let agents = job.agents();
-    assert_eq!(agents.len(), 1);
-
-    let told = Instant::now();
-    tell_to_stop(&running);
-    let ended = running.wait().unwrap();
+    assert_eq!(job.agents().len(), 1);
+    job.tell_to_stop();
 
     // No measure of speed: after this launchd kills.
-    assert!(told.elapsed() < job.exit_time_out);
-    assert_eq!(ended.code(), Some(0), "{}", job.log());
+    let ended = job.ended(job.listed.exit_time_out);
+    assert_eq!(ended, Some(0), "{}", job.log());
     assert!(job.log().contains("exit code 0"), "{}", job.log());
-    for id in [&left_behind, &job.name, &agents[0]] {
+    assert_eq!(job.agents(), Vec::<String>::new());
+    for id in [&left_behind, &job.name] {
         let inspected = docker(&["container", "inspect", id]);
         assert!(!inspected.status.success(), "{id} is still there");
     }
+}
+
+#[test]
+fn a_stop_that_comes_before_it_has_begun_is_heeded() {
+    if !engine::is_there() {
+        return;
+    }
+    let mut job = Job::new("");
+    job.start();
+    let log = job.home.path().join("Library/Logs/nanokimi.log");
+    until("its first line", || log.exists());
+    job.tell_to_stop();
+
+    let ended = job.ended(START);
+    assert!(matches!(ended, Some(0) | None), "{ended:?}: {}", job.log());
+    let left = docker(&["container", "inspect", &job.name]);
+    assert!(!left.status.success(), "it runs, and nobody looks after it");
 }
 
 #[test]
@@ -238,30 +295,31 @@ fn what_only_a_person_can_mend_is_not_tried_again_and_what_broke_is() {
     if !engine::is_there() {
         return;
     }
-    let wrong = Job::new("max_concurrent = 0\n");
-    let ended = wrong.start().wait().unwrap();
-    assert_eq!(ended.code(), Some(0), "it would be started again for ever");
+    let mut wrong = Job::new("max_concurrent = 0\n");
+    wrong.start();
+    let ended = wrong.ended(START);
+    assert_eq!(ended, Some(0), "it would be started again for ever");
     let log = wrong.log();
     assert!(log.contains("max_concurrent"), "{log}");
     assert!(log.contains("exit code 2"), "{log}");
 
-    let broken = Job::new("");
-    let mut running = broken.start();
+    let mut broken = Job::new("");
+    broken.start();
     broken.answers("");
     said(&["kill", &broken.name]);
-    assert_eq!(running.wait().unwrap().code(), Some(1), "{}", broken.log());
+    assert_eq!(broken.ended(START), Some(1), "{}", broken.log());
 }
 
 #[test]
 fn the_list_leaves_more_time_than_the_settings_take() {
-    let job = Job::read();
-    let script = &job.program[2];
-    let (_, span) = script.split_once("docker stop --time ").unwrap();
+    let listed = Listed::read();
+    let script = &listed.program[2];
+    let (_, span) = script.split_once("docker stop -t ").unwrap();
     let span = span.split(' ').next().unwrap().parse().unwrap();
     let reserve = Duration::from_secs(10);
     let stop = Duration::from_secs(span);
     assert!(stop >= default_of("shutdown_grace") + reserve);
-    assert!(job.exit_time_out >= stop + reserve);
+    assert!(listed.exit_time_out >= stop + reserve);
 }
 
 #[test]
@@ -277,5 +335,5 @@ fn it_is_started_again_unless_it_ended_well_and_persons_ends_count_as_such() {
     let persons = [Exit::Usage, Exit::Folder, Exit::NotLinked, Exit::LoggedOut];
     let persons = persons.map(|exit| (exit as i32).to_string()).join("|");
     let line = format!("in 0|{persons}) exit 0 ;;");
-    assert!(Job::read().program[2].contains(&line), "{line}");
+    assert!(Listed::read().program[2].contains(&line), "{line}");
 }

@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 #[derive(Debug)]
@@ -29,6 +30,8 @@ struct State {
     fails: Option<(&'static str, usize)>,
     /// The next manifest is written, but nobody is told.
     loses_answer: bool,
+    /// So many contents break off in the middle.
+    tears: usize,
 }
 
 impl Store {
@@ -45,6 +48,10 @@ impl Store {
 
     pub(super) fn lose_an_answer(&self) {
         self.state.lock().unwrap().loses_answer = true;
+    }
+
+    pub(super) fn tear(&self, times: usize) {
+        self.state.lock().unwrap().tears = times;
     }
 
     /// What was asked since the last time, by verb.
@@ -116,7 +123,18 @@ impl ObjectStore for Store {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.ask("get", location)?;
-        self.inner.get_opts(location, options).await
+        let mut got = self.inner.get_opts(location, options).await?;
+        let mut state = self.state.lock().unwrap();
+        if state.tears > 0
+            && location.as_ref().contains("objects/")
+            && let GetResultPayload::Stream(chunks) = got.payload
+        {
+            state.tears -= 1;
+            let half = chunks.map_ok(|chunk| chunk.slice(..chunk.len() / 2));
+            let torn = half.chain(stream::once(async { Err(lost()) }));
+            got.payload = GetResultPayload::Stream(torn.boxed());
+        }
+        Ok(got)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -134,7 +152,7 @@ impl ObjectStore for Store {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.ask("list", prefix.unwrap_or(&Path::default())) {
             Ok(()) => self.inner.list(prefix),
-            Err(error) => Box::pin(futures_util::stream::once(async { Err(error) })),
+            Err(error) => Box::pin(stream::once(async { Err(error) })),
         }
     }
 
@@ -145,7 +163,7 @@ impl ObjectStore for Store {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.ask("list", prefix.unwrap_or(&Path::default())) {
             Ok(()) => self.inner.list_with_offset(prefix, offset),
-            Err(error) => Box::pin(futures_util::stream::once(async { Err(error) })),
+            Err(error) => Box::pin(stream::once(async { Err(error) })),
         }
     }
 

@@ -181,6 +181,23 @@ async fn a_connection_that_breaks_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_content_that_breaks_off_is_fetched_anew_and_none_of_it_stays() {
+    let (store, _machine) = released().await;
+    let other = Machine::empty(&store);
+    other.write("KIMI.md", "ours");
+    store.tear(3);
+
+    let fault = other.desk.restore(&family()).await.unwrap_err();
+
+    assert!(fault.is_passing(), "{fault:?}");
+    assert_eq!(other.read("KIMI.md"), "ours");
+    fs_err::remove_file(other.path("KIMI.md")).unwrap();
+    store.tear(2);
+    other.restore().await;
+    assert_eq!(other.read("KIMI.md"), "the cat is Miso");
+}
+
+#[tokio::test]
 async fn other_groups_are_no_business_of_a_restore() {
     let store = Store::new();
     let machine = Machine::with_family(&store).await;
