@@ -5,6 +5,7 @@ mod order;
 mod play;
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -159,6 +160,7 @@ pub(crate) fn make_paired(
         environment,
         fixtures: workspace.join("fixtures"),
         ground: Ground::Process,
+        crowding: NonZeroU32::MIN,
     };
     let made = harness::make_paired(&means, &workspace.join("Cargo.lock"))?;
     writeln!(out, "made {}", made.display())?;

@@ -71,7 +71,8 @@ struct Run {
         value_name = "FORM"
     )]
     stage: Vec<Form>,
-    /// How many play at the same time; as many as there are processors if not given.
+    /// How many play at the same time; as many as there are processors if not given. With more,
+    /// each is given so many times longer before it is said to be late.
     #[arg(long, short)]
     jobs: Option<std::num::NonZeroUsize>,
     /// Play everything so many times, and say at the end what did not pass each time.

@@ -148,7 +148,7 @@ impl Performance {
         };
         let mut play = Play::new(scenario, stage, self.snapshots);
         let mut found = Found::default();
-        let limit = self.means.ground.form().leisurely(scenario.timeout());
+        let limit = self.means.leisurely(scenario.timeout());
         for trouble in play.perform(limit).await {
             found.add(trouble);
         }
@@ -216,7 +216,7 @@ impl Performance {
 
     /// Takes all away but what is to be kept, and says where that is.
     async fn strike(&self, stage: Stage, keep: bool, found: &mut Found) -> Option<PathBuf> {
-        let limit = self.means.ground.form().leisurely(STRIKE);
+        let limit = self.means.leisurely(STRIKE);
         let striking = Box::pin(stage.strike(keep));
         match within(limit, "the mocks did not end", striking).await {
             Ok(Ok(kept)) => kept,

@@ -1,6 +1,7 @@
 //! Scenarios that are played in this process, so that their own clock times them.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ impl Stories {
                 environment,
                 fixtures: crate::workspace().join("fixtures"),
                 ground: Ground::Process,
+                crowding: NonZeroU32::MIN,
             },
             traces: folder.path().join("traces"),
             trace_all: false,

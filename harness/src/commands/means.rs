@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use harness::{Binaries, BinariesError, Containers, Engine, Form, Ground, Images, Means, Scenario};
@@ -30,6 +31,7 @@ pub(super) fn prepare(
     form: Form,
     programs: &Programs,
     scenarios: &mut VecDeque<Scenario>,
+    crowding: NonZeroU32,
 ) -> Result<Means, CommandError> {
     let binaries = match &programs.nanokimi {
         Some(nanokimi) => Binaries::given(nanokimi, programs.agent_runner.as_deref())?,
@@ -52,6 +54,7 @@ pub(super) fn prepare(
         environment: programs.environment.clone(),
         fixtures: workspace().join("fixtures"),
         ground,
+        crowding,
     })
 }
 

@@ -33,6 +33,7 @@ mod leaks;
 mod error;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +91,15 @@ pub struct Means {
     pub fixtures: PathBuf,
     /// The form of the stage.
     pub ground: Ground,
+    /// How many scenarios share a processor: whatever is waited for takes so many times longer.
+    pub crowding: NonZeroU32,
+}
+
+impl Means {
+    /// As long as that takes here which takes `usual` among processes that have a processor.
+    pub(crate) fn leisurely(&self, usual: Duration) -> Duration {
+        self.ground.form().leisurely(usual) * self.crowding.get()
+    }
 }
 
 /// Mocks, a folder, and nanokimi when it runs.
@@ -203,9 +213,8 @@ impl Stage {
         })
     }
 
-    /// As long as that takes on this stage which takes `usual` among processes.
     pub(crate) fn leisurely(&self, usual: Duration) -> Duration {
-        self.means.ground.form().leisurely(usual)
+        self.means.leisurely(usual)
     }
 
     pub(crate) fn journal(&self) -> &Journal {

@@ -2,6 +2,7 @@
 //! and now.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use harness::{
@@ -63,6 +64,7 @@ pub(crate) fn performance(
             environment: environment(["PATH", "LANG"]),
             fixtures: workspace().join("fixtures"),
             ground,
+            crowding: NonZeroU32::MIN,
         },
         traces,
         trace_all: true,
