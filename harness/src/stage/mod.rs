@@ -343,3 +343,22 @@ pub(crate) struct Closed {
     /// Containers that it should have removed.
     pub(crate) agents: Vec<Found>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_given_longer_in_a_crowd() {
+        let program = Path::new("/bin/true");
+        let means = Means {
+            binaries: Binaries::given(program, Some(program)).unwrap(),
+            environment: Vec::new(),
+            fixtures: PathBuf::new(),
+            ground: Ground::Process,
+            crowding: NonZeroU32::new(3).unwrap(),
+        };
+        let usual = Duration::from_secs(5);
+        assert_eq!(means.leisurely(usual), Duration::from_secs(15));
+    }
+}

@@ -119,7 +119,7 @@ pub(crate) fn build(tag: &str, dockerfile: &str, files: &[&str]) -> Result<(), S
 }
 
 /// The image that programs built here start in.
-pub(crate) fn base() -> String {
+fn base() -> String {
     let says = concat!(env!("CARGO_MANIFEST_DIR"), "/../container/base");
     let said = Command::new(says).output().unwrap();
     String::from_utf8_lossy(&said.stdout).trim().to_owned()
