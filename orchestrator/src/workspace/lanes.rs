@@ -2,9 +2,11 @@
 //!
 //! A group is first brought into step with the store, then released whenever it has changed; one
 //! job per group at a time, a few groups at once. What fails waits longer each time; what a store
-//! that is to be left alone was not asked for waits until then, and has not failed.
+//! that is to be left alone was not asked for waits until then, and has not failed. A release that
+//! an agent at work is in the way of waits for that agent.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,6 +32,8 @@ pub(super) enum Ended {
     Done,
     /// Somebody else's version has to be taken over first.
     Behind,
+    /// Its files changed while they were read: an agent is at work, and will be done.
+    Moving,
     /// The store may not be asked before, if it has said so.
     Failed {
         not_before: Option<Timestamp>,
@@ -47,6 +51,15 @@ struct Lane {
     at_work: Option<Job>,
     failures: u32,
     not_before: Option<Timestamp>,
+    in_the_way: Hindrance,
+}
+
+/// What the last job could not get past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hindrance {
+    #[default]
+    Store,
+    Agent,
 }
 
 /// The groups, and what is to be done for each.
@@ -69,7 +82,12 @@ impl Lanes {
 
     /// The group's workspace may have changed.
     pub(super) fn changed(&mut self, group: &GroupFolder) {
-        self.lane(group).owed = true;
+        let lane = self.lane(group);
+        lane.owed = true;
+        if mem::take(&mut lane.in_the_way) == Hindrance::Agent {
+            lane.failures = 0;
+            lane.not_before = None;
+        }
     }
 
     /// Somebody waits for the group to be in step. Returns whether it is.
@@ -116,7 +134,8 @@ impl Lanes {
         started
     }
 
-    /// A job has ended; says when it is tried again, if it failed.
+    /// A job has ended; says when it is tried again, if it failed. That files moved is a failure
+    /// if they do so again before an agent is done.
     pub(super) fn ended(
         &mut self,
         group: &GroupFolder,
@@ -129,6 +148,7 @@ impl Lanes {
         if job == Job::Restore {
             lane.wanted = false;
         }
+        let in_the_way = mem::take(&mut lane.in_the_way);
         match ended {
             Ended::Done => {
                 lane.failures = 0;
@@ -140,6 +160,15 @@ impl Lanes {
                 lane.in_step = false;
                 lane.owed = true;
                 None
+            }
+            // Who was at work has said meanwhile that it is done.
+            Ended::Moving if lane.owed => None,
+            Ended::Moving => {
+                lane.owed = true;
+                lane.in_the_way = Hindrance::Agent;
+                let at = lane.pause_after_failure(now);
+                lane.not_before = Some(at);
+                (in_the_way == Hindrance::Agent).then_some(at)
             }
             Ended::Failed { not_before } => {
                 lane.owed |= job == Job::Release;
@@ -194,8 +223,9 @@ mod tests {
     use super::*;
 
     /// Plays `+g` (changed), `?g` (wanted), `.g` (its job is done), `<g` (it was behind), `!g`
-    /// (it failed), `#g` (and the store wants to be left alone for 15 s), `~` (ten seconds pass),
-    /// `^` (the clock is set back by an hour), and compares what starts: `r` restores, `w` writes.
+    /// (it failed), `#g` (and the store wants to be left alone for 15 s), `%g` (its files moved),
+    /// `~` (ten seconds pass), `^` (the clock is set back by an hour), and compares what starts:
+    /// `r` restores, `w` writes.
     #[track_caller]
     fn check(script: &str, starts: &str) {
         let mut now: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
@@ -223,6 +253,7 @@ mod tests {
                 }
                 "." => Some(Ended::Done),
                 "<" => Some(Ended::Behind),
+                "%" => Some(Ended::Moving),
                 "!" => Some(Ended::Failed { not_before: None }),
                 "#" => Some(Ended::Failed {
                     not_before: Some(now + Duration::from_secs(15)),
@@ -278,6 +309,32 @@ mod tests {
     fn what_was_not_asked_for_is_no_failure() {
         // After the first failure ten seconds are enough.
         check("+a .a #a ~ ~ #a ~ ~ !a ~", "ra wa - - wa - - wa - wa");
+    }
+
+    #[test]
+    fn who_is_done_with_the_files_is_not_made_to_wait() {
+        check("+a .a %a +a .a", "ra wa - wa -");
+        // Nor who was done before they were looked over to the end.
+        check("+a .a +a %a .a", "ra wa - wa -");
+        // Perhaps nobody says so.
+        check("+a .a %a ~ .a", "ra wa - wa -");
+        // The store is given its time all the same.
+        check("+a .a %a ~ !a +a", "ra wa - wa - -");
+    }
+
+    #[test]
+    fn files_that_move_once_are_no_failure() {
+        let group = "a".parse().unwrap();
+        let mut lanes = Lanes::default();
+        lanes.is_in_step(&group);
+        lanes.changed(&group);
+        let mut moves_at = |second| {
+            let now = Timestamp::from_second(second).unwrap();
+            assert_eq!(lanes.start(now).len(), 1);
+            let again = lanes.ended(&group, Job::Release, Ended::Moving, now);
+            again.map(Timestamp::as_second)
+        };
+        assert_eq!((moves_at(0), moves_at(5)), (None, Some(15)));
     }
 
     #[test]

@@ -240,6 +240,7 @@ impl Serving {
                 self.tell_overtaken(&group, *version);
                 Ended::Behind
             }
+            Err(WorkspaceFault::Moving) if job == Job::Release => Ended::Moving,
             Err(_fault) => Ended::Failed {
                 not_before: self.desk.bucket.not_before(),
             },
@@ -251,7 +252,9 @@ impl Serving {
         match (&came_to, retry_at) {
             (Err(fault), Some(at)) => self.failed((&group, job), fault, at).await,
             (Ok(()), _) => self.done(&group, job).await,
-            (Err(_), None) => {}
+            (Err(fault), None) => {
+                tracing::debug!(%group, "the workspace is not {} yet: {fault}", word(job));
+            }
         }
         busy
     }

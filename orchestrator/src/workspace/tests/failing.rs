@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::oneshot;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -32,6 +34,8 @@ struct State {
     loses_answer: bool,
     /// So many contents break off in the middle.
     tears: usize,
+    /// Somebody writes this file while the next content is put, and says so.
+    writer: Option<(PathBuf, oneshot::Sender<()>)>,
 }
 
 impl Store {
@@ -52,6 +56,13 @@ impl Store {
 
     pub(super) fn tear(&self, times: usize) {
         self.state.lock().unwrap().tears = times;
+    }
+
+    /// Returns when somebody has written into the file, while a content of it was put.
+    pub(super) fn meanwhile(&self, written: PathBuf) -> oneshot::Receiver<()> {
+        let (done, is_done) = oneshot::channel();
+        self.state.lock().unwrap().writer = Some((written, done));
+        is_done
     }
 
     /// What was asked since the last time, by verb.
@@ -104,6 +115,11 @@ impl ObjectStore for Store {
         opts: PutOptions,
     ) -> Result<PutResult> {
         self.ask("put", location)?;
+        let writer = self.state.lock().unwrap().writer.take();
+        if let Some((file, done)) = writer {
+            fs_err::write(file, "written meanwhile").unwrap();
+            done.send(()).unwrap();
+        }
         let put = self.inner.put_opts(location, payload, opts).await;
         let is_manifest = location.as_ref().contains("manifests");
         if is_manifest && std::mem::take(&mut self.state.lock().unwrap().loses_answer) {

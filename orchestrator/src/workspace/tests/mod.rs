@@ -3,6 +3,7 @@
 mod failing;
 mod releasing;
 mod restoring;
+mod serving;
 
 use std::sync::Arc;
 

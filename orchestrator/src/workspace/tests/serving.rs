@@ -1,0 +1,46 @@
+//! The task that releases, with agents in its way.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::Work;
+
+#[tokio::test]
+async fn files_are_released_as_soon_as_an_agent_is_done_with_them() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("list.md", "tea");
+    let writing = store.meanwhile(machine.path("list.md"));
+    let known = take_over(&machine.desk).await.unwrap();
+    let (workspace, requests) = Workspace::new();
+    let serving = serve(
+        requests,
+        machine.desk.clone(),
+        known,
+        CancellationToken::new(),
+    );
+    let house = &machine.desk.house;
+    let agent = async {
+        writing.await.unwrap();
+        let busy = house.clock.busy(Work::Workspace);
+        workspace.changed(&family(), busy).await;
+        // The clock stands still: whoever makes it wait makes it wait for ever.
+        house.events.read_after(0).next().await.unwrap();
+        house.events.close();
+    };
+    let both = async { tokio::join!(serving, agent) };
+    timeout(Duration::from_secs(20), both)
+        .await
+        .expect("nothing was told of the workspace");
+
+    let told = machine.told().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("workspace.released: "), "{told:?}");
+    let fresh = Machine::empty(&store);
+    take_over(&fresh.desk).await.unwrap();
+    fresh.restore().await;
+    assert_eq!(fresh.read("list.md"), "written meanwhile");
+}
