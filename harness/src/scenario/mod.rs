@@ -361,11 +361,13 @@ impl Scenario {
         self.file.timeout.map_or(WHOLE, Lapse::length)
     }
 
-    /// The longest it takes with all that comes after the last step, whatever goes wrong.
+    /// The longest it takes with all that comes after the last step, whatever goes wrong, where so
+    /// many share a processor.
     #[must_use]
-    pub fn longest(&self, form: Form) -> std::time::Duration {
+    pub fn longest(&self, form: Form, crowding: std::num::NonZeroU32) -> std::time::Duration {
         let parts = if self.file.finally.is_empty() { 1 } else { 2 };
-        form.leisurely(self.timeout() * parts + crate::outcome::LONGEST_END)
+        let alone = self.timeout() * parts + crate::outcome::LONGEST_END;
+        form.leisurely(alone) * crowding.get()
     }
 
     /// `bootstrap/identity-is-kept` or `ipc/matrix [paused]`.

@@ -9,6 +9,8 @@ use libtest_mimic::Failed;
 use regex::Regex;
 use serde::Deserialize;
 
+use crate::means::CROWDING;
+
 /// After this no further row of a matrix is begun, so that the failures of the first ones are told.
 pub(crate) fn rows(form: Form) -> Duration {
     match form {
@@ -62,7 +64,7 @@ impl Patience {
 
 /// The longest all rows of a file may take.
 pub(crate) fn longest(rows: &[Scenario], form: Form) -> Duration {
-    let longest = rows.iter().map(|row| row.longest(form)).max();
+    let longest = rows.iter().map(|row| row.longest(form, CROWDING)).max();
     let before = match rows.len() {
         0 | 1 => Duration::ZERO,
         _more => self::rows(form),

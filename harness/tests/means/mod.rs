@@ -11,6 +11,9 @@ use harness::{
 };
 use libtest_mimic::Failed;
 
+/// How many scenarios share a processor when `ci/test` plays them.
+pub(crate) const CROWDING: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
 pub(crate) fn workspace() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package
@@ -64,7 +67,7 @@ pub(crate) fn performance(
             environment: environment(["PATH", "LANG"]),
             fixtures: workspace().join("fixtures"),
             ground,
-            crowding: NonZeroU32::MIN,
+            crowding: CROWDING,
         },
         traces,
         trace_all: true,
