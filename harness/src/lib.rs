@@ -32,6 +32,4 @@ pub use outcome::{Keep, Outcome, Performance, Verdict};
 pub use play::Snapshots;
 pub use report::told;
 pub use scenario::{Form, Scenario, ScenarioError, UnknownForm, load, parse, schema};
-pub use stage::{
-    Binaries, BinariesError, Ground, Leak, Means, PairedError, crowding, end, left_over,
-};
+pub use stage::{Binaries, BinariesError, Ground, Leak, Means, PairedError, end, left_over};

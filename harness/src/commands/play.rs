@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -131,7 +131,7 @@ fn play_on(
     let processors = thread::available_parallelism().map_or(2, NonZeroUsize::get);
     let jobs = options.jobs.map_or(processors, NonZeroUsize::get);
     let jobs = jobs.min(scenarios.len().max(1));
-    let crowding = harness::crowding(jobs, processors);
+    let crowding = crowding(jobs, processors);
     let means = prepare(form, &options.programs, &mut scenarios, crowding)?;
     let performance = Performance {
         means,
@@ -154,6 +154,12 @@ fn play_on(
         not_played,
         ..play_all(scenarios, &performance, jobs, times)?
     })
+}
+
+/// How many share a processor, when so many scenarios play at the same time.
+fn crowding(jobs: usize, processors: usize) -> NonZeroU32 {
+    let many = u32::try_from(jobs.div_ceil(processors.max(1))).unwrap_or(u32::MAX);
+    NonZeroU32::new(many).unwrap_or(NonZeroU32::MIN)
 }
 
 fn play_all(
@@ -254,6 +260,16 @@ fn summary(tally: &Tally, wrong: usize, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_called_late_for_sharing_a_processor() {
+        let times = |jobs, processors| crowding(jobs, processors).get();
+        assert_eq!(times(1, 2), 1);
+        assert_eq!(times(2, 2), 1);
+        assert_eq!(times(3, 2), 2);
+        assert_eq!(times(6, 2), 3);
+        assert_eq!(times(4, 64), 1);
+    }
 
     #[test]
     fn times_stand_side_by_side_and_only_what_was_played_twice_is_added_up() {

@@ -102,13 +102,6 @@ impl Means {
     }
 }
 
-/// How many share a processor, when so many scenarios play at the same time.
-#[must_use]
-pub fn crowding(jobs: usize, processors: usize) -> NonZeroU32 {
-    let many = u32::try_from(jobs.div_ceil(processors.max(1))).unwrap_or(u32::MAX);
-    NonZeroU32::new(many).unwrap_or(NonZeroU32::MIN)
-}
-
 /// Mocks, a folder, and nanokimi when it runs.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -354,16 +347,6 @@ pub(crate) struct Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nobody_is_called_late_for_sharing_a_processor() {
-        let times = |jobs, processors| crowding(jobs, processors).get();
-        assert_eq!(times(1, 2), 1);
-        assert_eq!(times(2, 2), 1);
-        assert_eq!(times(3, 2), 2);
-        assert_eq!(times(6, 2), 3);
-        assert_eq!(times(4, 64), 1);
-    }
 
     #[test]
     fn what_is_waited_for_is_given_longer_in_a_crowd() {

@@ -51,15 +51,16 @@ struct Lane {
     at_work: Option<Job>,
     failures: u32,
     not_before: Option<Timestamp>,
-    in_the_way: Hindrance,
+    pause_ends: PauseEnds,
 }
 
-/// What the last job could not get past.
+/// What ends a pause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Hindrance {
+enum PauseEnds {
     #[default]
-    Store,
-    Agent,
+    InTime,
+    /// As soon as the group's agent is done, too.
+    WithTheAgent,
 }
 
 /// The groups, and what is to be done for each.
@@ -84,7 +85,7 @@ impl Lanes {
     pub(super) fn changed(&mut self, group: &GroupFolder) {
         let lane = self.lane(group);
         lane.owed = true;
-        if mem::take(&mut lane.in_the_way) == Hindrance::Agent {
+        if mem::take(&mut lane.pause_ends) == PauseEnds::WithTheAgent {
             lane.failures = 0;
             lane.not_before = None;
         }
@@ -148,7 +149,7 @@ impl Lanes {
         if job == Job::Restore {
             lane.wanted = false;
         }
-        let in_the_way = mem::take(&mut lane.in_the_way);
+        let last = mem::take(&mut lane.pause_ends);
         match ended {
             Ended::Done => {
                 lane.failures = 0;
@@ -165,10 +166,10 @@ impl Lanes {
             Ended::Moving if lane.owed => None,
             Ended::Moving => {
                 lane.owed = true;
-                lane.in_the_way = Hindrance::Agent;
+                lane.pause_ends = PauseEnds::WithTheAgent;
                 let at = lane.pause_after_failure(now);
                 lane.not_before = Some(at);
-                (in_the_way == Hindrance::Agent).then_some(at)
+                (last == PauseEnds::WithTheAgent).then_some(at)
             }
             Ended::Failed { not_before } => {
                 lane.owed |= job == Job::Release;
