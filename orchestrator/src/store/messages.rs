@@ -209,7 +209,8 @@ pub(super) fn open_messages(
     chat: &str,
 ) -> Result<Vec<StoredMessage>, StoreError> {
     let mut rows = tx.prepare_cached(
-        "SELECT seq, sender_name, content, sent_at, state = 'waiting' AS is_context,
+        "SELECT seq, sender_name, content, sent_at,
+                state <> 'queued' AND attempts = 0 AS is_context,
                 quoted_id, quoted_from, quoted_text FROM messages
          WHERE chat_jid = ?1 AND (state IN ('waiting', 'queued') OR (state = 'failed' AND given_up = 1))
          ORDER BY seq",

@@ -58,7 +58,8 @@ fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {
 fn requeue(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE messages SET run_id = NULL,
-                state = CASE WHEN revoked_at IS NULL THEN 'queued' ELSE 'answered' END
+                state = CASE WHEN revoked_at IS NOT NULL THEN 'answered'
+                             WHEN attempts = 0 THEN 'waiting' ELSE 'queued' END
          WHERE run_id = ?1 AND state = 'in_flight'",
         [run.as_str()],
     )?;

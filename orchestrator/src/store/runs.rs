@@ -11,7 +11,7 @@ use super::messages::open_messages;
 use super::outbox::{NewText, Output, insert_output, insert_text};
 use super::rows::{instant, parsed, parsed_or_null, words};
 use super::sessions::left_by;
-use super::tasks::{end_task_run, read_context_mode};
+use super::tasks::{end_task_run, read_context_mode, was_its_last};
 use super::{Group, Store, StoreError, StoredMessage, StoredSession};
 use crate::events::{RunKind, RunOutcome};
 use crate::ids::{GroupFolder, RunId, SessionId, TaskId};
@@ -61,9 +61,9 @@ pub(crate) enum Release {
         /// Its last text, if that is not in the outbox yet.
         answer: Option<Output>,
     },
-    /// The claimed messages are tried again later.
+    /// What is claimed is tried again later.
     Retry { error: String },
-    /// No more attempts: `report` is said in the chat.
+    /// No more attempts: `report` is said in the chat, unless it is of a task that comes again.
     GiveUp { error: String, report: String },
     /// We are stopping.
     Interrupted,
@@ -79,6 +79,8 @@ pub(crate) struct Released {
     pub requeued: bool,
     /// The session was stored.
     pub session_stored: bool,
+    /// It was said in the chat that the run has come to nothing.
+    pub reported: bool,
 }
 
 impl Claim {
@@ -101,7 +103,8 @@ impl Claim {
 }
 
 impl Store {
-    /// Claims the next unit of work of a group: due tasks first, then its messages.
+    /// Claims the next unit of work of a group: whatever waits longest, so that neither a task that
+    /// is due again and again nor a talkative chat keeps the other waiting for ever.
     pub(crate) async fn claim(
         &self,
         folder: GroupFolder,
@@ -115,6 +118,9 @@ impl Store {
             let Some(group) = group else {
                 return Ok(None);
             };
+            if people_are_first(tx, &group)? {
+                return claim_messages(tx, group, now);
+            }
             match claim_task(tx, &group, now)? {
                 Some(claim) => Ok(Some(claim)),
                 None => claim_messages(tx, group, now),
@@ -133,6 +139,17 @@ impl Store {
         self.call(move |tx| give_back(tx, &claim, &release, now))
             .await
     }
+}
+
+/// Whether somebody wrote before the first task that waits was queued.
+fn people_are_first(tx: &Transaction<'_>, group: &Group) -> Result<bool, StoreError> {
+    let first = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM messages WHERE chat_jid = ?1 AND state = 'queued' AND sent_at <
+                (SELECT min(created_at) FROM runs WHERE group_folder = ?2 AND state = 'queued'))",
+        )?
+        .query_row([group.chat.as_str(), group.folder.as_str()], |row| row.get(0))?;
+    Ok(first)
 }
 
 fn claim_task(
@@ -221,7 +238,9 @@ fn claim_messages(
         ],
     )?;
     tx.execute(
-        "UPDATE messages SET state = 'in_flight', run_id = ?2, attempts = ?3
+        // What is told as context is never attempted, and so stays context in every attempt.
+        "UPDATE messages SET state = 'in_flight', run_id = ?2,
+                attempts = CASE WHEN state = 'queued' OR attempts > 0 THEN ?3 ELSE 0 END
          WHERE chat_jid = ?1 AND (state IN ('waiting', 'queued') OR (state = 'failed' AND given_up = 1))",
         params![chat, run.as_str(), attempt],
     )?;
@@ -260,90 +279,135 @@ fn give_back(
         Release::Interrupted => (RunOutcome::Interrupted, None),
     };
     // What has been heard is not said again, so a run that delivered has answered.
-    let requeued = outputs == 0 && matches!(release, Release::Retry { .. } | Release::Interrupted);
-    let session_stored = match release {
-        Release::Done {
-            session: Some(session),
-            ..
-        } if claim.in_group_session() => {
-            store_session(tx, &claim.group.folder, session, now)?;
-            true
-        }
-        Release::Done { .. }
-        | Release::Retry { .. }
-        | Release::GiveUp { .. }
-        | Release::Interrupted => false,
-    };
-    let requeued = match &claim.unit {
-        Unit::Messages(_) => {
-            give_back_messages(tx, claim, release, requeued, now)?;
-            requeued
-        }
-        // A failed task is logged and waits for its next instant; only our own stop re-queues it.
-        Unit::Task(task) => {
-            let again = requeued && matches!(release, Release::Interrupted);
-            if !again {
-                end_task_run(tx, claim, task, (outcome, error), now)?;
-            }
-            again
-        }
-    };
-    let task_again = requeued && matches!(claim.unit, Unit::Task(_));
-    end_run(tx, run, (outcome, error), task_again, now)?;
-    Ok(Released {
-        outcome,
-        outputs,
-        requeued,
-        session_stored,
-    })
-}
-
-fn give_back_messages(
-    tx: &Transaction<'_>,
-    claim: &Claim,
-    release: &Release,
-    requeued: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let run = claim.run.as_str();
-    if requeued {
+    let counts = match release {
+        Release::Retry { .. } if outputs == 0 => Some(true),
         // An attempt that we cut short ourselves does not count.
-        let uncounted = i64::from(matches!(release, Release::Interrupted));
-        tx.execute(
-            "UPDATE messages SET run_id = NULL, attempts = attempts - ?2,
-                    state = CASE WHEN revoked_at IS NULL THEN 'queued' ELSE 'answered' END
-             WHERE run_id = ?1 AND state = 'in_flight'",
-            params![run, uncounted],
-        )?;
-        return Ok(());
-    }
-    let given_up = match release {
-        Release::GiveUp { report, .. } if outputs_of(tx, run)? == 0 => Some(report),
+        Release::Interrupted if outputs == 0 => Some(false),
         Release::Done { .. }
         | Release::Retry { .. }
         | Release::GiveUp { .. }
         | Release::Interrupted => None,
     };
-    let (state, given_up_once) = match given_up {
-        Some(_) => ("failed", 1),
-        None => ("answered", 0),
+    let session_stored = keep_session(tx, claim, release, now)?;
+    let reported = match (&claim.unit, counts) {
+        (Unit::Task(_), Some(counts)) => {
+            queue_run_again(tx, run, counts, now)?;
+            false
+        }
+        (Unit::Task(task), None) => {
+            end_task_run(tx, claim, task, (outcome, error), now)?;
+            end_run(tx, run, (outcome, error), now)?;
+            // One that comes again has its log.
+            was_its_last(tx, task)? && report(tx, claim, (release, outputs), now)?
+        }
+        (Unit::Messages(_), Some(counts)) => {
+            queue_messages_again(tx, run, counts)?;
+            end_run(tx, run, (outcome, error), now)?;
+            false
+        }
+        (Unit::Messages(_), None) => {
+            let given_up = report(tx, claim, (release, outputs), now)?;
+            end_messages(tx, run, given_up)?;
+            end_run(tx, run, (outcome, error), now)?;
+            given_up
+        }
     };
+    Ok(Released {
+        outcome,
+        outputs,
+        requeued: counts.is_some(),
+        session_stored,
+        reported,
+    })
+}
+
+/// Stores the session that a run which succeeded has left, if the group is to go on with it.
+fn keep_session(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    release: &Release,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    match release {
+        Release::Done {
+            session: Some(session),
+            ..
+        } if claim.in_group_session() && !was_left(tx, claim, session)? => {
+            store_session(tx, &claim.group.folder, session, now)?;
+            Ok(true)
+        }
+        Release::Done { .. }
+        | Release::Retry { .. }
+        | Release::GiveUp { .. }
+        | Release::Interrupted => Ok(false),
+    }
+}
+
+/// Whether the session is the one that the run went on with, and somebody had the group leave it
+/// meanwhile: it is not gone back to.
+fn was_left(tx: &Transaction<'_>, claim: &Claim, session: &SessionId) -> Result<bool, StoreError> {
+    let is_old = claim.session.as_ref() == Some(session);
+    Ok(is_old && session_of(tx, claim.group.folder.as_str())?.as_ref() != Some(session))
+}
+
+fn queue_messages_again(tx: &Transaction<'_>, run: &str, counts: bool) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE messages SET run_id = NULL, attempts = max(0, attempts - ?2),
+                state = CASE WHEN revoked_at IS NOT NULL THEN 'answered'
+                             WHEN attempts = 0 THEN 'waiting' ELSE 'queued' END
+         WHERE run_id = ?1 AND state = 'in_flight'",
+        params![run, !counts],
+    )?;
+    Ok(())
+}
+
+fn end_messages(tx: &Transaction<'_>, run: &str, given_up: bool) -> Result<(), StoreError> {
+    let state = if given_up { "failed" } else { "answered" };
     tx.execute(
         "UPDATE messages SET state = ?2, given_up = given_up + ?3
          WHERE run_id = ?1 AND state = 'in_flight'",
-        params![run, state, given_up_once],
+        params![run, state, given_up],
     )?;
-    if let Some(report) = given_up {
-        let text = NewText {
-            chat: &claim.group.chat,
-            run: Some(&claim.run),
-            output_index: Some(0),
-            part: 0,
-            text: report,
-            media: None,
-        };
-        insert_text(tx, &text, now)?;
+    Ok(())
+}
+
+/// Says in the chat that the run has come to nothing, if it has said nothing itself.
+fn report(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    (release, outputs): (&Release, u32),
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Release::GiveUp { report, .. } = release else {
+        return Ok(false);
+    };
+    if outputs > 0 {
+        return Ok(false);
     }
+    let text = NewText {
+        chat: &claim.group.chat,
+        run: Some(&claim.run),
+        output_index: Some(0),
+        part: 0,
+        text: report,
+        media: None,
+    };
+    insert_text(tx, &text, now)?;
+    Ok(true)
+}
+
+/// The run stands in the queue again, behind whatever waits there.
+fn queue_run_again(
+    tx: &Transaction<'_>,
+    run: &str,
+    counts: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE runs SET state = 'queued', started_at = NULL, attempt = attempt + ?2, created_at = ?3
+         WHERE id = ?1",
+        params![run, counts, instant(now)],
+    )?;
     Ok(())
 }
 
@@ -351,20 +415,12 @@ fn end_run(
     tx: &Transaction<'_>,
     run: &str,
     (outcome, error): (RunOutcome, Option<&str>),
-    again: bool,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if again {
-        tx.execute(
-            "UPDATE runs SET state = 'queued', started_at = NULL, attempt = attempt + 1 WHERE id = ?1",
-            [run],
-        )?;
-    } else {
-        tx.execute(
-            "UPDATE runs SET state = 'ended', outcome = ?2, error = ?3, ended_at = ?4 WHERE id = ?1",
-            params![run, outcome.word(), error, instant(now)],
-        )?;
-    }
+    tx.execute(
+        "UPDATE runs SET state = 'ended', outcome = ?2, error = ?3, ended_at = ?4 WHERE id = ?1",
+        params![run, outcome.word(), error, instant(now)],
+    )?;
     Ok(())
 }
 

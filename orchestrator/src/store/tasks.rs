@@ -362,6 +362,14 @@ pub(super) fn end_task_run(
     Ok(())
 }
 
+/// Whether the task has no instant left. One cancelled meanwhile is nobody's business any more.
+pub(super) fn was_its_last(tx: &Transaction<'_>, task: &ClaimedTask) -> Result<bool, StoreError> {
+    let last = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM tasks WHERE id = ?1 AND next_run IS NULL)")?
+        .query_row([task.id.as_str()], |row| row.get(0))?;
+    Ok(last)
+}
+
 impl Task {
     /// The task as the agent reads it in `current_tasks.json`.
     #[must_use]

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use agent_protocol::{ContextMode, ScheduleType};
 use jiff::Timestamp;
 
+mod claims;
+
 use super::*;
 use crate::events::RunOutcome;
 use crate::ids::{ChatJid, GroupFolder};

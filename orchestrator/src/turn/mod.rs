@@ -26,10 +26,12 @@ use crate::store::{Claim, Release, Released, Unit};
 use hearing::Ran;
 use stay::Waiting;
 
-/// A batch of messages is tried once, and again this often.
+/// What is claimed is tried once, and again this often.
 const RETRIES: u32 = 5;
 /// Before the first retry; doubled for each one after.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// How many letters of a task tell people which one it is.
+const PROMPT_SHOWN: usize = 80;
 /// When the store itself refuses, e.g. because the disk is full.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// While the group's workspace cannot be brought here.
@@ -160,8 +162,8 @@ impl Turns {
         });
         let retry_at = retry_at.filter(|_| matches!(release, Release::Retry { .. }));
         self.tell_end(claim, &ran, &released, retry_at);
-        if let (Release::GiveUp { error, .. }, Unit::Messages(_)) = (&release, &claim.unit)
-            && released.outputs == 0
+        if let Release::GiveUp { error, .. } = &release
+            && released.reported
         {
             self.house.events.tell(Event::MessageFailed {
                 chat: claim.group.chat.clone(),
@@ -268,9 +270,25 @@ fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
         },
         AgentEnd::Failed(fault) => Release::GiveUp {
             error: fault.to_string(),
-            report: format!(
-                "I could not answer: {fault}. Your message is kept; write again to have me try again."
-            ),
+            report: report(&claim.unit, fault),
         },
+    }
+}
+
+/// What is said in the chat of something that nobody tries any more.
+fn report(unit: &Unit, fault: &AgentFault) -> String {
+    match unit {
+        Unit::Messages(_) => format!(
+            "I could not answer: {fault}. Your message is kept; write again to have me try again."
+        ),
+        Unit::Task(task) => {
+            let mut what: String = task.prompt.chars().take(PROMPT_SHOWN).collect();
+            if what.len() < task.prompt.len() {
+                what.push('…');
+            }
+            format!(
+                "I could not do what was planned, “{what}”: {fault}. Ask me again if it is still to be done."
+            )
+        }
     }
 }
