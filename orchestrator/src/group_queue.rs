@@ -176,8 +176,15 @@ pub(crate) async fn serve(
             busy = retry.fired() => awake.push(busy),
         }
     }
-    while let Some(ended) = at_work.runs.join_next().await {
-        unwound(ended);
+    loop {
+        tokio::select! {
+            ended = at_work.runs.join_next() => match ended {
+                Some(ended) => drop(unwound(ended)),
+                None => break,
+            },
+            // What comes now stands in the store, and nobody waits to say so.
+            Some(_arrived) = inbox.recv() => {}
+        }
     }
     at_work.turns.nothing_remains().await;
 }

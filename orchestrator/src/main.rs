@@ -164,9 +164,12 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let ended = runtime
-        .map_err(Failure::Io)
-        .and_then(|runtime| runtime.block_on(obey(arguments)));
+    let ended = runtime.map_err(Failure::Io).and_then(|runtime| {
+        let ended = runtime.block_on(obey(arguments));
+        // A call of the system that never returns, e.g. to a disk that is gone, ends with us.
+        runtime.shutdown_background();
+        ended
+    });
     match ended {
         Ok(code) => code,
         Err(failure) => {

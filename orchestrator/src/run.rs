@@ -259,7 +259,7 @@ async fn start(
         group_queue::serve(arrivals, turns, lanes, stop)
     });
 
-    let (scheduler_house, scheduler_queue) = (house.clone(), queue);
+    let (scheduler_house, scheduler_queue) = (house.clone(), queue.clone());
     running.add("scheduler", |stop| {
         scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
     });
@@ -271,6 +271,7 @@ async fn start(
         outbox,
         channels: channels.clone(),
         scheduler,
+        queue,
     };
     let interval = house.config.ipc_scan_interval;
     running.add("IPC watcher", |_ends_with_its_askers| {

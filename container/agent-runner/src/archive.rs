@@ -22,7 +22,8 @@ const CONVERSATIONS: &str = "conversations";
 const MOST: u64 = 64 * 1024 * 1024;
 /// Letters of each text, as the ancestors cut them.
 const LONGEST: usize = 2000;
-/// Letters of a session's id that tell two of a day apart.
+/// Letters at the end of a session's id that tell two of a day apart. Not those at its beginning:
+/// some programs begin each with the same word.
 const TOLD_APART: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +80,16 @@ fn archive(
     if talk.is_empty() {
         return Ok(None);
     }
-    let id: String = left.session_id.chars().take(TOLD_APART).collect();
-    let file = format!("{CONVERSATIONS}/{day}-{id}.md");
+    let file = file_of(day, &left.session_id);
     let text = format!("# Conversation until {day}\n\n---\n\n{talk}");
     write(settings, &file, &text).map_err(ArchiveError::Write)?;
     Ok(Some(file))
+}
+
+fn file_of(day: &str, id: &str) -> String {
+    let begin = id.char_indices().rev().nth(TOLD_APART - 1);
+    let end = &id[begin.map_or(0, |(at, _)| at)..];
+    format!("{CONVERSATIONS}/{day}-{end}.md")
 }
 
 fn write(settings: &Settings, file: &str, text: &str) -> io::Result<()> {
@@ -125,6 +131,17 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_conversations_of_a_day_are_two_files() {
+        let of = |id| file_of("2026-01-05", id);
+        assert_eq!(
+            of("session_58b1-00ec7701"),
+            "conversations/2026-01-05-00ec7701.md"
+        );
+        assert_ne!(of("session_58b1-00ec7701"), of("session_58b1-00ec7702"));
+        assert_eq!(of("aé"), "conversations/2026-01-05-aé.md");
+    }
 
     #[test]
     fn what_was_said_is_kept_and_what_cannot_be_read_is_left_out() {

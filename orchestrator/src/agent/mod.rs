@@ -13,6 +13,7 @@ mod home;
 mod host;
 mod lines;
 mod login;
+mod patience;
 mod prompt;
 mod run_log;
 mod running;
@@ -95,6 +96,15 @@ impl AgentFault {
             kind: None,
             message: message.into(),
             retryable: true,
+        }
+    }
+
+    /// Another try would come to the same.
+    pub(crate) fn lasting(message: impl Into<String>) -> Self {
+        Self {
+            kind: None,
+            message: message.into(),
+            retryable: false,
         }
     }
 

@@ -16,6 +16,7 @@ use super::container::Container;
 use super::home::Home;
 use super::host::{GUARD_TO_END, HostProcess};
 use super::lines::{Line, Lines};
+use super::patience::{Overdue, Patience};
 use super::run_log::RunLog;
 use super::{AgentEnd, AgentFault};
 use crate::clock::{Busy, Clock, Work};
@@ -90,9 +91,7 @@ pub(crate) struct RunningAgent {
     log: RunLog,
     home: Home,
     clock: Clock,
-    /// How long it may go without an event.
-    patience: Duration,
-    deadline: Instant,
+    patience: Patience,
     grace: Duration,
     after_result: AfterResult,
     stopping: bool,
@@ -133,22 +132,20 @@ impl RunningAgent {
         after_result: AfterResult,
     ) -> Self {
         let config = &house.config;
-        let started = Instant::now();
         Self {
             stdout: Lines::new(BufReader::new(stdout), config.agent_max_output),
             tasks,
             log,
             home,
             clock: house.clock.clone(),
-            patience: config.agent_timeout,
-            deadline: started + config.agent_timeout,
+            patience: Patience::new(config),
             grace: config.shutdown_grace.saturating_sub(body.time_to_end()),
             body,
             after_result,
             stopping: false,
             overdue: false,
             finished: false,
-            started,
+            started: Instant::now(),
         }
     }
 
@@ -168,13 +165,13 @@ impl RunningAgent {
                         return None;
                     }
                 },
-                () = tokio::time::sleep_until(self.deadline) => {
+                () = tokio::time::sleep_until(self.patience.deadline()) => {
                     self.overdue = true;
                     return None;
                 }
                 () = stop.cancelled(), if !self.stopping => {
                     self.stopping = true;
-                    self.deadline = self.deadline.min(Instant::now() + self.grace);
+                    self.patience.shorten(self.grace);
                 }
             }
         }
@@ -190,7 +187,7 @@ impl RunningAgent {
         match event {
             Ok(event) if !cut => {
                 if !self.stopping && !self.finished {
-                    self.deadline = Instant::now() + self.patience;
+                    self.patience.heard();
                 }
                 Some(event)
             }
@@ -219,7 +216,7 @@ impl RunningAgent {
         let at = self.clock.now().as_millisecond();
         let handed_in = self.home.hand_in(&format!("{at}-{run}.json"), &text);
         handed_in.map_err(StartError::HandIn)?;
-        self.deadline = Instant::now() + self.patience;
+        self.patience.begin();
         Ok(())
     }
 
@@ -236,13 +233,12 @@ impl RunningAgent {
     /// does not.
     pub(crate) fn has_finished(&mut self) {
         self.finished = true;
-        let soon = Instant::now() + TO_END;
-        // One that has waited for long has used its time up, but had nothing to do with it.
-        self.deadline = if self.stopping {
-            self.deadline.min(soon)
+        if self.stopping {
+            self.patience.shorten(TO_END);
         } else {
-            soon
-        };
+            // One that has waited for long has used its time up, but had nothing to do with it.
+            self.patience.allow(TO_END);
+        }
     }
 
     /// Does not listen any more; [`Self::end`] will not wait.
@@ -278,19 +274,20 @@ impl RunningAgent {
         if self.overdue && self.stopping {
             return AgentEnd::Interrupted;
         }
-        let patience = self.patience;
-        let message = match ended {
-            Err(error) if self.overdue => {
-                format!("the agent said nothing for {patience:?} and could not be stopped: {error}")
-            }
-            Ok(_) if self.overdue => {
-                format!("the agent said nothing for {patience:?} and was stopped")
-            }
-            Ok(ended) if ended.is_success => return AgentEnd::Done,
-            Ok(ended) => with_stderr(ended.fault, &stderr),
-            Err(error) => format!("the end of the agent cannot be waited for: {error}"),
+        let overdue = self.overdue.then(|| self.patience.overdue());
+        let message = match (ended, overdue) {
+            (Err(error), Some(overdue)) => format!("{overdue} and could not be stopped: {error}"),
+            (Ok(_), Some(overdue)) => format!("{overdue} and was stopped"),
+            (Ok(ended), None) if ended.is_success => return AgentEnd::Done,
+            (Ok(ended), None) => with_stderr(ended.fault, &stderr),
+            (Err(error), None) => format!("the end of the agent cannot be waited for: {error}"),
         };
-        AgentEnd::Failed(AgentFault::retryable(message))
+        AgentEnd::Failed(match overdue {
+            Some(Overdue::AtWork(_)) => AgentFault::lasting(format!(
+                "{message}: ask for less at once, or set turn_timeout to a longer span"
+            )),
+            Some(Overdue::Silent(_)) | None => AgentFault::retryable(message),
+        })
     }
 }
 

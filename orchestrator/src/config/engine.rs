@@ -14,7 +14,7 @@ pub(crate) struct EngineSettings {
     pub acp_command: String,
     /// How long the model may say nothing useful.
     pub stall_timeout: Duration,
-    /// How long a turn of [`Engine::Acp`] may take in all, in real time.
+    /// How long a turn may take in all, in real time.
     pub turn_timeout: Duration,
     /// Bytes: the longest session on disk that [`Engine::Builtin`] goes on with.
     pub session_limit: u64,

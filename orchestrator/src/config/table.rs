@@ -248,7 +248,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "turn_timeout",
-        "how long a turn of the engine acp may take in all, in real time",
+        "how long a turn may take in all, in real time",
         &[],
         "30m",
     ),

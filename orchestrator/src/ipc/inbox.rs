@@ -207,11 +207,13 @@ fn shown(kind: DropKind, name: &OsStr) -> String {
     format!("{}/{}", kind.folder(), name.display())
 }
 
-/// The name in `errors/`; of one that would be too long, the beginning is left out.
+/// The name in `errors/`; of one that would be too long, the beginning is left out. Whoever drops
+/// the same name for ever is not counted for ever.
 fn quarantined_name(folder: &str, name: &OsStr, taken: usize) -> OsString {
     let suffix = match taken {
         0 => String::new(),
-        taken => format!(".{taken}"),
+        1..=9 => format!(".{taken}"),
+        _ => format!(".{}", uuid::Uuid::new_v4().simple()),
     };
     let mut whole = OsString::from(format!("{folder}-"));
     let room = LONGEST_NAME.saturating_sub(whole.len() + suffix.len());
@@ -363,17 +365,18 @@ mod tests {
     }
 
     #[test]
-    fn two_files_of_one_name_both_survive_quarantine_and_odd_names_do_too() {
+    fn files_of_one_name_all_survive_quarantine_and_odd_names_do_too() {
         let ipc = ipc();
         let odd = OsString::from_vec(b"\xff\n.json".to_vec());
-        for name in [OsStr::new("x.json"), OsStr::new("x.json"), &odd] {
+        let same = [OsStr::new("x.json"); 12];
+        for name in same.into_iter().chain([odd.as_os_str()]) {
             fs_err::write(ipc.path(name), "{").unwrap();
             for dropped in &ipc.scan() {
                 ipc.inbox.quarantine(dropped).unwrap();
             }
         }
         let errors = SafeDir::open(&ipc.root.path().join("errors")).unwrap();
-        assert_eq!(errors.names().unwrap().len(), 3);
+        assert_eq!(errors.names().unwrap().len(), 13);
     }
 
     #[test]

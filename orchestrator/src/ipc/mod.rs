@@ -21,6 +21,7 @@ mod watching;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::channel::Channels;
+use crate::group_queue::GroupQueue;
 use crate::house::House;
 use crate::ids::GroupFolder;
 use crate::outbox::Outbox;
@@ -112,4 +113,5 @@ pub(crate) struct IpcDesk {
     pub outbox: Outbox,
     pub channels: Channels,
     pub scheduler: Scheduler,
+    pub queue: GroupQueue,
 }

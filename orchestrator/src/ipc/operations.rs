@@ -129,6 +129,7 @@ impl Operations {
         let busy = house.clock.busy(Work::Outbox);
         let (receipt, now) = (order.receipt.clone(), house.clock.now());
         let longest = self.desk.channels.longest_text(&chat);
+        let text = house.config.masked(&text);
         let parts = match &media {
             Some(_) => media::captioned(&text, longest),
             None => split_text(&text, longest),

@@ -73,6 +73,7 @@ impl Stage {
             outbox: Outbox::new().0,
             channels: Channels::new(vec![Channel::Http], Prefix::OwnNumber),
             scheduler: Scheduler::new().0,
+            queue: GroupQueue::new().0,
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, inter
         }
         if scan_at <= Instant::now() {
             watching.line_up(true).await;
+            watching.wake_the_forgotten().await;
             scan_at = Instant::now() + interval;
         }
         watching.look_at_next().await;
@@ -140,6 +141,22 @@ impl Watching {
             let (Some(()) | None) = self.faults.note(&place, prepared);
             self.watch.add(&folder, renew);
             self.line.join(folder);
+        }
+    }
+
+    /// Wakes every group that has something to do. Who has come into the line already comes no
+    /// further by that; one that a command beside us has registered again finds what was written
+    /// to it before.
+    async fn wake_the_forgotten(&mut self) {
+        let groups = self.house().store.groups_with_work().await;
+        let groups = groups.map_err(|error| crate::chain(&error));
+        let Some(groups) = self.faults.note("the groups with work", groups) else {
+            return;
+        };
+        for group in groups {
+            let desk = self.handling.desk();
+            let busy = desk.house.clock.busy(Work::Run);
+            desk.queue.arrived(group, busy).await;
         }
     }
 

@@ -10,9 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 use super::channels::channels_in;
 use super::migrations::schema_of;
-use super::rows::parsed_or_null;
+use super::rows::{parsed, parsed_or_null};
 use super::workspaces::{OwedRelease, owed_in};
 use crate::channel::ChannelStatus;
+use crate::ids::GroupFolder;
 
 /// How the store stands.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Checkup {
     pub(crate) channels: Vec<ChannelStatus>,
     /// Releases of workspaces that have not been made.
     pub(crate) owed: Vec<OwedRelease>,
+    /// Groups that go on with a conversation.
+    pub(crate) sessions: Vec<GroupFolder>,
 }
 
 impl Checkup {
@@ -58,6 +61,7 @@ impl Checkup {
                 newest: None,
                 channels: Vec::new(),
                 owed: Vec::new(),
+                sessions: Vec::new(),
             }));
         }
         Ok(Some(Self {
@@ -72,6 +76,7 @@ impl Checkup {
                 1 | 2 => Vec::new(),
                 _later => owed_in(&connection)?,
             },
+            sessions: sessions(&connection)?,
         }))
     }
 }
@@ -80,6 +85,12 @@ fn newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let newest = "SELECT max(at) AS at FROM (SELECT max(sent_at) AS at FROM messages
                   UNION ALL SELECT max(created_at) FROM runs)";
     Ok(connection.query_row(newest, [], |row| parsed_or_null(row, "at"))?)
+}
+
+fn sessions(connection: &Connection) -> Result<Vec<GroupFolder>, StoreError> {
+    let mut rows = connection.prepare("SELECT group_folder FROM sessions ORDER BY group_folder")?;
+    let groups = rows.query_map([], |row| parsed(row, "group_folder"))?;
+    Ok(groups.collect::<Result<_, _>>()?)
 }
 
 /// Opens for reading alone. A reader of a store at rest would make the files that readers and

@@ -39,6 +39,11 @@ impl Store {
         .await
     }
 
+    /// The groups that have something to do.
+    pub(crate) async fn groups_with_work(&self) -> Result<Vec<GroupFolder>, StoreError> {
+        self.call(|tx| with_work(tx)).await
+    }
+
     /// Whether a group has something to do.
     pub(crate) async fn has_work(&self, folder: GroupFolder) -> Result<bool, StoreError> {
         self.call(move |tx| Ok(with_work(tx)?.contains(&folder)))

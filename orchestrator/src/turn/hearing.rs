@@ -18,6 +18,12 @@ use crate::store::{Claim, Output, Queued, StoreError};
 /// has heard the answer then finds its session kept. Real time, as it is for agents.
 const RESULT_FOLLOWS: Duration = Duration::from_millis(100);
 
+/// Letters of what a tool was given, or came to, that an event tells.
+const SHOWN: usize = 4096;
+
+/// Texts that a chat is sent of one turn. Who says more has lost control of itself.
+const MOST_OUTPUTS: u32 = 100;
+
 /// What one agent came to.
 pub(super) struct Ran {
     pub(super) end: AgentEnd,
@@ -99,6 +105,12 @@ impl Turns {
                 // What cannot be kept must not be said either: another run will say it.
                 let message = format!("what it said cannot be kept: {}", crate::chain(&error));
                 heard.fault = Some(AgentFault::retryable(message));
+                agent.give_up();
+                break;
+            }
+            if heard.outputs > MOST_OUTPUTS {
+                let message = format!("it said more than {MOST_OUTPUTS} texts in one turn");
+                heard.fault = Some(AgentFault::lasting(message));
                 agent.give_up();
                 break;
             }
@@ -271,6 +283,7 @@ impl Turns {
 
     fn tell(&self, claim: &Claim, event: AgentEvent) {
         let (run, group) = (claim.run.clone(), claim.group.folder.clone());
+        let config = &self.house.config;
         let told = match event {
             AgentEvent::Session {
                 session_id,
@@ -293,7 +306,7 @@ impl Turns {
                 run,
                 group,
                 name,
-                arguments,
+                arguments: shown_json(&config.masked(&arguments.to_string())),
             },
             AgentEvent::ToolResult {
                 name, ok, output, ..
@@ -302,7 +315,7 @@ impl Turns {
                 group,
                 name,
                 ok,
-                output: self.house.config.masked(&output),
+                output: shown(&config.masked(&output)),
             },
             AgentEvent::Usage(usage) => Event::RunUsage {
                 run,
@@ -330,6 +343,21 @@ fn read_session(claim: &Claim, text: &str) -> Option<SessionId> {
     }
 }
 
+/// What an event tells of a text: so much that a client that looks on knows what it is, and so
+/// little that no agent fills our memory with what it says.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+/// The same of JSON, which stays JSON if it is short.
+fn shown_json(text: &str) -> serde_json::Value {
+    let shown = shown(text);
+    serde_json::from_str(&shown).unwrap_or(serde_json::Value::String(shown))
+}
+
 /// What a chat hears of an output: without what the agent marked as internal.
 fn spoken(text: &str) -> String {
     let mut spoken = String::new();
@@ -351,6 +379,17 @@ fn spoken(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_tells_no_more_than_fits() {
+        let long = "é".repeat(SHOWN + 1);
+        let fits = &long[..2 * SHOWN];
+        assert_eq!(shown(fits), fits);
+        assert_eq!(shown(&long), format!("{fits}… (8194 bytes in all)"));
+        assert_eq!(shown_json(r#"{"a":[1]}"#), serde_json::json!({"a": [1]}));
+        let cut = shown_json(&format!(r#"{{"a":"{long}"}}"#));
+        assert!(cut.as_str().unwrap().starts_with(r#"{"a":"éé"#), "{cut}");
+    }
 
     #[test]
     fn internal_thoughts_are_not_spoken() {

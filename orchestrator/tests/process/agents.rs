@@ -146,3 +146,46 @@ echo '{{\"type\":\"text\",\"text\":\"ok\"}}'; echo '{RESULT}'"
         );
     }
 }
+
+#[test]
+fn a_secret_that_an_agent_tells_by_its_tools_is_masked() {
+    let call = r#"{"type":"tool_call","id":"1","name":"bash","arguments":{"command":"echo sk-very-secret"}}"#;
+    let said = r#"{"type":"message","chatJid":"http:ada","text":"it is sk-very-secret"}"#;
+    let stage = installation(&format!(
+        "cat > /dev/null; echo '{call}'; echo '{said}' > \"$NANOKIMI_IPC_DIR/messages/1.json\"
+echo '{RESULT}'"
+    ));
+    let nanokimi = stage.start(&[]);
+    assert_eq!(ask(&nanokimi).status, 200);
+    let told = nanokimi.read_until("/v1/events", "Last-Event-ID: 0\r\n", "message.sent");
+    assert!(told.contains("it is [secret]"), "{told}");
+    assert!(told.contains(r#"{"command":"echo [secret]"}"#), "{told}");
+    assert!(!told.contains("sk-very-secret"), "{told}");
+}
+
+#[test]
+fn an_agent_that_never_comes_to_an_end_is_ended() {
+    let usage = r#"{"type":"usage","promptTokens":1,"completionTokens":1}"#;
+    let text = r#"{"type":"text","text":"and so on"}"#;
+    for (says, told) in [
+        (
+            format!("while true; do echo '{usage}'; read -t 0.05 nothing <> <(:); done"),
+            "was at work for longer than 1s and was stopped",
+        ),
+        (
+            format!("while true; do echo '{text}'; done"),
+            "said more than 100 texts in one turn",
+        ),
+    ] {
+        let stage = installation(&format!("cat > /dev/null; {says}"));
+        stage.write("nanokimi.toml", "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\nturn_timeout = \"1s\"\n");
+        let nanokimi = stage.start(&[]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| ask(&nanokimi));
+            let seen = nanokimi.read_until("/v1/events", "", "run.ended");
+            assert!(seen.contains(told), "{seen}");
+            assert!(!seen.contains("retry_at"), "{seen}");
+            stage.stop(&nanokimi);
+        });
+    }
+}

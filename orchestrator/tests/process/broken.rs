@@ -18,7 +18,7 @@ const HOST: &str = "agent_runtime = 'host'\nagent_runner = '/bin/true'\n";
 /// What its owner may not use, by these permissions; then check, cause and way out.
 type Closed = (&'static str, u32, [&'static str; 3]);
 
-const CLOSED: [Closed; 7] = [
+const CLOSED: [Closed; 9] = [
     (
         ".",
         0o500,
@@ -54,6 +54,24 @@ const CLOSED: [Closed; 7] = [
         0o500,
         ["logs", "no agent of `bob` can run", "as the user"],
     ),
+    (
+        "data/sessions/ada",
+        0o500,
+        [
+            "sessions",
+            "no agent of `ada` can run: it is its agents' home",
+            "chown -R <user>",
+        ],
+    ),
+    (
+        "data/ipc",
+        0o500,
+        [
+            "sessions",
+            "data/ipc` cannot be written to by this user, so no agent can run",
+            "chown -R <user>",
+        ],
+    ),
 ];
 
 fn set(stage: &Stage, name: &str, mode: u32) {
@@ -68,6 +86,8 @@ fn what_this_user_may_not_use_is_told_with_whose_it_should_be() {
         stage.write("logs/nanokimi.log", "");
         stage.write("groups/ada/CLAUDE.md", "");
         stage.write("groups/bob/logs/container-1.log", "");
+        stage.write("data/sessions/ada/memory", "");
+        stage.write("data/ipc/ada/current_tasks.json", "[]");
         stage.write("store/lock", "");
         stage.write("data/api-token", "5eed5eed5eed5eed5eed\n");
         set(&stage, "data/api-token", 0o600);

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use crate::agents::{RESULT, ask, installation};
+use crate::ends::check_becomes;
 use crate::stage::{Answer, Running, Stage};
 
 /// An agent that says how many lines its diary has and which session it was given, and writes
@@ -98,6 +99,35 @@ fn a_stop_releases_what_the_last_run_left() {
     let listed = stage.run(&["workspace", "list"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("ada\t1\t"), "{listed}");
+}
+
+#[test]
+fn a_store_that_never_answers_does_not_keep_us_from_ending() {
+    let store = tempfile::tempdir().unwrap();
+    let first = machine(store.path());
+    let mut nanokimi = first.start(&[]);
+    check_says(&ask(&nanokimi), "0 new");
+    first.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
+    // Whoever opens a pipe waits for somebody who writes, as on a disk of a network that is gone.
+    for object in fs_err::read_dir(store.path().join("ada/objects")).unwrap() {
+        let object = object.unwrap().path();
+        fs_err::remove_file(&object).unwrap();
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &object, pipe, 0o644.into(), 0).unwrap();
+    }
+
+    let second = machine(store.path());
+    let settings = fs_err::read_to_string(second.root.path().join("nanokimi.toml")).unwrap();
+    second.write(
+        "nanokimi.toml",
+        &format!("{settings}shutdown_grace = \"4s\"\n"),
+    );
+    let mut nanokimi = second.start(&[]);
+    let fetched = second.root.path().join("groups/.ada.new");
+    check_becomes("a restore", || fetched.exists());
+    second.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn logs(root: &Path) -> Vec<Finding> {
 }
 
 /// The groups that have a folder. Links are left out: an agent may have planted them.
-fn groups(folder: &Path) -> io::Result<Vec<GroupFolder>> {
+pub(super) fn groups(folder: &Path) -> io::Result<Vec<GroupFolder>> {
     let mut groups = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;

@@ -10,6 +10,7 @@ mod kimi;
 mod logs;
 mod model;
 mod process;
+mod sessions;
 mod settings;
 mod stored;
 mod workspaces;
@@ -48,6 +49,7 @@ async fn examine(root: &Path, environment: &BTreeMap<String, String>) -> Vec<Fin
     let (checkup, store) = stored::store(root);
     findings.push(store);
     findings.push(stored::clock(jiff::Timestamp::now(), checkup.as_ref()));
+    findings.extend(sessions::sessions(root, checkup.as_ref()));
     match loaded {
         Ok(config) => {
             let of_settings = examine_settings(root, &config, seen, checkup.as_ref()).await;

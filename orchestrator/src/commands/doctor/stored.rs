@@ -171,6 +171,7 @@ mod tests {
             newest: newest.map(|at| at.parse().unwrap()),
             channels: Vec::new(),
             owed: Vec::new(),
+            sessions: Vec::new(),
         };
         let found = clock(now.parse().unwrap(), Some(&checkup));
         assert_eq!(found.state, state, "{found}");
