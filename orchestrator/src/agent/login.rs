@@ -230,6 +230,11 @@ fn is_fresher(theirs: &PlainFile, ours: &PlainFile) -> bool {
     }
 }
 
+/// Whether a file of the login's tokens holds one.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    runs_out_at(bytes).is_some()
+}
+
 /// In seconds since 1970; none for what is no token, such as the stone that the CLI leaves in
 /// place of one that was revoked.
 fn runs_out_at(bytes: &[u8]) -> Option<f64> {

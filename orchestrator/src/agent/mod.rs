@@ -47,6 +47,7 @@ pub(crate) use guard::take_lock;
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
 pub(crate) use home::{HomeError, lock_of, prepare_credentials};
+pub(crate) use login::is_token;
 pub(crate) use running::RunningAgent;
 
 /// Starts agents.

@@ -5,6 +5,7 @@
 
 mod healing;
 mod hearing;
+mod refusal;
 mod stay;
 mod typing;
 
@@ -24,6 +25,7 @@ use crate::outbox::Outbox;
 use crate::store::{Claim, Release, Released, Unit};
 
 use hearing::Ran;
+use refusal::Refusal;
 use stay::Waiting;
 
 /// What is claimed is tried once, and again this often.
@@ -45,6 +47,7 @@ pub(crate) struct Turns {
     outbox: Outbox,
     channels: Channels,
     ipc: IpcWatch,
+    refusal: Refusal,
 }
 
 /// What a group does after its turn.
@@ -73,6 +76,7 @@ impl Turns {
             outbox,
             channels,
             ipc,
+            refusal: Refusal::default(),
         }
     }
 
@@ -152,6 +156,7 @@ impl Turns {
 
     async fn end(&self, claim: &Claim, ran: Ran, stop: &CancellationToken) -> Next {
         let busy = self.house.clock.busy(Work::Outbox);
+        self.refusal.note(&ran.end);
         let release = release_for(claim, &ran, stop.is_cancelled());
         let Some(released) = self.release(claim, &release, stop).await else {
             return Next::Idle;

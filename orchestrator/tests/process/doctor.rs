@@ -304,6 +304,34 @@ fn a_login_without_a_model_is_told_before_an_agent_fails_by_it() {
 }
 
 #[test]
+fn a_login_is_looked_at_where_it_will_be_copied_from_and_a_revoked_one_is_none() {
+    let stage = well();
+    stage.write(".env", "");
+    let source = stage.root.path().join("kimi");
+    let settings = format!("{ACP}auth_source = '{}'\n", source.display());
+    stage.write("nanokimi.toml", &settings.replace("llm_model = 'b'\n", ""));
+    stage.write(
+        "kimi/config.toml",
+        "default_model = 'a'\n[providers.k.oauth]\n[models.a]\nprovider = 'k'\n",
+    );
+    let stone = r#"{"access_token":"","refresh_token":"","expires_at":0}"#;
+    stage.write("kimi/credentials/kimi-code.json", stone);
+    let told = ("kimi/credentials holds no tokens", "kimi login");
+    check_found(&stage, "login", "broken", told);
+
+    let token = r#"{"access_token":"5eed","refresh_token":"5eed","expires_at":4e9}"#;
+    stage.write("kimi/credentials/kimi-code.json", token);
+    let (found, code) = examined(&stage, Stage::run);
+    let is_ok = |check| {
+        found
+            .iter()
+            .any(|found| found.check == check && found.state == "ok")
+    };
+    assert!(is_ok("login") && is_ok("credential"), "{found:#?}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn a_good_installation_is_well_while_it_runs_and_when_it_was_killed() {
     let stage = well();
     let mut running = stage.start(&[]);

@@ -64,7 +64,7 @@ fn a_store_of_the_first_version_goes_on_where_it_was() {
         assert!(history.body.contains(line), "{line} in {history:?}");
     }
     let asked = asked(&stage);
-    let [task, cake] = &asked[..] else {
+    let [cake, task] = &asked[..] else {
         panic!("{asked:?}");
     };
     assert!(task.contains("water the figs"), "{task}");

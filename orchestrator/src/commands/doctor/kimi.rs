@@ -8,7 +8,11 @@ use rustix::fs::{Access, access};
 use serde::Deserialize;
 
 use super::finding::{Check, Finding};
-use crate::config::{AgentRuntime, Config, Engine};
+use crate::agent::is_token;
+use crate::config::{AgentRuntime, AuthForward, Config, Engine};
+
+/// What a login is known by.
+const SETTINGS: &str = "config.toml";
 
 /// The settings that `kimi login` (2.1.0) leaves behind, as far as they choose the model.
 #[derive(Debug, Deserialize)]
@@ -35,20 +39,32 @@ struct Provider {
 
 const LOG_IN: &str = "log in with `kimi login` and copy config.toml, credentials/ and oauth/ of its home into data/credentials, or set a key in .env";
 
-fn settings_of(root: &Path) -> PathBuf {
-    root.join("data/credentials/config.toml")
+/// The folder of the login: the agents' own, or the one it will be copied from.
+fn login_folder(root: &Path, config: &Config) -> Option<PathBuf> {
+    let sources: &[PathBuf] = match config.auth.forward {
+        AuthForward::Sync => &config.auth.sources,
+        AuthForward::ApiKey | AuthForward::Ignore => &[],
+    };
+    let ours = root.join("data/credentials");
+    let mut folders = std::iter::once(&ours).chain(sources);
+    folders
+        .find(|folder| folder.join(SETTINGS).is_file())
+        .cloned()
 }
 
-pub(super) fn has_login(root: &Path) -> bool {
-    settings_of(root).is_file()
+pub(super) fn has_login(root: &Path, config: &Config) -> bool {
+    login_folder(root, config).is_some()
 }
 
 pub(super) fn kimi(root: &Path, config: &Config) -> Vec<Finding> {
     match config.engine.engine {
         Engine::Builtin => Vec::new(),
         // A key goes before the login.
-        Engine::Acp if config.llm_key.is_some() || !has_login(root) => vec![command(config)],
-        Engine::Acp => vec![command(config), login(root, config)],
+        Engine::Acp if config.llm_key.is_some() => vec![command(config)],
+        Engine::Acp => {
+            let login = login_folder(root, config).map(|folder| login(&folder, config));
+            std::iter::once(command(config)).chain(login).collect()
+        }
     }
 }
 
@@ -82,64 +98,64 @@ fn command(config: &Config) -> Finding {
     )
 }
 
-fn login(root: &Path, config: &Config) -> Finding {
-    match read(root) {
-        Ok(found) => chosen(&found, root, config),
-        Err(cause) => Finding::broken(Check::Login, cause, LOG_IN),
-    }
-}
-
 /// What a reader would say may quote a line with a secret, so only its bare message is told.
-fn read(root: &Path) -> Result<Login, String> {
-    let text = fs_err::read_to_string(settings_of(root)).map_err(|error| error.to_string())?;
+fn read(file: &Path) -> Result<Login, String> {
+    let text = fs_err::read_to_string(file).map_err(|error| error.to_string())?;
     toml::from_str(&text).map_err(|error| {
-        let what = error.message();
-        format!("data/credentials/config.toml cannot be read: {what}")
+        let (file, what) = (file.display(), error.message());
+        format!("{file} cannot be read: {what}")
     })
 }
 
 /// Without a model that leads to a provider, the CLI says `LLM is not set`.
-fn chosen(login: &Login, root: &Path, config: &Config) -> Finding {
-    let name = &login.default_model;
+fn login(folder: &Path, config: &Config) -> Finding {
     let broken = |cause: String| Finding::broken(Check::Login, cause, LOG_IN);
+    let file = folder.join(SETTINGS);
+    let login = match read(&file) {
+        Ok(login) => login,
+        Err(cause) => return broken(cause),
+    };
+    let (name, shown) = (&login.default_model, file.display());
     if name.is_empty() {
-        return broken(
-            "data/credentials/config.toml names no default_model: `LLM is not set`".to_owned(),
-        );
+        return broken(format!("{shown} names no default_model: `LLM is not set`"));
     }
     let Some(model) = login.models.get(name) else {
         return broken(format!(
-            "data/credentials/config.toml: default_model is `{name}`, but there is no [models.{name}]: `LLM is not set`"
+            "{shown}: default_model is `{name}`, but there is no [models.{name}]: `LLM is not set`"
         ));
     };
     let Some(provider) = login.providers.get(&model.provider) else {
         return broken(format!(
-            "data/credentials/config.toml: the model `{name}` has the provider `{}`, but there is none of that name: `LLM is not set`",
+            "{shown}: the model `{name}` has the provider `{}`, but there is none of that name: `LLM is not set`",
             model.provider
         ));
     };
-    if provider.oauth.is_some() && !has_tokens(root) {
-        return broken("data/credentials/credentials holds no tokens".to_owned());
+    let tokens = folder.join("credentials");
+    if provider.oauth.is_some() && !has_tokens(&tokens) {
+        let tokens = tokens.display();
+        return broken(format!("{tokens} holds no tokens, or such as were revoked"));
     }
     match &config.llm_model {
         Some(wanted) if wanted != name => Finding::warning(
             Check::Login,
             format!("llm_model is `{wanted}`, but the login's own default_model `{name}` is used"),
-            "set default_model in data/credentials/config.toml, and leave llm_model out",
+            format!("set default_model in {shown}, and leave llm_model out"),
         ),
         Some(_) | None => Finding::ok(Check::Login, format!("its model is `{name}`")),
     }
 }
 
-fn has_tokens(root: &Path) -> bool {
-    let names = || -> io::Result<bool> {
-        for entry in fs_err::read_dir(root.join("data/credentials/credentials"))? {
-            if entry?.path().extension().is_some_and(|end| end == "json") {
+fn has_tokens(folder: &Path) -> bool {
+    let found = || -> io::Result<bool> {
+        for entry in fs_err::read_dir(folder)? {
+            let file = entry?.path();
+            let is_json = file.extension().is_some_and(|end| end == "json");
+            if is_json && is_token(&fs_err::read(&file)?) {
                 return Ok(true);
             }
         }
         Ok(false)
     };
     // What cannot be read is of no use to agents either.
-    matches!(names(), Ok(true))
+    matches!(found(), Ok(true))
 }

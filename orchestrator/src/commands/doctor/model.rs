@@ -12,13 +12,13 @@ const TO_SET: &str =
 pub(super) fn credential(root: &Path, config: &Config) -> Finding {
     match (&config.llm_key, config.engine.engine) {
         (Some(key), _) => form(key, config.llm_base_url.is_some()),
-        (None, Engine::Acp) if kimi::has_login(root) => Finding::ok(
+        (None, Engine::Acp) if kimi::has_login(root, config) => Finding::ok(
             Check::Credential,
-            "no key is set; agents use the login in data/credentials",
+            "no key is set; agents use the login of the Kimi CLI",
         ),
         (None, Engine::Acp) => Finding::warning(
             Check::Credential,
-            "there is neither a key nor a login in data/credentials: the program of acp_command must find its model by itself",
+            "there is neither a key nor a login of the Kimi CLI: the program of acp_command must find its model by itself",
             TO_SET,
         ),
         (None, Engine::Builtin) => Finding::broken(
