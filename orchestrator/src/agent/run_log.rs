@@ -3,10 +3,15 @@
 //! Bounded, and without the secrets that an agent may have printed.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err::File;
+
+use crate::safe_dir::SafeDir;
+
+/// Logs of a group that are kept: those of its last runs.
+const KEPT: usize = 200;
 
 /// A run's log; a handle that is cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +33,19 @@ impl RunLog {
             file: Arc::new(Mutex::new(Open { file, room })),
             secrets: Arc::new(secrets),
         }
+    }
+
+    /// Removes the oldest logs of a folder where there are more than are kept. What an agent has
+    /// put there under such a name goes with them, unless it is a folder.
+    pub(super) fn clear_old(logs: &SafeDir) -> io::Result<()> {
+        let mut names = logs.names()?;
+        // They begin with the instant.
+        names.retain(|name| name.to_str().is_some_and(is_log));
+        let mut cleared = Ok(());
+        for name in &names[..names.len().saturating_sub(KEPT)] {
+            cleared = cleared.and(logs.remove_entry(name));
+        }
+        cleared
     }
 
     pub(super) fn head(&self, fields: &[(&str, &dyn Display)]) {
@@ -66,9 +84,34 @@ impl RunLog {
     }
 }
 
+fn is_log(name: &str) -> bool {
+    name.starts_with("container-") && name.ends_with(".log")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_logs_of_the_last_runs_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |number: usize| folder.path().join(format!("container-{number:04}.log"));
+        fs_err::create_dir(name(0)).unwrap();
+        for number in 1..=KEPT + 3 {
+            fs_err::write(name(number), "").unwrap();
+        }
+        fs_err::write(folder.path().join("a-note.log"), "").unwrap();
+        let logs = SafeDir::open(folder.path()).unwrap();
+
+        RunLog::clear_old(&logs).unwrap_err();
+
+        let there = |number| name(number).exists();
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(there),
+            [true, false, false, false, true]
+        );
+        assert_eq!(logs.names().unwrap().len(), KEPT + 2);
+    }
 
     #[test]
     fn a_log_is_bounded_and_holds_no_secret() {

@@ -336,6 +336,9 @@ pub(super) fn open_log(
     let secrets = house.config.secrets();
     let file = file.map_err(StartError::Log)?;
     let log = RunLog::new(file, house.config.agent_max_output, secrets);
+    if let Err(error) = RunLog::clear_old(&home.logs) {
+        log.line(&format!("older logs are still here: {error}"));
+    }
     log.head(&[
         ("Timestamp", &house.clock.now()),
         ("Group", &home.folder),
