@@ -255,7 +255,8 @@ impl Agent {
         }
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
         home.owner = user.owner();
-        let masks = container::masks_in(&self.house.root).map_err(passing)?;
+        let masks = container::masks_in(&self.house.root, &self.house.config);
+        let masks = masks.map_err(passing)?;
         let extra = self.extra(claim).await?;
         let name = container::new_name(&claim.group.folder);
         let door = boxes.open_door(&name).map_err(passing)?;

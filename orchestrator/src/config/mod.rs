@@ -183,7 +183,7 @@ impl Config {
         let llm_base_url = sources.read_optional("llm_base_url", "a URL with http or https", url);
         let llm_model = sources.read_optional("llm_model", "a model's name", name);
         let whatsapp = WhatsAppSettings::read(sources);
-        let workspace = WorkspaceSettings::read(sources);
+        let workspace = WorkspaceSettings::read(root, sources);
         let media_limit = sources.read("media_limit", "a number of bytes", parsed);
         let extra_ca_file =
             sources.read_optional("extra_ca_file", "a file", |text| file_of(root, text));
@@ -257,6 +257,14 @@ impl Config {
         secrets.iter().fold(text.to_owned(), |text, secret| {
             text.replace(secret, "[secret]")
         })
+    }
+
+    /// The files and folders that settings name, or stand for, and that hold secrets.
+    pub(crate) fn secret_places(&self) -> Vec<PathBuf> {
+        let google = &self.workspace.google;
+        let files = [&google.service_account, &google.application_credentials];
+        let files = files.into_iter().flatten();
+        files.chain(&self.auth.sources).cloned().collect()
     }
 
     /// What must not stand in any log.

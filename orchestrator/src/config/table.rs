@@ -188,7 +188,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     optional(
         "auth_source",
-        "where the login lies that sync copies, if it is elsewhere; not in our folder, which main reads",
+        "where the login lies that sync copies, if it is elsewhere",
     ),
     setting(
         "agent_one_shot",

@@ -1,7 +1,7 @@
 //! The settings of where groups' workspaces are kept, so that they outlive the machine.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sources::Sources;
 use super::{Secret, parsed, url};
@@ -53,7 +53,8 @@ pub(crate) struct AmazonAccess {
 }
 
 impl WorkspaceSettings {
-    pub(super) fn read(sources: &mut Sources) -> Option<Self> {
+    pub(super) fn read(root: &Path, sources: &mut Sources) -> Option<Self> {
+        let path = |text: &str| path(root, text);
         // Each is read before any is missed, so that all problems are told at once.
         let store = sources.read_optional("workspace_store", STORE, store_url);
         let endpoint = sources.read_optional("workspace_endpoint", "a URL with http or https", url);
@@ -142,8 +143,9 @@ fn is_prefix(prefix: &str) -> bool {
     prefix.is_empty() || prefix.split('/').all(is_part)
 }
 
-fn path(text: &str) -> Option<PathBuf> {
-    (!text.is_empty()).then(|| PathBuf::from(text))
+/// Relative to the root.
+fn path(root: &Path, text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| root.join(text))
 }
 
 fn word(text: &str) -> Option<String> {

@@ -318,18 +318,25 @@ fn main_reads_the_project_but_none_of_its_secrets() {
     }
     let script = format!(
         "cat > /dev/null; cd /workspace/project
-{{ cat .env data/* store/* groups/ada/agent; ls -A data store; touch of-mine; }} > ../group/seen 2> /dev/null
+{{ cat .env data/* store/* keys/* login/* groups/ada/agent; ls -A data store login; touch of-mine; }} > ../group/seen 2> /dev/null
 {}",
         text("ok")
     );
-    let boxed = Boxed::new("the other's", "");
+    let boxed = Boxed::new(
+        "the other's",
+        "google_service_account = \"keys/account.json\"\nauth_source = \"login\"\n",
+    );
     boxed.stage.write("groups/main/agent", &script);
+    boxed.stage.write("keys/account.json", "the account's key");
+    boxed.stage.write("login/config.toml", "the login");
+    // One that leads nowhere hides nothing, and is in nobody's way.
+    std::os::unix::fs::symlink("/nowhere", boxed.stage.root.path().join(".npmrc")).unwrap();
     let nanokimi = boxed.stage.start(&[]);
     let message = r#"{"session_id":"main","messages":[{"role":"user","content":"x"}]}"#;
     let answer = nanokimi.ask("POST", "/v1/chat/completions", message);
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = fs_err::read_to_string(boxed.stage.root.path().join("groups/main/seen"));
-    assert_eq!(seen.unwrap(), "the other'sdata:\n\nstore:\n");
+    assert_eq!(seen.unwrap(), "the other'sdata:\n\nlogin:\n\nstore:\n");
 }
 
 #[test]

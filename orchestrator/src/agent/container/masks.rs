@@ -1,9 +1,10 @@
 //! What the main group's agent must not see of the root folder, although it may read the rest.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::plan::Mask;
+use crate::config::Config;
 
 /// Where keys, tokens and conversations lie: ours, and what a folder that is also somebody's
 /// home may hold.
@@ -28,9 +29,9 @@ const SECRET: [&str; 16] = [
 /// `.env`, and its kin for other occasions.
 const ENVIRONMENT: &str = ".env";
 
-/// The entries of the root folder to be masked.
-pub(in crate::agent) fn in_root(root: &Path) -> io::Result<Vec<Mask>> {
-    let mut masks = Vec::new();
+/// What of the root folder is to be masked: also what settings name, if it lies there.
+pub(in crate::agent) fn in_root(root: &Path, config: &Config) -> io::Result<Vec<Mask>> {
+    let mut places = config.secret_places();
     for entry in fs_err::read_dir(root)? {
         let entry = entry?;
         // A name that is not text is none of these.
@@ -38,18 +39,67 @@ pub(in crate::agent) fn in_root(root: &Path) -> io::Result<Vec<Mask>> {
             continue;
         };
         if SECRET.contains(&name.as_str()) || name.starts_with(ENVIRONMENT) {
-            // Followed: what is put over a link lands where it leads.
-            let is_folder = fs_err::metadata(entry.path())?.is_dir();
-            masks.push(Mask { name, is_folder });
+            places.push(entry.path());
         }
     }
+    let root = fs_err::canonicalize(root)?;
+    let mut masks = Vec::new();
+    for place in places {
+        masks.extend(over(&place, &root)?);
+    }
     masks.sort();
+    // Nothing can be put into what is empty already.
+    masks.dedup_by(|next, kept| next.path.starts_with(&kept.path));
     Ok(masks)
+}
+
+/// What hides a place; none where an agent sees nothing of it.
+fn over(place: &Path, root: &Path) -> io::Result<Option<Mask>> {
+    // Followed: what a link leads to is seen under its own name too.
+    let real = match fs_err::canonicalize(place) {
+        Ok(real) => real,
+        Err(error) if shows_nothing(&error) || place.is_symlink() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(below) = real.strip_prefix(root) else {
+        return Ok(None);
+    };
+    if below.as_os_str().is_empty() || below.to_str().is_none() {
+        let place = place.display();
+        return Err(io::Error::other(format!(
+            "`{place}` holds secrets and cannot be hidden from main's agent; move it out of `{}`",
+            root.display()
+        )));
+    }
+    Ok(Some(Mask {
+        path: below.to_owned(),
+        is_folder: real.is_dir(),
+    }))
+}
+
+/// An agent may read no more than we.
+fn shows_nothing(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == ErrorKind::NotFound
+        || kind == ErrorKind::NotADirectory
+        || kind == ErrorKind::PermissionDenied
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The masks of a folder with these settings, as `<path>` or `<path>/`.
+    fn masked(root: &Path, settings: &str) -> Vec<String> {
+        fs_err::write(root.join("nanokimi.toml"), settings).unwrap();
+        let config = Config::load(root, &[].into()).unwrap();
+        let masks = in_root(root, &config).unwrap();
+        let slash = |mask: &Mask| if mask.is_folder { "/" } else { "" };
+        masks
+            .iter()
+            .map(|mask| format!("{}{}", mask.path.display(), slash(mask)))
+            .collect()
+    }
 
     #[test]
     fn secrets_are_masked_and_the_rest_is_not() {
@@ -57,24 +107,61 @@ mod tests {
         for folder in ["store", "data", "groups", "logs", ".ssh"] {
             fs_err::create_dir(root.path().join(folder)).unwrap();
         }
-        for file in [".env", ".env.local", "nanokimi.toml", ".netrc"] {
-            fs_err::write(root.path().join(file), "x").unwrap();
+        for file in [".env", ".env.local", ".netrc"] {
+            fs_err::write(root.path().join(file), "").unwrap();
         }
-        let masks = in_root(root.path()).unwrap();
-        let masks: Vec<_> = masks
-            .iter()
-            .map(|mask| (mask.name.as_str(), mask.is_folder))
-            .collect();
         assert_eq!(
-            masks,
-            [
-                (".env", false),
-                (".env.local", false),
-                (".netrc", false),
-                (".ssh", true),
-                ("data", true),
-                ("store", true),
-            ]
+            masked(root.path(), ""),
+            [".env", ".env.local", ".netrc", ".ssh/", "data/", "store/"]
+        );
+    }
+
+    #[test]
+    fn what_settings_name_is_masked_where_it_lies() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["data/mine", "data-of-old", "keys", "login"] {
+            fs_err::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        for file in ["keys/account.json", "data/mine/person.json"] {
+            fs_err::write(root.path().join(file), "{}").unwrap();
+        }
+        let settings = "google_service_account = \"keys/account.json\"\n\
+             google_application_credentials = \"data/mine/person.json\"\n\
+             auth_source = \"login\"\n";
+        assert_eq!(
+            masked(root.path(), settings),
+            ["data/", "keys/account.json", "login/"]
+        );
+        let away = "google_service_account = \"/etc/hostname\"\n\
+             google_application_credentials = \"not-there.json\"\n";
+        assert_eq!(masked(root.path(), away), ["data/"]);
+    }
+
+    #[test]
+    fn a_link_is_masked_where_it_leads_and_one_that_leads_nowhere_is_left() {
+        let root = tempfile::tempdir().unwrap();
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, root.path().join(name)).unwrap();
+        };
+        fs_err::create_dir(root.path().join("keys")).unwrap();
+        fs_err::write(root.path().join("keys/env"), "").unwrap();
+        let absolute = root.path().join("keys/env");
+        link(absolute.to_str().unwrap(), ".env");
+        link("/nowhere/npmrc", ".npmrc");
+        link(".netrc", ".netrc");
+        link("/etc", ".config");
+        assert_eq!(masked(root.path(), ""), ["keys/env"]);
+    }
+
+    #[test]
+    fn a_root_folder_that_is_itself_a_secret_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::write(root.path().join("nanokimi.toml"), "auth_source = \".\"\n").unwrap();
+        let config = Config::load(root.path(), &[].into()).unwrap();
+        let told = in_root(root.path(), &config).unwrap_err().to_string();
+        assert!(
+            told.contains("cannot be hidden from main's agent"),
+            "{told}"
         );
     }
 }

@@ -242,13 +242,14 @@ enum Access {
 /// Something of the root folder that an agent must not see even if it may read the rest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::agent) struct Mask {
-    pub(in crate::agent) name: String,
+    /// Below the root folder.
+    pub(in crate::agent) path: PathBuf,
     pub(in crate::agent) is_folder: bool,
 }
 
 /// Puts emptiness over it.
 fn mask(mask: &Mask) -> Mount {
-    let target = Some(format!("{PROJECT_DIR}/{}", mask.name));
+    let target = Some(format!("{PROJECT_DIR}/{}", mask.path.display()));
     if mask.is_folder {
         return Mount {
             typ: Some(MountType::TMPFS),

@@ -56,7 +56,7 @@ impl Stage {
             boxes: &boxes,
             facts,
             user: User::of(facts, (1001, 1002)),
-            masks: &super::super::masks_in(&house.root).unwrap(),
+            masks: &super::super::masks_in(&house.root, &house.config).unwrap(),
             extra,
             name: &name,
             door: &boxes.open_door(&name).unwrap(),
