@@ -52,7 +52,7 @@ pub mod commands;
 mod exit;
 mod run;
 
-pub use agent::{BoxesError, EngineError, Guard, guard};
+pub use agent::{BoxesError, EngineError, Guard, PULL, guard};
 pub use channel::{ChannelEnd, OpenError};
 pub use config::{Config, ConfigError};
 pub use exit::{EXIT_CODES, Exit};

@@ -42,7 +42,7 @@ use run_log::RunLog;
 use running::{AfterResult, Body, StartError};
 
 pub(crate) use container::{Boxes, EngineStatus, ImageSource, Survey, serve as serve_engine};
-pub use container::{BoxesError, EngineError};
+pub use container::{BoxesError, EngineError, PULL};
 pub(crate) use guard::take_lock;
 pub use guard::{Guard, guard};
 pub(crate) use guards::Guards;
@@ -147,7 +147,9 @@ impl Runtime {
             Self::Host { .. } => Ok(()),
             Self::Docker(boxes) => {
                 boxes.engine_is_up().await?;
-                boxes.have_image(&config.container.image).await
+                boxes.have_image(&config.container.image).await?;
+                boxes.take_agents();
+                Ok(())
             }
         }
     }
@@ -203,8 +205,9 @@ impl Agent {
                 self.start_process(claim, session, (guard, guards)).await
             }
             Runtime::Docker(boxes) => {
+                let image = &self.house.config.container.image;
                 let facts = tokio::select! {
-                    facts = boxes.engine_is_up() => facts?,
+                    facts = boxes.ready_for_an_agent(image) => facts?,
                     () = stop.cancelled() => {
                         return Err(AgentFault::retryable("nanokimi is stopping"));
                     }

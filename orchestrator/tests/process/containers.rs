@@ -7,12 +7,12 @@ use crate::gate::Gate;
 use crate::stage::Stage;
 
 /// What an agent says before its last.
-fn text(words: &str) -> String {
+pub(crate) fn text(words: &str) -> String {
     format!("echo '{{\"type\":\"text\",\"text\":\"'{words}'\"}}'\necho '{RESULT}'\n")
 }
 
 /// Until it may go on.
-const WAIT: &str = "echo here > here; until [ -e go ]; do sleep 0.05; done\n";
+pub(crate) const WAIT: &str = "echo here > here; until [ -e go ]; do sleep 0.05; done\n";
 
 #[test]
 fn an_agent_is_answered_from_its_box_and_nothing_is_left_of_it() {
@@ -337,40 +337,6 @@ fn main_reads_the_project_but_none_of_its_secrets() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = fs_err::read_to_string(boxed.stage.root.path().join("groups/main/seen"));
     assert_eq!(seen.unwrap(), "the other'sdata:\n\nlogin:\n\nstore:\n");
-}
-
-#[test]
-fn an_image_that_is_not_there_is_named_with_what_makes_it() {
-    if !engine::is_there() {
-        return;
-    }
-    let boxed = Boxed::new("", "");
-    boxed.use_image("no-such-image");
-    boxed.stage.check_refused(
-        2,
-        "the image `no-such-image` is not there; `container/build`",
-    );
-}
-
-#[test]
-fn an_image_that_goes_away_meanwhile_is_told_to_who_asks() {
-    if !engine::is_there() {
-        return;
-    }
-    let boxed = Boxed::new("", "");
-    let gone = format!("nanokimi-test-gone-{}:1", std::process::id());
-    said(&["tag", engine::IMAGE, &gone]);
-    boxed.use_image(&gone);
-    let nanokimi = boxed.stage.start(&[]);
-    said(&["rmi", &gone]);
-    let answer = ask(&nanokimi);
-    assert_eq!(answer.status, 502, "{answer:?}");
-    assert!(
-        answer
-            .body
-            .contains(&format!("the image `{gone}` is not there")),
-        "{answer:?}"
-    );
 }
 
 #[test]

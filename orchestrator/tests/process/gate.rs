@@ -1,6 +1,6 @@
 //! A gate before the engine: another socket that leads to it, and can be shut, as an engine that
 //! is stopped is, and opened again; or it lets nobody end a container, as an engine does whose
-//! driver is stuck.
+//! driver is stuck; and what is pulled comes when a test says so, from no registry.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -22,6 +22,8 @@ struct Passing {
     ends_nothing: bool,
     /// What was asked meanwhile, e.g. `DELETE /v1.47/containers/x`.
     refused: Vec<String>,
+    /// Those who wait for an image.
+    pulling: Vec<UnixStream>,
     connections: Vec<UnixStream>,
 }
 
@@ -63,6 +65,18 @@ impl Gate {
         let passing = self.passing.lock().unwrap();
         let asked = passing.refused.iter();
         asked.filter(|line| line.contains(what)).count()
+    }
+
+    /// How many wait for an image.
+    pub(crate) fn pulls(&self) -> usize {
+        self.passing.lock().unwrap().pulling.len()
+    }
+
+    /// Tells all who wait for an image that it has come.
+    pub(crate) fn let_images_come(&self) {
+        for mut caller in self.passing.lock().unwrap().pulling.drain(..) {
+            answer(&mut caller, "200 OK", r#"{"status":"Pull complete"}"#);
+        }
     }
 
     /// Cuts everybody off; nobody is there any more.
@@ -107,12 +121,11 @@ fn lead(mut caller: UnixStream, engine: &str, passing: &Mutex<Passing>) {
         kept.refused.push(line.to_owned());
         drop(kept);
         let why = r#"{"message":"the driver is stuck"}"#;
-        let length = why.len();
-        let refusal = format!(
-            "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{why}"
-        );
-        // It may have gone meanwhile.
-        let (Ok(()) | Err(_)) = caller.write_all(refusal.as_bytes());
+        answer(&mut caller, "500 Internal Server Error", why);
+        return;
+    }
+    if line.contains("/images/create?") {
+        kept.pulling.push(caller);
         return;
     }
     if kept.is_shut {
@@ -125,6 +138,15 @@ fn lead(mut caller: UnixStream, engine: &str, passing: &Mutex<Passing>) {
     for (from, to) in [(&caller, &engine), (&engine, &caller)] {
         pass(from.try_clone().unwrap(), to.try_clone().unwrap());
     }
+}
+
+fn answer(caller: &mut UnixStream, status: &str, body: &str) {
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    // It may have gone meanwhile.
+    let (Ok(()) | Err(_)) = caller.write_all(answer.as_bytes());
 }
 
 /// Passes bytes on until they end, and the end too.

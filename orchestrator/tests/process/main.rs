@@ -12,6 +12,7 @@ mod doctor;
 mod ends;
 mod engine;
 mod gate;
+mod images;
 mod launchd;
 mod login;
 mod logs;

@@ -80,7 +80,8 @@ fn five_busy_agents_that_heed_nothing_are_gone_within_the_stop_the_unit_allows()
 fn the_unit_leaves_more_time_than_the_settings_take() {
     let reserve = Duration::from_secs(10);
     assert!(span("TimeoutStopSec") >= default_of("shutdown_grace") + reserve);
-    assert!(span("TimeoutStartSec") >= default_of("docker_wait") + reserve);
+    let before_ready = default_of("docker_wait") + orchestrator::PULL;
+    assert!(span("TimeoutStartSec") >= before_ready + reserve);
 }
 
 #[test]

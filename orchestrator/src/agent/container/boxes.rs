@@ -61,6 +61,8 @@ pub(crate) struct Boxes {
     stuck: Arc<Mutex<BTreeMap<String, String>>>,
     state: watch::Sender<EngineState>,
     look: Arc<Notify>,
+    /// Whether the image has been there.
+    takes_agents: watch::Sender<bool>,
     patience: Duration,
     /// The doors of agents, a folder for each.
     doors: Arc<Path>,
@@ -138,6 +140,7 @@ impl Boxes {
             stuck: Arc::default(),
             state,
             look: Arc::default(),
+            takes_agents: watch::Sender::new(false),
             patience: settings.engine_wait,
             doors: doors.into(),
             targets: reach::targets(config)?.into(),
@@ -172,6 +175,23 @@ impl Boxes {
                 Err(EngineError::Waited(why, self.patience))
             }
         }
+    }
+
+    /// Lets agents start: what they start from is there.
+    pub(crate) fn take_agents(&self) {
+        self.takes_agents.send_replace(true);
+    }
+
+    /// Waits until an agent can be started. What is left from before waits with us for the image at
+    /// first: that wait has its deadline in `run`, which then stops everything.
+    pub(crate) async fn ready_for_an_agent(&self, image: &str) -> Result<Facts, EngineError> {
+        let mut takes = self.takes_agents.subscribe();
+        // Its sender is ours, so it cannot end.
+        let (Ok(_) | Err(_)) = takes.wait_for(|takes| *takes).await;
+        let facts = self.engine_is_up().await?;
+        // It may have been removed since.
+        self.have_image(image).await?;
+        Ok(facts)
     }
 
     /// Sees that the image is there. One that comes from a registry is pulled; our own comes from

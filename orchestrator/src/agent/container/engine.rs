@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 /// No single call takes longer on an engine that works, however busy it is.
 const CALL: Duration = Duration::from_secs(30);
 /// How long an image may take to come.
-const PULL: Duration = Duration::from_secs(600);
+pub const PULL: Duration = Duration::from_secs(600);
 /// How long a container may take to be gone after it was removed, and how often it is looked at.
 const REMOVAL: Duration = Duration::from_secs(20);
 /// How long a removal that the engine refuses is asked for again. Whoever waits is then told, and

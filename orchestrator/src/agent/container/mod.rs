@@ -34,7 +34,7 @@ pub(crate) use boxes::Boxes;
 pub use boxes::BoxesError;
 pub(super) use boxes::Facts;
 use engine::End;
-pub use engine::EngineError;
+pub use engine::{EngineError, PULL};
 pub(crate) use keeper::serve;
 pub(super) use masks::in_root as masks_in;
 pub(super) use ownership::hand_over;
