@@ -99,6 +99,7 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     let root = options.root.as_path();
     make_folders(root).map_err(RunError::Folder)?;
     let mut instance = instance::lock(root)?;
+    workspace::clear_away(root).map_err(RunError::Folder)?;
     let token = Token::read_or_make(root)?;
     let logs = Logs::open(root, &config, &[token.expose()]).map_err(RunError::Logs)?;
     let _logging = logs::install(logs);

@@ -34,7 +34,7 @@ use crate::clock::Work;
 use crate::ids::GroupFolder;
 use crate::safe_dir::SafeDir;
 use crate::workspace::{
-    Delivery, DeliveryFault, EntryPath, Found, Limits, NotStaged, Place, Scope,
+    Delivery, DeliveryFault, EntryPath, Found, Limits, NotStaged, Place, STAGED, Scope,
 };
 
 /// Bytes of a body, packed and unpacked alike.
@@ -117,8 +117,6 @@ pub(super) async fn stage(State(api): State<Api>, request: Request) -> Result<Re
         }
     }
 }
-
-const STAGED: &str = "data/workspace/staged";
 
 pub(super) async fn provision(
     State(api): State<Api>,

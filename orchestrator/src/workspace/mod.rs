@@ -44,6 +44,7 @@ pub use desk::WorkspaceFault;
 pub(crate) use desk::{Desk, files_of};
 pub(crate) use entry::{EntryPath, Scope};
 pub(crate) use index::version_here;
+pub(crate) use moving::clear_away;
 pub(crate) use opening::{Known, open, take_over};
 #[cfg(test)]
 use release::Released;
@@ -52,6 +53,6 @@ use restore::Restored;
 pub(crate) use serve::{Requests, Workspace, serve};
 pub(crate) use standing::{Keeping, Standing, trouble};
 pub(crate) use sweep::{KEPT, Keep, Swept, sweep};
-pub(crate) use tickets::{NotStaged, Ticket, Tickets};
+pub(crate) use tickets::{NotStaged, STAGED, Ticket, Tickets};
 pub(crate) use tree::{Found, LeftOut, Limits, Place, size_of};
 pub(crate) use verify::{Flaw, verify};

@@ -4,19 +4,24 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fs_err::File;
 
 use super::entry::{Entries, Entry, EntryPath, Scope, Sha256Hex, unescaped};
 use super::merge::Plan;
 use super::tree::Place;
+use super::tickets::STAGED;
 use crate::safe_dir::{EntryKind, SafeDir, set_executable};
+use crate::ids::GroupFolder;
 
 /// More copies than anybody keeps beside one file.
 const BESIDE: u32 = 1000;
 
 /// A folder beside the groups', on the same disk, in which contents lie by their names. It goes
+/// What is fetched for a group, as part of a name.
+pub(super) const RESTORED: &str = "new";
+
 /// away with its owner; one that was left behind is emptied.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -42,6 +47,30 @@ impl Staging {
 }
 
 impl Drop for Staging {
+/// Removes what a process that was killed has left beside the groups' folders and had staged.
+/// Nobody may be at work there.
+pub(crate) fn clear_away(root: &Path) -> io::Result<()> {
+    remove_all(&root.join(STAGED))?;
+    let parent = root.join(Scope::Group.parent());
+    for entry in fs_err::read_dir(&parent)? {
+        let name = entry?.file_name();
+        if is_staging(&name) {
+            remove_all(&parent.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is one of ours: `.<folder>.new`, or with an id of its own.
+fn is_staging(name: &OsStr) -> bool {
+    let words = name.to_str().and_then(|name| name.strip_prefix('.'));
+    let Some((folder, what)) = words.and_then(|words| words.split_once('.')) else {
+        return false;
+    };
+    let is_id = what.len() == 32 && what.bytes().all(|byte| byte.is_ascii_hexdigit());
+    folder.parse::<GroupFolder>().is_ok() && (is_id || what == RESTORED)
+}
+
     fn drop(&mut self) {
         if let Err(error) = remove_all(&self.path) {
             tracing::warn!(%error, "what was fetched for a workspace is still there");
@@ -49,7 +78,7 @@ impl Drop for Staging {
     }
 }
 
-fn remove_all(path: &std::path::Path) -> io::Result<()> {
+fn remove_all(path: &Path) -> io::Result<()> {
     match fs_err::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

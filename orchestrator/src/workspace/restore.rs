@@ -14,7 +14,7 @@ use super::fetch::fetch;
 use super::index::Index;
 use super::manifest::Manifest;
 use super::merge::{self, Plan};
-use super::moving::{Moving, Staging};
+use super::moving::{Moving, RESTORED, Staging};
 use super::sums::Sums;
 use crate::agent;
 use crate::events::{Event, WorkspaceEvent};
@@ -148,7 +148,7 @@ impl Desk {
         manifest: &Manifest,
     ) -> Result<(usize, u64, Vec<EntryPath>), WorkspaceFault> {
         let place = self.place(folder);
-        let staging = Staging::new(&place, "new")?;
+        let staging = Staging::new(&place, RESTORED)?;
         let wanted = wanted(&plan, &manifest.entries);
         let fetched = wanted.len();
         let bytes = wanted.iter().map(|wanted| wanted.sums.size).sum();

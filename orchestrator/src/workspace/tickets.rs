@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::GroupFolder;
 
+/// Where it lies until it is told to be released.
+pub(crate) const STAGED: &str = "data/workspace/staged";
+
 /// What one token may bring before it is told to release it: a key is used once.
-const STAGED: usize = 8;
+const MOST_STAGED: usize = 8;
 
 /// The tokens of all runs that are at work.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +66,7 @@ impl Tickets {
     pub(crate) fn stage(&self, token: &str, file: PathBuf) -> Result<String, NotStaged> {
         let mut admitted = self.lock();
         let admitted = admitted.get_mut(token).ok_or(NotStaged::NoRun)?;
-        if admitted.staged.len() == STAGED {
+        if admitted.staged.len() == MOST_STAGED {
             return Err(NotStaged::Full);
         }
         let key = uuid::Uuid::new_v4().simple().to_string();
@@ -131,7 +134,7 @@ mod tests {
         assert_eq!(tickets.unstage(one.token(), &key), Some(file.clone()));
         assert_eq!(tickets.unstage(one.token(), &key), None);
 
-        for _ in 0..STAGED {
+        for _ in 0..MOST_STAGED {
             tickets.stage(one.token(), file.clone()).unwrap();
         }
         assert_eq!(tickets.stage(one.token(), file), Err(NotStaged::Full));

@@ -2,6 +2,7 @@
 //! folder goes on with.
 
 use std::io::Write;
+use std::path::Path;
 
 use crate::agents::{RESULT, ask, installation};
 use crate::ends::check_becomes;
@@ -23,8 +24,11 @@ echo '{RESULT}'"
 }
 
 /// A machine whose workspaces are kept in this folder.
-fn machine(store: &std::path::Path) -> Stage {
-    let stage = diarist();
+fn machine(store: &Path) -> Stage {
+    keeping(diarist(), store)
+}
+
+fn keeping(stage: Stage, store: &Path) -> Stage {
     let settings = fs_err::read_to_string(stage.root.path().join("nanokimi.toml")).unwrap();
     let store = format!("workspace_store = \"file://{}\"\n", store.display());
     stage.write("nanokimi.toml", &format!("{settings}{store}"));
@@ -161,6 +165,31 @@ fn commands_say_what_is_damaged_and_bring_back_what_is_whole() {
 }
 
 #[test]
+fn what_a_killed_process_has_left_is_cleared_away() {
+    let stage = Stage::new();
+    let id = "0123456789abcdef0123456789abcdef";
+    let left = [
+        format!("groups/.ada.{id}/half"),
+        "groups/.ada.new/half".to_owned(),
+        format!("data/workspace/staged/{id}.json"),
+    ];
+    let stays = ["groups/.ada.kept/a", "groups/ada/.ada.new/a"];
+    for name in left.iter().map(String::as_str).chain(stays) {
+        stage.write(name, "x");
+    }
+
+    let _nanokimi = stage.start(&[]);
+
+    for name in left {
+        assert!(!stage.root.path().join(&name).exists(), "{name}");
+    }
+    for name in stays {
+        assert!(stage.root.path().join(name).exists(), "{name}");
+    }
+    assert!(!stage.root.path().join("groups/.ada.new").exists());
+}
+
+#[test]
 fn without_the_setting_there_is_nothing_to_command() {
     let stage = Stage::new();
     let listed = stage.run(&["workspace", "list"]);
@@ -170,17 +199,14 @@ fn without_the_setting_there_is_nothing_to_command() {
 }
 
 /// An agent that shows its token and waits until it is let go.
-fn waiting(store: &std::path::Path) -> Stage {
+fn waiting(store: &Path) -> Stage {
     let stage = installation(&format!(
         "cat > /dev/null
 mkfifo ../../go; echo $NANOKIMI_RUN_TOKEN > ../../token.new; mv ../../token.new ../../token
 read -r _ < ../../go
 echo '{{\"type\":\"text\",\"text\":\"done\"}}'; echo '{RESULT}'"
     ));
-    let settings = fs_err::read_to_string(stage.root.path().join("nanokimi.toml")).unwrap();
-    let store = format!("workspace_store = \"file://{}\"\n", store.display());
-    stage.write("nanokimi.toml", &format!("{settings}{store}"));
-    stage
+    keeping(stage, store)
 }
 
 /// What an agent without our disk does while its run lasts.
