@@ -1,5 +1,6 @@
 //! `nanokimi workspace list|restore|verify|gc`: what the store of workspaces holds.
 
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::house::House;
 use crate::ids::{ChatJid, GroupFolder};
 use crate::instance;
 use crate::store::Store;
-use crate::workspace::{self, Bucket, Desk, Flaw, KEPT, Keep, Swept, Tickets, Workspace};
+use crate::workspace::{
+    self, Bucket, Desk, Flaw, KEPT, Keep, StoreFault, Swept, Tickets, Workspace,
+};
 
 /// What to do with workspaces.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -58,12 +61,55 @@ pub enum WorkspaceCommand {
 struct Row {
     group: GroupFolder,
     version: u64,
-    released_at: Timestamp,
-    files: usize,
-    bytes: u64,
-    chat: ChatJid,
+    #[serde(flatten)]
+    held: Held,
     /// The version that this machine has.
     here: Option<u64>,
+}
+
+/// What the newest version of a group says.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Held {
+    Whole {
+        released_at: Timestamp,
+        files: usize,
+        bytes: u64,
+        chat: ChatJid,
+    },
+    /// It cannot be read.
+    Damaged { problem: String },
+}
+
+impl Held {
+    async fn of(bucket: &Bucket, group: &GroupFolder, version: u64) -> Result<Self, StoreFault> {
+        match bucket.read(group, version).await {
+            Ok(manifest) => Ok(Self::Whole {
+                released_at: manifest.released_at,
+                files: workspace::files_of(&manifest.entries),
+                bytes: workspace::size_of(&manifest.entries),
+                chat: manifest.group.chat,
+            }),
+            Err(fault @ StoreFault::Manifest { .. }) => Ok(Self::Damaged {
+                problem: crate::chain(&fault),
+            }),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole {
+                released_at,
+                files,
+                bytes,
+                chat,
+            } => write!(f, "{released_at}\t{files} files\t{bytes} bytes\t{chat}"),
+            Self::Damaged { problem } => f.write_str(problem),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -125,13 +171,9 @@ async fn list(
         let Some(newest) = newest(bucket, &group).await? else {
             continue;
         };
-        let manifest = bucket.read(&group, newest).await.map_err(fault)?;
         rows.push(Row {
             version: newest,
-            released_at: manifest.released_at,
-            files: workspace::files_of(&manifest.entries),
-            bytes: workspace::size_of(&manifest.entries),
-            chat: manifest.group.chat,
+            held: Held::of(bucket, &group, newest).await.map_err(fault)?,
             here: workspace::version_here(root, bucket, &group).map_err(fault)?,
             group,
         });
@@ -142,10 +184,7 @@ async fn list(
             Some(here) => format!("here: {here}"),
             None => "-".to_owned(),
         };
-        format!(
-            "{}\t{}\t{}\t{} files\t{} bytes\t{}\t{here}",
-            row.group, row.version, row.released_at, row.files, row.bytes, row.chat
-        )
+        format!("{}\t{}\t{}\t{here}", row.group, row.version, row.held)
     };
     show(out, shown, &rows, line, "the store holds no workspaces")
 }

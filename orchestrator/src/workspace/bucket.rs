@@ -82,6 +82,14 @@ impl StoreFault {
         }
     }
 
+    /// Whether a version is there, and nobody can read what it says.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Manifest { source, .. } => !matches!(source, ManifestError::Newer(_)),
+            Self::Open { .. } | Self::Request { .. } => false,
+        }
+    }
+
     /// Whether there is no such object.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Request { source, .. } if matches!(**source, Error::NotFound { .. }))

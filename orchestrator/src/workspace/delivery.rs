@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::entry::{Entries, Entry, EntryPath, Scope, Sha256Hex};
+use super::entry::{Entries, Entry, EntryPath, LONGEST_NAME, Scope, Sha256Hex};
 use super::merge::Plan;
 use super::moving::{Moving, Staging};
 use super::sums::sums_of;
@@ -56,7 +56,9 @@ pub(crate) enum DeliveryFault {
         "`changes[{index}]`: `{scope}` is not the scope of this run; expected `group` or `home`"
     )]
     OtherScope { index: usize, scope: String },
-    #[error("`changes[{index}]`: `{path}` is no path below the scope, or is not kept")]
+    #[error(
+        "`changes[{index}]`: `{path}` is no path below the scope, has a name of more than {LONGEST_NAME} bytes, or is not kept"
+    )]
     Path { index: usize, path: String },
     #[error("`changes[{index}]`: {what}")]
     Content { index: usize, what: String },
@@ -111,7 +113,10 @@ impl Change {
             let scope = self.scope.clone();
             return Err(DeliveryFault::OtherScope { index, scope });
         };
-        let fits = |name: &&str| !["", ".", ".."].contains(name) && !name.contains('\0');
+        let fits = |name: &&str| {
+            let climbs = ["", ".", ".."].contains(name);
+            !climbs && !name.contains('\0') && name.len() <= LONGEST_NAME
+        };
         let mut names = self.path.split('/');
         let path = match names.next().filter(fits) {
             Some(first) => {
@@ -235,6 +240,7 @@ mod tests {
             "a//b",
             ".",
             "logs/run.log",
+            &format!("a/{}", "b".repeat(LONGEST_NAME + 1)),
         ] {
             check_refused(
                 &format!(r#"{{"scope":"group","path":"{path}","type":"deleted"}}"#),

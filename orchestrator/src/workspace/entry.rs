@@ -53,6 +53,9 @@ impl Scope {
     }
 }
 
+/// Bytes of a name on any disk that we know.
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// `group/notes/a.md` or `home/.kimi/…`: a scope, then names. A byte that is not UTF-8, a
 /// control character and `%` itself stand as `%XX`, so each path has one spelling and every
 /// name a file can have is told from every other.

@@ -5,6 +5,8 @@
 //! The rule: what was released wins the path; a content of ours that it would cost is kept
 //! beside it. What only we have changed stays as it is, and is released next.
 
+use std::collections::BTreeSet;
+
 use super::entry::{Entries, EntryPath};
 
 /// What has to happen to the files here, in this order.
@@ -16,6 +18,8 @@ pub(crate) struct Plan {
     pub remove: Vec<EntryPath>,
     /// New or different in what was released.
     pub take: Vec<EntryPath>,
+    /// Of these, where nothing of ours is known to stand: what does is kept beside.
+    pub unseen: BTreeSet<EntryPath>,
 }
 
 pub(crate) fn plan(base: &Entries, ours: &Entries, theirs: &Entries) -> Plan {
@@ -26,7 +30,9 @@ pub(crate) fn plan(base: &Entries, ours: &Entries, theirs: &Entries) -> Plan {
         if ours == Some(theirs) || base == Some(theirs) {
             continue;
         }
-        if ours.is_some() && ours != base {
+        if ours.is_none() {
+            plan.unseen.insert(path.clone());
+        } else if ours != base {
             plan.aside.push(path.clone());
         }
         plan.take.push(path.clone());

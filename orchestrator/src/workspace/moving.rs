@@ -4,24 +4,25 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
 
-use super::entry::{Entries, Entry, EntryPath, Scope, Sha256Hex, unescaped};
+use super::entry::{Entries, Entry, EntryPath, LONGEST_NAME, Scope, Sha256Hex, unescaped};
 use super::merge::Plan;
-use super::tree::Place;
 use super::tickets::STAGED;
-use crate::safe_dir::{EntryKind, SafeDir, set_executable};
+use super::tree::Place;
 use crate::ids::GroupFolder;
+use crate::safe_dir::{EntryKind, SafeDir, set_executable};
 
 /// More copies than anybody keeps beside one file.
 const BESIDE: u32 = 1000;
 
-/// A folder beside the groups', on the same disk, in which contents lie by their names. It goes
 /// What is fetched for a group, as part of a name.
 pub(super) const RESTORED: &str = "new";
 
+/// A folder beside the groups', on the same disk, in which contents lie by their names. It goes
 /// away with its owner; one that was left behind is emptied.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -46,7 +47,6 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
 /// Removes what a process that was killed has left beside the groups' folders and had staged.
 /// Nobody may be at work there.
 pub(crate) fn clear_away(root: &Path) -> io::Result<()> {
@@ -71,6 +71,7 @@ fn is_staging(name: &OsStr) -> bool {
     folder.parse::<GroupFolder>().is_ok() && (is_id || what == RESTORED)
 }
 
+impl Drop for Staging {
     fn drop(&mut self) {
         if let Err(error) = remove_all(&self.path) {
             tracing::warn!(%error, "what was fetched for a workspace is still there");
@@ -124,7 +125,10 @@ impl<'a> Moving<'a> {
         let mut uses = uses(plan, entries);
         for path in &plan.take {
             if let Some(entry) = entries.get(path) {
-                self.take(path, entry, &mut uses, &mut kept)?;
+                let folder = self.make(path, &mut kept)?;
+                let is_unseen = plan.unseen.contains(path);
+                kept.extend(self.make_room(&folder, path, entry, is_unseen)?);
+                self.take(&folder, path, entry, &mut uses)?;
             }
         }
         self.group.sync_all()?;
@@ -179,11 +183,7 @@ impl<'a> Moving<'a> {
         path: &EntryPath,
     ) -> io::Result<EntryPath> {
         for number in 1..BESIDE {
-            let mut copy = name.to_owned();
-            copy.push(format!(".conflict-v{}", self.version));
-            if number > 1 {
-                copy.push(format!("-{number}"));
-            }
+            let copy = copy_of(name, self.version, number);
             if folder.move_to(name, folder, &copy)? {
                 return Ok(beside(path, &copy));
             }
@@ -214,24 +214,38 @@ impl<'a> Moving<'a> {
         Ok(())
     }
 
+    /// Keeps beside what stands where an entry comes and must not be lost.
+    fn make_room(
+        &self,
+        folder: &SafeDir,
+        path: &EntryPath,
+        entry: &Entry,
+        is_unseen: bool,
+    ) -> io::Result<Option<EntryPath>> {
+        let (_folders, name) = path.names();
+        let Some(in_the_way) = folder.look_at(&name)? else {
+            return Ok(None);
+        };
+        let is_folder = in_the_way.kind == EntryKind::Folder;
+        let is_free = match entry {
+            Entry::Folder {} => is_folder,
+            Entry::File { .. } | Entry::Link { .. } if is_folder => folder.remove_empty(&name)?,
+            Entry::File { .. } | Entry::Link { .. } => !is_unseen,
+        };
+        if is_free {
+            return Ok(None);
+        }
+        self.keep_beside(folder, &name, path).map(Some)
+    }
+
     fn take(
         &self,
+        folder: &SafeDir,
         path: &EntryPath,
         entry: &Entry,
         uses: &mut BTreeMap<Sha256Hex, usize>,
-        kept: &mut Vec<EntryPath>,
     ) -> io::Result<()> {
-        let folder = self.make(path, kept)?;
         let (_folders, name) = path.names();
-        let in_the_way = folder.look_at(&name)?.map(|found| found.kind);
-        let is_folder = in_the_way == Some(EntryKind::Folder);
-        let wants_folder = matches!(entry, Entry::Folder {});
-        if is_folder != wants_folder
-            && in_the_way.is_some()
-            && !(is_folder && folder.remove_empty(&name)?)
-        {
-            kept.push(self.keep_beside(&folder, &name, path)?);
-        }
         match entry {
             Entry::Folder {} => folder.enter(&name).map(|_folder| ()),
             Entry::Link { target } => {
@@ -239,7 +253,7 @@ impl<'a> Moving<'a> {
                 let staging = &self.staging.folder;
                 staging.remove_entry(staged)?;
                 staging.make_link(staged, &unescaped(target))?;
-                staging.move_over(staged, &folder, &name)
+                staging.move_over(staged, folder, &name)
             }
             Entry::File {
                 sha256, executable, ..
@@ -249,10 +263,10 @@ impl<'a> Moving<'a> {
                 if let Some((file, _)) = staging.open_file(&staged)? {
                     set_executable(&file, *executable)?;
                 }
-                match staging.move_over(&staged, &folder, &name) {
+                match staging.move_over(&staged, folder, &name) {
                     // `groups` and `data` lie on two disks.
                     Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                        self.copy_over(&staged, &folder, &name, *executable)
+                        self.copy_over(&staged, folder, &name, *executable)
                     }
                     moved => moved,
                 }
@@ -307,6 +321,24 @@ fn uses(plan: &Plan, entries: &Entries) -> BTreeMap<Sha256Hex, usize> {
         }
     }
     uses
+}
+
+/// The name of a copy, which is no longer than a name may be: what it is a copy of is cut, between
+/// two letters.
+fn copy_of(name: &OsStr, version: u64, number: u32) -> OsString {
+    let sign = match number {
+        1 => format!(".conflict-v{version}"),
+        more => format!(".conflict-v{version}-{more}"),
+    };
+    let name = name.as_bytes();
+    let mut end = name.len().min(LONGEST_NAME - sign.len());
+    let is_inside_a_letter = |at: usize| name.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    while end > 0 && is_inside_a_letter(end) {
+        end -= 1;
+    }
+    let mut copy = OsStr::from_bytes(&name[..end]).to_owned();
+    copy.push(sign);
+    copy
 }
 
 /// Another name in the same folder.

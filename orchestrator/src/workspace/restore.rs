@@ -8,6 +8,7 @@ use std::io;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::bucket::Published;
 use super::desk::{AT_ONCE, Desk, WorkspaceFault};
 use super::entry::{Entries, Entry, EntryPath, Sha256Hex};
 use super::fetch::fetch;
@@ -57,13 +58,14 @@ impl Desk {
             return Ok(None);
         };
         let manifest = self.bucket.read(folder, newest).await?;
-        self.bring(folder, index, &manifest, &manifest)
-            .await
-            .map(Some)
+        let base = index.as_ref().map(|index| index.entries.clone());
+        let base = base.unwrap_or_default();
+        let restored = self.bring(folder, (index, base), &manifest, &manifest);
+        restored.await.map(Some)
     }
 
-    /// Makes the files what they were in an earlier version; the next release makes that the
-    /// newest.
+    /// Makes the files what they were in a version, whatever has become of them here; the next
+    /// release makes that the newest.
     pub(crate) async fn go_back(
         &self,
         folder: &GroupFolder,
@@ -71,20 +73,49 @@ impl Desk {
     ) -> Result<Restored, WorkspaceFault> {
         let index = self.index(folder)?;
         let wanted = self.bucket.read(folder, version).await?;
-        let newest = self.bucket.newest(folder, version).await?;
-        let newest = match newest {
-            Some(newest) => self.bucket.read(folder, newest).await?,
+        let newest = match self.bucket.newest(folder, version).await? {
+            Some(newest) => self.newest_or(folder, newest, &wanted).await?,
             None => wanted.clone(),
         };
-        self.bring(folder, index, &wanted, &newest).await
+        let base = index.as_ref().map(|index| index.entries.clone());
+        let mut base = base.unwrap_or_default();
+        // That we have changed it since is to be undone, too.
+        base.retain(|path, entry| wanted.entries.get(path) != Some(entry));
+        let restored = self.bring(folder, (index, base), &wanted, &newest).await?;
+        let (store, now) = (&self.house.store, self.house.clock.now());
+        store
+            .set_session(folder.clone(), wanted.session, now)
+            .await?;
+        Ok(restored)
     }
 
-    /// Brings the files of `wanted` here, as changes to the version `newest`, which the machine
-    /// has agreed on afterwards.
+    /// The newest version; where that is damaged, one more that says what `wanted` says.
+    async fn newest_or(
+        &self,
+        folder: &GroupFolder,
+        newest: u64,
+        wanted: &Manifest,
+    ) -> Result<Manifest, WorkspaceFault> {
+        let fault = match self.bucket.read(folder, newest).await {
+            Ok(manifest) => return Ok(manifest),
+            Err(fault) if fault.is_damage() => fault,
+            Err(fault) => return Err(fault.into()),
+        };
+        let version = newest + 1;
+        tracing::warn!(group = %folder, version, "a version is released in place of a damaged one: {}", crate::chain(&fault));
+        let manifest = Manifest::new(wanted.content(), version, self.house.clock.now())?;
+        match self.bucket.publish(folder, &manifest).await? {
+            Published::Done => Ok(manifest),
+            Published::TooLate => Err(WorkspaceFault::Behind(version)),
+        }
+    }
+
+    /// Brings the files of `wanted` here, as changes to `base`, which the machine had in common
+    /// with the store; afterwards it has agreed on the version `newest`.
     async fn bring(
         &self,
         folder: &GroupFolder,
-        index: Option<Index>,
+        (index, base): (Option<Index>, Entries),
         wanted: &Manifest,
         newest: &Manifest,
     ) -> Result<Restored, WorkspaceFault> {
@@ -96,10 +127,9 @@ impl Desk {
             }
             Err(error) => return Err(error.into()),
         };
-        let base = index.as_ref().map(|index| index.entries.clone());
         let session = index.as_ref().and_then(|index| index.session.clone());
         let here = self.read_here(folder, index).await?;
-        let plan = merge::plan(&base.unwrap_or_default(), &here.entries, &wanted.entries);
+        let plan = merge::plan(&base, &here.entries, &wanted.entries);
         let (fetched, bytes, kept) = self.apply(folder, plan, wanted).await?;
         self.take_over_registration(wanted, session != wanted.session)
             .await?;

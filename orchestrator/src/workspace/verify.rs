@@ -4,13 +4,13 @@ use std::io;
 
 use serde::Serialize;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, StoreFault};
 use super::desk::WorkspaceFault;
 use super::entry::{Entry, Sha256Hex};
 use super::fetch::fetch;
 use crate::ids::GroupFolder;
 
-/// A content that is not as the version says.
+/// A content that is not as the version says, or what the version says itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Flaw {
     pub group: GroupFolder,
@@ -27,7 +27,19 @@ pub(crate) async fn verify(
     version: u64,
     deep: bool,
 ) -> Result<Vec<Flaw>, WorkspaceFault> {
-    let manifest = bucket.read(group, version).await?;
+    let manifest = match bucket.read(group, version).await {
+        Ok(manifest) => manifest,
+        Err(StoreFault::Manifest { what, source }) => {
+            return Ok(vec![Flaw {
+                group: group.clone(),
+                version,
+                path: "its manifest".to_owned(),
+                object: what,
+                problem: crate::chain(&source),
+            }]);
+        }
+        Err(fault) => return Err(fault.into()),
+    };
     let objects = bucket.objects(group).await?;
     let mut flaws = Vec::new();
     for (path, entry) in &manifest.entries {

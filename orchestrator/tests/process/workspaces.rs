@@ -165,6 +165,44 @@ fn commands_say_what_is_damaged_and_bring_back_what_is_whole() {
 }
 
 #[test]
+fn one_damaged_manifest_hides_no_other_group_and_is_gone_back_behind() {
+    let store = tempfile::tempdir().unwrap();
+    let stage = machine(store.path());
+    let mut nanokimi = stage.start(&[]);
+    for version in 1..=2 {
+        assert_eq!(ask(&nanokimi).status, 200);
+        wait_for_release(&nanokimi, version);
+    }
+    stage.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
+    let newest = store.path().join("ada/manifests/0000000002.json");
+    fs_err::write(newest, "{").unwrap();
+    let run = |arguments: &[&str]| {
+        let output = stage.run(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+
+    let (code, listed) = run(&["workspace", "list"]);
+    assert_eq!(code, Some(0), "{listed}");
+    assert!(listed.contains("0000000002.json` is damaged"), "{listed}");
+    assert!(listed.contains("main\t1\t"), "{listed}");
+    let (code, flaws) = run(&["workspace", "verify"]);
+    assert_eq!(code, Some(1), "{flaws}");
+    assert!(flaws.contains("ada version 2: its manifest"), "{flaws}");
+
+    let (code, said) = run(&["workspace", "restore", "ada", "--version", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        run(&["workspace", "verify"]),
+        (Some(0), "all is whole\n".to_owned())
+    );
+    let nanokimi = stage.start(&[]);
+    check_says(&ask(&nanokimi), "1 known");
+    wait_for_release(&nanokimi, 4);
+}
+
+#[test]
 fn what_a_killed_process_has_left_is_cleared_away() {
     let stage = Stage::new();
     let id = "0123456789abcdef0123456789abcdef";

@@ -232,6 +232,112 @@ async fn an_earlier_version_comes_back_as_the_newest() {
 }
 
 #[tokio::test]
+async fn who_goes_back_to_the_newest_version_has_it_whatever_became_of_it_here() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    for name in ["KIMI.md", "gone", "changed"] {
+        machine.write(name, "released");
+    }
+    machine.release().await;
+    fs_err::remove_file(machine.path("gone")).unwrap();
+    machine.write("changed", "ours");
+    machine.write("added", "ours");
+    let (house, now) = (&machine.desk.house, machine.desk.house.clock.now());
+    let lost: SessionId = "s-2".parse().unwrap();
+    let set = house.store.set_session(family(), Some(lost), now);
+    set.await.unwrap();
+
+    let restored = machine.desk.go_back(&family(), 1).await.unwrap();
+
+    let kept: Vec<&str> = restored.kept.iter().map(EntryPath::as_str).collect();
+    assert_eq!(kept, ["group/changed.conflict-v1"]);
+    assert_eq!(machine.read("changed.conflict-v1"), "ours");
+    assert_eq!(machine.read("added"), "ours");
+    for name in ["KIMI.md", "gone", "changed"] {
+        assert_eq!(machine.read(name), "released", "{name}");
+    }
+    let session = house.store.session_of_group(family()).await.unwrap();
+    assert_eq!(session, None);
+}
+
+#[tokio::test]
+async fn who_goes_back_without_a_folder_gets_it_again() {
+    let (_store, machine) = released().await;
+    fs_err::remove_dir_all(machine.path("")).unwrap();
+
+    machine.desk.go_back(&family(), 1).await.unwrap();
+
+    assert_eq!(machine.read("KIMI.md"), "the cat is Miso");
+    assert_eq!(machine.release().await, Released::Unchanged { version: 1 });
+}
+
+#[tokio::test]
+async fn a_damaged_version_is_gone_back_behind_and_another_takes_its_place() {
+    let (store, machine) = released().await;
+    machine.write("KIMI.md", "the cat is Pixel");
+    machine.release().await;
+    let path = "kimi/family/manifests/0000000002.json".into();
+    store.inner().put(&path, "{".into()).await.unwrap();
+    let fresh = Machine::empty(&store);
+    let said = crate::chain(&fresh.desk.restore(&family()).await.unwrap_err());
+    assert!(said.contains("restore --version"), "{said}");
+
+    fresh.desk.go_back(&family(), 1).await.unwrap();
+
+    assert_eq!(fresh.read("KIMI.md"), "the cat is Miso");
+    fresh.write("KIMI.md", "the cat is Luna");
+    assert_eq!(fresh.release().await, version(4, 1));
+    machine.restore().await;
+    assert_eq!(machine.read("KIMI.md"), "the cat is Luna");
+}
+
+#[tokio::test]
+async fn what_is_not_kept_in_the_store_is_not_lost_to_what_is() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    let names = ["KIMI.md", "large", "twice"];
+    for name in names {
+        machine.write(name, "released");
+    }
+    machine.release().await;
+    let other = Machine::with(&store, "workspace_max_file_size = 1000");
+    fs_err::create_dir_all(other.path("")).unwrap();
+    symlink("/etc/hostname", other.path("KIMI.md")).unwrap();
+    other.write("large", &"x".repeat(2000));
+    let outside = other.root.path().join("outside");
+    fs_err::write(&outside, "somebody else's").unwrap();
+    fs_err::hard_link(outside, other.path("twice")).unwrap();
+
+    let restored = other.restore().await;
+
+    assert_eq!(restored.kept.len(), 3, "{restored:?}");
+    for name in names {
+        assert_eq!(other.read(name), "released", "{name}");
+    }
+    assert_eq!(other.read("large.conflict-v1").len(), 2000);
+    assert_eq!(other.read("twice.conflict-v1"), "somebody else's");
+    assert!(other.path("KIMI.md.conflict-v1").is_symlink());
+}
+
+#[tokio::test]
+async fn ours_is_kept_beside_however_long_its_name_is() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    // 254 bytes; cut to 243, it would end in the middle of a letter.
+    let name = "\u{eb}".repeat(127);
+    machine.write(&name, "released");
+    machine.release().await;
+    let other = Machine::empty(&store);
+    other.write(&name, "ours");
+
+    other.restore().await;
+
+    assert_eq!(other.read(&name), "released");
+    let beside = format!("{}.conflict-v1", "\u{eb}".repeat(121));
+    assert_eq!(other.read(&beside), "ours");
+}
+
+#[tokio::test]
 async fn a_fresh_machine_does_not_start_without_its_store() {
     let (store, machine) = released().await;
     store.fail("kimi", 2);
