@@ -7,8 +7,8 @@ use std::path::Path;
 
 use fs_err::File;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, openat, readlinkat, renameat, statat,
-    symlinkat, syncfs, unlinkat,
+    Access, AtFlags, FileType, Mode, OFlags, Stat, accessat, fchmod, fstat, openat, readlinkat,
+    renameat, statat, symlinkat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,15 @@ impl SafeDir {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(looked(&stat))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(at(&self.path.join(name), error)),
+        }
+    }
+
+    /// Whether we may read an entry. One that has gone meanwhile we may.
+    pub(crate) fn may_read(&self, name: &OsStr) -> io::Result<bool> {
+        match accessat(&self.fd, name, Access::READ_OK, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(false),
             Err(error) => Err(at(&self.path.join(name), error)),
         }
     }

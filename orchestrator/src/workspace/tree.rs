@@ -17,6 +17,9 @@ const DEEPEST: usize = 128;
 /// More than anybody reads.
 const TOLD: usize = 20;
 
+/// An agent may have closed to others what it has made.
+const UNREADABLE: &str = "the user that nanokimi runs as may not read it";
+
 /// How much of a workspace is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -146,6 +149,9 @@ impl Looking {
                 continue;
             }
             match looked.kind {
+                EntryKind::File if !folder.may_read(&name)? => {
+                    self.leave_out(&path, UNREADABLE.to_owned());
+                }
                 EntryKind::File => self.file(path, looked.stamp, looked.names),
                 EntryKind::Link => self.link(folder, &name, path)?,
                 EntryKind::Other(kind) => self.leave_out(&path, format!("it is {kind}")),
@@ -165,12 +171,19 @@ impl Looking {
         path: &EntryPath,
         depth: usize,
     ) -> io::Result<()> {
-        // It may have gone, or become something else, since it was listed.
-        let Some(inner) = folder.enter_existing(name)? else {
-            return Ok(());
+        let looked = match folder.enter_existing(name) {
+            Ok(Some(inner)) => self.folder(&inner, &|name| path.below(name), depth + 1),
+            // It has gone, or become something else, since it was listed.
+            Ok(None) => return Ok(()),
+            Err(error) => Err(error),
         };
-        if self.folder(&inner, &|name| path.below(name), depth + 1)? == 0 {
-            self.take(path.clone(), Found::EmptyFolder);
+        match looked {
+            Ok(0) => self.take(path.clone(), Found::EmptyFolder),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.leave_out(path, UNREADABLE.to_owned());
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

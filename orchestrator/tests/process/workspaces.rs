@@ -2,6 +2,7 @@
 //! folder goes on with.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::agents::{RESULT, ask, installation};
@@ -200,6 +201,40 @@ fn one_damaged_manifest_hides_no_other_group_and_is_gone_back_behind() {
     let nanokimi = stage.start(&[]);
     check_says(&ask(&nanokimi), "1 known");
     wait_for_release(&nanokimi, 4);
+}
+
+#[test]
+fn what_an_agent_has_closed_to_us_stops_no_restore() {
+    let stage = diarist();
+    let store = stage.root.path().join("attic");
+    let stage = keeping(stage, &store);
+    let mut nanokimi = stage.start(&[]);
+    check_says(&ask(&nanokimi), "0 new");
+    stage.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
+    stage.write("groups/ada/closed/note", "x");
+    stage.write("groups/ada/listed/note", "x");
+    stage.give_away();
+    for (name, mode) in [("diary", 0o000), ("closed", 0o000), ("listed", 0o600)] {
+        let path = stage.root.path().join("groups/ada").join(name);
+        fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    let restored = ["workspace", "restore", "ada", "--version", "1"];
+    let output = stage.run_as_an_ordinary_user(&restored);
+
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        said.contains("kept beside it: group/diary.conflict-v1"),
+        "{said}"
+    );
+    let diary = stage.root.path().join("groups/ada/diary");
+    assert_eq!(fs_err::read_to_string(diary).unwrap(), "line\n");
+    for name in ["closed", "listed"] {
+        let path = stage.root.path().join("groups/ada").join(name);
+        fs_err::set_permissions(path, PermissionsExt::from_mode(0o700)).unwrap();
+    }
 }
 
 #[test]
