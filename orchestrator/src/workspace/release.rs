@@ -10,7 +10,7 @@ use std::io;
 
 use fs_err::File;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use object_store::PutPayload;
+use object_store::{MultipartUpload, PutPayload};
 
 use super::bucket::Published;
 use super::desk::{AT_ONCE, Desk, Here, PART, WorkspaceFault, files_of};
@@ -216,11 +216,38 @@ impl Desk {
         place: &Place,
         upload: Upload,
     ) -> Result<(), WorkspaceFault> {
-        let (mut file, _) = place
+        let (file, _) = place
             .open_file(&upload.path)?
             .filter(|(_, stamp)| *stamp == upload.stamp)
             .ok_or(WorkspaceFault::Moving)?;
         let mut parts = self.bucket.put_in_parts(folder, &upload.sha256).await?;
+        if let Err(fault) = self.send_parts(folder, &upload, file, &mut *parts).await {
+            // What has arrived would lie there, unseen and paid for.
+            if let Err(error) = parts.abort().await {
+                tracing::warn!(group = %folder, "the store keeps a part of `{}`: {}", upload.path, crate::chain(&error));
+            }
+            return Err(fault);
+        }
+        let Err(source) = parts.complete().await else {
+            return Ok(());
+        };
+        // Where only the answer was lost, all of it is there; it is not sent once more.
+        match self.bucket.size_of(folder, &upload.sha256).await {
+            Ok(Some(size)) if size == upload.size => Ok(()),
+            Ok(_) | Err(_) => Err(self
+                .bucket
+                .part_fault(folder, &upload.sha256, source)
+                .into()),
+        }
+    }
+
+    async fn send_parts(
+        &self,
+        folder: &GroupFolder,
+        upload: &Upload,
+        mut file: File,
+        parts: &mut dyn MultipartUpload,
+    ) -> Result<(), WorkspaceFault> {
         let mut summing = Summing::new();
         let mut sent = 0;
         while sent < upload.size {
@@ -236,21 +263,10 @@ impl Desk {
             let put = parts.put_part(part).await;
             put.map_err(|source| self.bucket.part_fault(folder, &upload.sha256, source))?;
         }
-        if summing.finish().sha256 != upload.sha256 {
-            let aborted = parts.abort().await;
-            aborted.map_err(|source| self.bucket.part_fault(folder, &upload.sha256, source))?;
-            return Err(WorkspaceFault::Moving);
-        }
-        let Err(source) = parts.complete().await else {
-            return Ok(());
-        };
-        // Where only the answer was lost, all of it is there; it is not sent once more.
-        match self.bucket.size_of(folder, &upload.sha256).await {
-            Ok(Some(size)) if size == upload.size => Ok(()),
-            Ok(_) | Err(_) => Err(self
-                .bucket
-                .part_fault(folder, &upload.sha256, source)
-                .into()),
+        if summing.finish().sha256 == upload.sha256 {
+            Ok(())
+        } else {
+            Err(WorkspaceFault::Moving)
         }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
@@ -15,6 +16,7 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 use tokio::sync::oneshot;
 
@@ -22,6 +24,35 @@ use tokio::sync::oneshot;
 pub(super) struct Store {
     inner: InMemory,
     state: Mutex<State>,
+    /// Uploads in parts that were given up.
+    aborted: Arc<AtomicUsize>,
+}
+
+/// An upload of which the first part may not arrive.
+#[derive(Debug)]
+struct Parts {
+    inner: Box<dyn MultipartUpload>,
+    breaks: bool,
+    aborted: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl MultipartUpload for Parts {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        if self.breaks {
+            return Box::pin(async { Err(lost()) });
+        }
+        self.inner.put_part(data)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        self.inner.complete().await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.aborted.fetch_add(1, Ordering::Relaxed);
+        self.inner.abort().await
+    }
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +63,8 @@ struct State {
     fails: Option<(&'static str, usize)>,
     /// The next manifest is written, but nobody is told.
     loses_answer: bool,
+    /// The next upload in parts loses one.
+    breaks_part: bool,
     /// So many contents break off in the middle.
     tears: usize,
     /// Somebody writes this file while the next content is put, and says so.
@@ -39,10 +72,11 @@ struct State {
 }
 
 impl Store {
-    pub(super) fn new() -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
             inner: InMemory::new(),
             state: Mutex::default(),
+            aborted: Arc::default(),
         })
     }
 
@@ -52,6 +86,15 @@ impl Store {
 
     pub(super) fn lose_an_answer(&self) {
         self.state.lock().unwrap().loses_answer = true;
+    }
+
+    /// A part of the next upload in parts is lost.
+    pub(super) fn lose_a_part(&self) {
+        self.state.lock().unwrap().breaks_part = true;
+    }
+
+    pub(super) fn aborted(&self) -> usize {
+        self.aborted.load(Ordering::Relaxed)
     }
 
     pub(super) fn tear(&self, times: usize) {
@@ -134,7 +177,14 @@ impl ObjectStore for Store {
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         self.ask("put in parts", location)?;
-        self.inner.put_multipart_opts(location, opts).await
+        let inner = self.inner.put_multipart_opts(location, opts).await?;
+        let breaks = std::mem::take(&mut self.state.lock().unwrap().breaks_part);
+        let aborted = self.aborted.clone();
+        Ok(Box::new(Parts {
+            inner,
+            breaks,
+            aborted,
+        }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

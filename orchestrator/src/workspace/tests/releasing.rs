@@ -180,6 +180,20 @@ async fn large_files_leave_in_parts() {
 }
 
 #[tokio::test]
+async fn what_is_given_up_in_the_middle_leaves_nothing_in_the_store() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    machine.write("large", &"0123456789abcdef".repeat(1_100_000));
+    store.lose_a_part();
+
+    let fault = machine.desk.release(&family()).await.unwrap_err();
+
+    assert!(fault.is_passing(), "{fault}");
+    assert_eq!(store.aborted(), 1);
+    assert_eq!(machine.release().await, version(1, 1));
+}
+
+#[tokio::test]
 async fn garbage_is_swept_and_what_is_named_stays() {
     let store = Store::new();
     let machine = Machine::with_family(&store).await;
