@@ -108,7 +108,11 @@ pub(crate) async fn serve(
             busy = timer.fired() => awake.push(busy),
         }
     }
-    drop(requests);
+    // The last run's release may be among what was said and not heard yet.
+    requests.close();
+    while let Ok(asked) = requests.try_recv() {
+        awake.extend(serving.take(asked).await);
+    }
     let until = stopped_at.unwrap_or_else(Instant::now) + grace.saturating_sub(END);
     if timeout_at(until, serving.finish()).await.is_err() {
         let left = serving.jobs.len();

@@ -44,3 +44,37 @@ async fn files_are_released_as_soon_as_an_agent_is_done_with_them() {
     fresh.restore().await;
     assert_eq!(fresh.read("list.md"), "written meanwhile");
 }
+
+#[tokio::test]
+async fn what_was_said_before_the_end_is_released_after_it() {
+    let store = Store::new();
+    let machine = Machine::empty(&store);
+    // Each is heard before the end by chance; all of them by none worth naming.
+    let groups: Vec<GroupFolder> = (0..16).map(|n| format!("g{n}").parse().unwrap()).collect();
+    let known = take_over(&machine.desk).await.unwrap();
+    let (workspace, requests) = Workspace::new();
+    let stop = CancellationToken::new();
+    let serving = serve(requests, machine.desk.clone(), known, stop);
+    let house = &machine.desk.house;
+    let runs = async {
+        for group in &groups {
+            machine.register(group.as_str()).await;
+        }
+        for group in &groups {
+            let busy = house.clock.busy(Work::Workspace);
+            workspace.changed(group, busy).await;
+        }
+        house.events.close();
+    };
+    // Whoever serves has looked at all groups when there were none.
+    let both = async { tokio::join!(serving, runs) };
+    timeout(Duration::from_secs(20), both)
+        .await
+        .expect("it does not come to an end");
+
+    let mut released = machine.desk.bucket.groups().await.unwrap();
+    released.sort();
+    let mut groups = groups;
+    groups.sort();
+    assert_eq!(released, groups);
+}
