@@ -8,6 +8,7 @@ use crate::house::House;
 use crate::ids::{ChatJid, GroupFolder};
 use crate::mounts::AskedMount;
 use crate::store::{Group, NewGroup, StoreError, TriggerRule};
+use crate::workspace::NotReady;
 
 /// Registers a group and tells so.
 pub(crate) async fn register(house: &House, new: NewGroup) -> Result<Group, StoreError> {
@@ -43,12 +44,28 @@ pub(crate) async fn ensure_main(house: &House) -> Result<(), StoreError> {
     register(house, new).await.map(|_group| ())
 }
 
+/// Why an HTTP conversation has no group.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoGroup {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the workspace store may hold a group of this name, which is not here")]
+    NotHere(#[from] NotReady),
+}
+
 /// The group of an HTTP conversation, registered if it is new.
-pub(crate) async fn of_conversation(house: &House, chat: ChatJid) -> Result<Group, StoreError> {
+pub(crate) async fn of_conversation(house: &House, chat: ChatJid) -> Result<Group, NoGroup> {
     if let Some(group) = house.store.group_of_chat(chat.clone()).await? {
         return Ok(group);
     }
     let name = chat.http_conversation().unwrap_or(chat.as_str()).to_owned();
+    if let Ok(folder) = name.parse::<GroupFolder>() {
+        // A group of the name that the store holds is registered as it is there.
+        house.workspace.ready(&folder).await?;
+        if let Some(group) = house.store.group_of_chat(chat.clone()).await? {
+            return Ok(group);
+        }
+    }
     let folder = free_folder(house, &name).await?;
     let new = NewGroup {
         folder,
@@ -61,9 +78,9 @@ pub(crate) async fn of_conversation(house: &House, chat: ChatJid) -> Result<Grou
         // Two first messages at once: the other one was faster.
         Err(StoreError::GroupConflict(conflict)) => {
             let group = house.store.group_of_chat(chat).await?;
-            group.ok_or(StoreError::GroupConflict(conflict))
+            Ok(group.ok_or(StoreError::GroupConflict(conflict))?)
         }
-        registered => registered,
+        registered => Ok(registered?),
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::registration::NoGroup;
 use crate::store::StoreError;
 
 /// A request that was not served.
@@ -95,6 +96,18 @@ impl From<StoreError> for Problem {
             "a request could not be kept in the store"
         );
         Self::new(status, "store", crate::chain(&error))
+    }
+}
+
+impl From<NoGroup> for Problem {
+    fn from(why: NoGroup) -> Self {
+        match why {
+            NoGroup::Store(error) => error.into(),
+            NoGroup::NotHere(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "workspace", crate::chain(&why))
+            }
+        }
     }
 }
 

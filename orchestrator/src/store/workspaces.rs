@@ -19,7 +19,7 @@ pub(crate) struct OwedRelease {
     pub attempts: u32,
     /// None while it waits for nothing but its turn.
     pub retry_at: Option<Timestamp>,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed, or that of the restore which comes first.
     pub problem: Option<String>,
 }
 
@@ -41,18 +41,21 @@ impl Store {
         .await
     }
 
-    /// Notes that an attempt was in vain, and when it is tried again.
+    /// Notes that an attempt was in vain, and when it is tried again; also where it was the first
+    /// that anybody hears of.
     pub(crate) async fn note_failed_release(
         &self,
         group: GroupFolder,
         problem: String,
-        retry_at: Timestamp,
+        (now, retry_at): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         self.call(move |tx| {
             tx.execute(
-                "UPDATE workspace_releases SET attempts = attempts + 1, problem = ?2, retry_at = ?3
-                 WHERE group_folder = ?1",
-                params![group.as_str(), problem, instant(retry_at)],
+                "INSERT INTO workspace_releases (group_folder, owed_since, attempts, problem, retry_at)
+                 VALUES (?1, ?2, 1, ?3, ?4)
+                 ON CONFLICT (group_folder)
+                 DO UPDATE SET attempts = attempts + 1, problem = ?3, retry_at = ?4",
+                params![group.as_str(), instant(now), problem, instant(retry_at)],
             )?;
             Ok(())
         })

@@ -79,6 +79,8 @@ impl WorkspaceFault {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Store(fault) => fault.is_passing(),
+            // The chat is another group's here.
+            Self::Sql(StoreError::GroupConflict(_)) => false,
             Self::Sql(_) | Self::Moving | Self::Busy | Self::Behind(_) => true,
             Self::Io(_)
             | Self::Manifest(_)

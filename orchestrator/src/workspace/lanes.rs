@@ -102,6 +102,12 @@ impl Lanes {
         lane.in_step
     }
 
+    /// Whether a group waits until what failed is tried again.
+    pub(super) fn pauses(&self, group: &GroupFolder) -> bool {
+        let lane = self.lanes.get(group);
+        lane.is_some_and(|lane| lane.not_before.is_some())
+    }
+
     /// Whatever was to wait until now waits no more; nor does anything if the clock was set back.
     fn try_again(&mut self, now: Timestamp) {
         let until = self.look.due_until(now);

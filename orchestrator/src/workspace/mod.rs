@@ -50,7 +50,7 @@ pub(crate) use opening::{Known, open, take_over};
 use release::Released;
 #[cfg(test)]
 use restore::Restored;
-pub(crate) use serve::{Requests, Workspace, serve};
+pub(crate) use serve::{NotReady, Requests, Workspace, serve};
 pub(crate) use standing::{Keeping, Standing, trouble};
 pub(crate) use sweep::{KEPT, Keep, Swept, sweep};
 pub(crate) use tickets::{NotStaged, STAGED, Ticket, Tickets};

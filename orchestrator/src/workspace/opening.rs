@@ -173,6 +173,8 @@ fn amazon(
 pub(crate) struct Known {
     /// The groups that have something there; none if it could not be asked.
     in_store: Option<BTreeSet<GroupFolder>>,
+    /// Of these, who is not registered here yet and is to be.
+    pub(super) awaited: Vec<GroupFolder>,
 }
 
 impl Known {
@@ -185,7 +187,8 @@ impl Known {
 
 /// Registers the groups that this machine has never known: their messages must find them from
 /// the start, and what is in their folders follows. A machine that has agreed with the store
-/// before starts without it; a fresh one does not, since it would take old groups for new ones.
+/// before starts without it, or without a group that cannot be registered yet; a fresh one does
+/// not, since it would take old groups for new ones.
 pub(crate) async fn take_over(desk: &Desk) -> Result<Known, WorkspaceFault> {
     let known_here: BTreeSet<GroupFolder> = index::known(&desk.house.root)?.into_iter().collect();
     let groups = match desk.bucket.groups().await {
@@ -196,7 +199,10 @@ pub(crate) async fn take_over(desk: &Desk) -> Result<Known, WorkspaceFault> {
                 "the workspace store cannot be asked; starting with what is here: {}",
                 crate::chain(&fault)
             );
-            return Ok(Known { in_store: None });
+            return Ok(Known {
+                in_store: None,
+                awaited: Vec::new(),
+            });
         }
     };
     let strangers = groups.iter().filter(|group| !known_here.contains(*group));
@@ -205,13 +211,23 @@ pub(crate) async fn take_over(desk: &Desk) -> Result<Known, WorkspaceFault> {
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
+    let mut awaited = Vec::new();
     for (group, registered) in taking {
-        if let Err(fault) = registered {
-            tracing::error!(%group, "the group is not served: {}", crate::chain(&fault));
+        match registered {
+            Ok(()) => {}
+            Err(WorkspaceFault::Store(fault)) if known_here.is_empty() && fault.is_passing() => {
+                return Err(fault.into());
+            }
+            // It would be made anew a moment later.
+            Err(fault) if group.is_main() => return Err(fault),
+            Err(fault) => {
+                tracing::error!(%group, "the group is not served yet: {}", crate::chain(&fault));
+                awaited.push(group);
+            }
         }
     }
     let in_store = Some(groups.into_iter().collect());
-    Ok(Known { in_store })
+    Ok(Known { in_store, awaited })
 }
 
 async fn register(desk: &Desk, group: GroupFolder) -> (GroupFolder, Result<(), WorkspaceFault>) {

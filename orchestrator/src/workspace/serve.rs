@@ -145,6 +145,8 @@ struct Serving {
     lanes: Lanes,
     jobs: JoinSet<Attended>,
     waiters: BTreeMap<GroupFolder, Vec<oneshot::Sender<Result<(), NotReady>>>>,
+    /// Why a group cannot be restored, where time alone does not help.
+    refused: BTreeMap<GroupFolder, NotReady>,
     /// Groups that are told as failing, so that the same is not an error line again and again.
     failing: BTreeSet<(GroupFolder, &'static str)>,
 }
@@ -157,6 +159,7 @@ impl Serving {
             lanes: Lanes::default(),
             jobs: JoinSet::new(),
             waiters: BTreeMap::new(),
+            refused: BTreeMap::new(),
             failing: BTreeSet::new(),
         }
     }
@@ -175,9 +178,12 @@ impl Serving {
                 return;
             }
         };
-        for group in groups {
-            self.meet(&group.folder);
-            self.lanes.changed(&group.folder);
+        let mut folders: Vec<_> = groups.into_iter().map(|group| group.folder).collect();
+        // One that could not be registered is as soon as it can be restored.
+        folders.append(&mut self.known.awaited);
+        for group in &folders {
+            self.meet(group);
+            self.lanes.changed(group);
         }
     }
 
@@ -219,7 +225,11 @@ impl Serving {
             }
             Asked::Ready(group, reply) => {
                 self.meet(&group);
-                if self.lanes.wanted(&group) {
+                let refused = self.refused.get(&group);
+                if let Some(why) = refused.filter(|_| self.lanes.pauses(&group)) {
+                    // Nor may whoever asks again and again fetch it again and again.
+                    let (Ok(()) | Err(_)) = reply.send(Err(why.clone()));
+                } else if self.lanes.wanted(&group) {
                     // Whoever asked may have gone.
                     let (Ok(()) | Err(_)) = reply.send(Ok(()));
                 } else {
@@ -266,16 +276,19 @@ impl Serving {
     /// A group that has agreed with the store before may go on with what is here while the store
     /// cannot be asked: it lacks nothing of its own.
     fn reply(&mut self, group: &GroupFolder, came_to: &Result<(), WorkspaceFault>) {
-        let waiters = self.waiters.remove(group).unwrap_or_default();
-        if waiters.is_empty() {
-            return;
-        }
+        self.refused.remove(group);
         let ready = match came_to {
             Ok(()) => Ok(()),
             Err(fault) if fault.is_passing() && self.has_agreed(group) => Ok(()),
-            Err(fault) => Err(NotReady(crate::chain(fault))),
+            Err(fault) => {
+                let why = NotReady(crate::chain(fault));
+                if !fault.is_passing() {
+                    self.refused.insert(group.clone(), why.clone());
+                }
+                Err(why)
+            }
         };
-        for waiter in waiters {
+        for waiter in self.waiters.remove(group).unwrap_or_default() {
             // Whoever asked may have gone.
             let (Ok(()) | Err(_)) = waiter.send(ready.clone());
         }
@@ -290,7 +303,7 @@ impl Serving {
 
     async fn done(&mut self, group: &GroupFolder, job: Job) {
         self.failing.remove(&(group.clone(), word(job)));
-        if job == Job::Restore || !self.lanes.is_settled(group) {
+        if !self.lanes.is_settled(group) {
             return;
         }
         let settled = self.desk.house.store.settle_release(group.clone()).await;
@@ -312,11 +325,12 @@ impl Serving {
         } else {
             tracing::warn!(%group, %retry_at, "the workspace is not {what} yet: {reason}");
         }
-        let noted =
-            self.desk
-                .house
-                .store
-                .note_failed_release(group.clone(), reason.clone(), retry_at);
+        let problem = match job {
+            Job::Restore => format!("it is not restored: {reason}"),
+            Job::Release => reason.clone(),
+        };
+        let (store, now) = (&self.desk.house.store, self.desk.house.clock.now());
+        let noted = store.note_failed_release(group.clone(), problem, (now, retry_at));
         if let Err(error) = noted.await {
             tracing::error!(%group, error = crate::chain(&error), "it cannot be kept that the workspace is to be released");
         }

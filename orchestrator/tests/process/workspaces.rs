@@ -204,6 +204,33 @@ fn one_damaged_manifest_hides_no_other_group_and_is_gone_back_behind() {
 }
 
 #[test]
+fn what_cannot_be_restored_is_told_wherever_one_looks() {
+    let store = tempfile::tempdir().unwrap();
+    let first = machine(store.path());
+    let mut nanokimi = first.start(&[]);
+    check_says(&ask(&nanokimi), "0 new");
+    first.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
+    for object in fs_err::read_dir(store.path().join("ada/objects")).unwrap() {
+        fs_err::write(object.unwrap().path(), "damaged").unwrap();
+    }
+
+    let second = machine(store.path());
+    let nanokimi = second.start(&[]);
+    let failed = "workspace.restore_failed";
+    nanokimi.read_until("/v1/events", "Last-Event-ID: 0\r\n", failed);
+
+    let metrics = nanokimi.ask("GET", "/metrics", "").body;
+    let failing = "nanokimi_workspace_releases{state=\"failing\"} 1\n";
+    assert!(metrics.contains(failing), "{metrics}");
+    for command in ["status", "doctor"] {
+        let output = second.run(&[command]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("it is not restored: "), "{command}: {said}");
+    }
+}
+
+#[test]
 fn what_an_agent_has_closed_to_us_stops_no_restore() {
     let stage = diarist();
     let store = stage.root.path().join("attic");

@@ -57,9 +57,13 @@ impl Machine {
     }
 
     async fn register(&self, folder: &str) {
+        self.register_as(folder, &format!("http:{folder}")).await;
+    }
+
+    async fn register_as(&self, folder: &str, chat: &str) {
         let new = NewGroup {
             folder: folder.parse().unwrap(),
-            chat: format!("http:{folder}").parse().unwrap(),
+            chat: chat.parse().unwrap(),
             name: folder.to_owned(),
             trigger: TriggerRule::Word("hey".to_owned()),
             is_main: false,

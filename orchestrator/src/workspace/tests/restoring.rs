@@ -349,6 +349,39 @@ async fn a_fresh_machine_does_not_start_without_its_store() {
 }
 
 #[tokio::test]
+async fn a_fresh_machine_does_not_start_without_a_group_that_it_is_to_serve() {
+    let (store, machine) = released().await;
+    store.fail("family/manifests", 2);
+
+    let fresh = Machine::empty(&store);
+    let fault = take_over(&fresh.desk).await.unwrap_err();
+    assert!(fault.is_passing(), "{fault}");
+    // One that serves others does, and takes it over later.
+    machine.register("work").await;
+    let work = "work".parse().unwrap();
+    machine.desk.release(&work).await.unwrap();
+    fresh.desk.restore(&work).await.unwrap();
+    take_over(&fresh.desk).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_groups_of_one_chat_do_not_keep_a_fresh_machine_from_starting() {
+    let store = Store::new();
+    for folder in ["family", "work"] {
+        let machine = Machine::empty(&store);
+        machine.register_as(folder, "http:one").await;
+        let folder = folder.parse().unwrap();
+        machine.desk.release(&folder).await.unwrap();
+    }
+
+    let fresh = Machine::empty(&store);
+    take_over(&fresh.desk).await.unwrap();
+
+    let served = fresh.desk.house.store.groups().await.unwrap();
+    assert_eq!(served.len(), 1, "{served:?}");
+}
+
+#[tokio::test]
 async fn what_was_left_half_done_is_done_again() {
     let (store, _machine) = released().await;
     let other = Machine::empty(&store);

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use object_store::ObjectStoreExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::clock::Work;
+use crate::clock::{Move, Work};
+use crate::ids::ChatJid;
+use crate::registration::of_conversation;
 
 #[tokio::test]
 async fn files_are_released_as_soon_as_an_agent_is_done_with_them() {
@@ -77,4 +80,56 @@ async fn what_was_said_before_the_end_is_released_after_it() {
     let mut groups = groups;
     groups.sort();
     assert_eq!(released, groups);
+}
+
+#[tokio::test]
+async fn a_conversation_takes_no_name_of_a_group_that_is_only_in_the_store() {
+    let store = Store::new();
+    let first = Machine::empty(&store);
+    first.register_as("family", "120363000000000001@g.us").await;
+    first.release().await;
+    let path = "kimi/family/manifests/0000000001.json".into();
+    let whole = store.inner().get(&path).await.unwrap();
+    let whole = whole.bytes().await.unwrap();
+    store.inner().put(&path, "{".into()).await.unwrap();
+    let fresh = Machine::empty(&store);
+    let known = take_over(&fresh.desk).await.unwrap();
+    let (workspace, requests) = Workspace::new();
+    let stop = CancellationToken::new();
+    let serving = serve(requests, fresh.desk.clone(), known, stop);
+    let house = House {
+        workspace,
+        ..fresh.desk.house.clone()
+    };
+    let talk = async {
+        let chat: ChatJid = "http:family".parse().unwrap();
+        let refused = of_conversation(&house, chat.clone()).await.unwrap_err();
+        let said = crate::chain(&refused);
+        assert!(said.contains("is damaged"), "{said}");
+        store.asked();
+        of_conversation(&house, chat.clone()).await.unwrap_err();
+        assert_eq!(
+            store.asked(),
+            "",
+            "what is damaged is fetched again at once"
+        );
+        store.inner().put(&path, whole.into()).await.unwrap();
+        let later = Move {
+            to: house.clock.after(Duration::from_secs(60)),
+            patience: Duration::from_secs(20),
+            leave_runs: false,
+        };
+        house.clock.advance(later).await;
+
+        let group = of_conversation(&house, chat).await.unwrap();
+
+        assert_ne!(group.folder, family());
+        house.events.close();
+    };
+    let both = async { tokio::join!(serving, talk) };
+    timeout(Duration::from_secs(20), both)
+        .await
+        .expect("the conversation waits for ever");
+    let served = fresh.group().await.unwrap();
+    assert_eq!(served.chat.as_str(), "120363000000000001@g.us");
 }
