@@ -18,7 +18,7 @@ use agent_protocol::AgentErrorKind;
 use serde::Deserialize;
 
 use super::home::KIMI_SETTINGS;
-use super::{AgentFault, passing};
+use super::{Again, AgentFault, passing};
 use crate::config::{AuthForward, Config};
 use crate::house::House;
 use crate::safe_dir::{PlainFile, SafeDir};
@@ -67,7 +67,7 @@ impl Login {
             Err(AgentFault {
                 kind: Some(AgentErrorKind::Config),
                 message,
-                retryable: false,
+                again: Again::No,
             })
         })
     }

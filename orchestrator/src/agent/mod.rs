@@ -87,16 +87,39 @@ pub(crate) struct AgentFault {
     /// What the agent itself called it; none if it could not say.
     pub kind: Option<AgentErrorKind>,
     pub message: String,
-    /// The same work may succeed later.
-    pub retryable: bool,
+    pub again: Again,
+}
+
+/// Whether the same work may succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    No,
+    Yes,
+    /// It was not even begun, so this was no attempt.
+    Uncounted,
+}
+
+impl Again {
+    fn if_so(retryable: bool) -> Self {
+        if retryable { Self::Yes } else { Self::No }
+    }
 }
 
 impl AgentFault {
+    /// What the agent itself has said.
+    pub(crate) fn told(kind: AgentErrorKind, message: String, retryable: bool) -> Self {
+        Self {
+            kind: Some(kind),
+            message,
+            again: Again::if_so(retryable),
+        }
+    }
+
     pub(crate) fn retryable(message: impl Into<String>) -> Self {
         Self {
             kind: None,
             message: message.into(),
-            retryable: true,
+            again: Again::Yes,
         }
     }
 
@@ -105,7 +128,7 @@ impl AgentFault {
         Self {
             kind: None,
             message: message.into(),
-            retryable: false,
+            again: Again::No,
         }
     }
 
@@ -156,11 +179,18 @@ impl Runtime {
 }
 
 impl From<EngineError> for AgentFault {
+    /// Of an agent that could not be started.
     fn from(error: EngineError) -> Self {
+        let again = if error.is_away() {
+            Again::Uncounted
+        } else {
+            Again::if_so(!error.is_lasting())
+        };
+        let message = crate::chain(&error);
         Self {
             kind: None,
-            message: crate::chain(&error),
-            retryable: !error.is_lasting(),
+            message,
+            again,
         }
     }
 }

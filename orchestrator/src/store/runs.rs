@@ -61,8 +61,8 @@ pub(crate) enum Release {
         /// Its last text, if that is not in the outbox yet.
         answer: Option<Output>,
     },
-    /// What is claimed is tried again later.
-    Retry { error: String },
+    /// What is claimed is tried again later; `counts` if it was begun.
+    Retry { error: String, counts: bool },
     /// No more attempts: `report` is said in the chat, unless it is of a task that comes again.
     GiveUp { error: String, report: String },
     /// We are stopping.
@@ -273,14 +273,14 @@ fn give_back(
     let (outcome, error) = match release {
         Release::Done { .. } if outputs > 0 => (RunOutcome::Answered, None),
         Release::Done { .. } => (RunOutcome::Silent, None),
-        Release::Retry { error } | Release::GiveUp { error, .. } => {
+        Release::Retry { error, .. } | Release::GiveUp { error, .. } => {
             (RunOutcome::Failed, Some(error.as_str()))
         }
         Release::Interrupted => (RunOutcome::Interrupted, None),
     };
     // What has been heard is not said again, so a run that delivered has answered.
     let counts = match release {
-        Release::Retry { .. } if outputs == 0 => Some(true),
+        Release::Retry { counts, .. } if outputs == 0 => Some(*counts),
         // An attempt that we cut short ourselves does not count.
         Release::Interrupted if outputs == 0 => Some(false),
         Release::Done { .. }

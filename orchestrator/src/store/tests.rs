@@ -112,6 +112,7 @@ fn output(index: u32) -> Output {
 fn retry() -> Release {
     Release::Retry {
         error: "boom".to_owned(),
+        counts: true,
     }
 }
 

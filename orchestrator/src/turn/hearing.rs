@@ -221,11 +221,7 @@ impl Turns {
                 message,
                 retryable,
             }) => {
-                heard.fault = Some(AgentFault {
-                    kind: Some(kind),
-                    message,
-                    retryable,
-                });
+                heard.fault = Some(AgentFault::told(kind, message, retryable));
             }
             Said::Event(AgentEvent::Archived { session_id, file }) => {
                 self.forget_archived(claim, &session_id, file).await?;

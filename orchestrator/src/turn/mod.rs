@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, AgentEnd, AgentFault};
+use crate::agent::{Again, Agent, AgentEnd, AgentFault};
 use crate::channel::Channels;
 use crate::clock::{Clock, Work};
 use crate::events::{Event, RunOutcome};
@@ -270,13 +270,22 @@ fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
         AgentEnd::Interrupted => Release::Interrupted,
         // Our own stop makes agents fail in many ways; none of them is the agent's fault.
         AgentEnd::Failed(_) if stopping => Release::Interrupted,
-        AgentEnd::Failed(fault) if fault.retryable && claim.attempt <= RETRIES => Release::Retry {
+        AgentEnd::Failed(fault) if is_tried_again(fault, claim.attempt) => Release::Retry {
             error: fault.to_string(),
+            counts: fault.again == Again::Yes,
         },
         AgentEnd::Failed(fault) => Release::GiveUp {
             error: fault.to_string(),
             report: report(&claim.unit, fault),
         },
+    }
+}
+
+fn is_tried_again(fault: &AgentFault, attempt: u32) -> bool {
+    match fault.again {
+        Again::No => false,
+        Again::Yes => attempt <= RETRIES,
+        Again::Uncounted => true,
     }
 }
 

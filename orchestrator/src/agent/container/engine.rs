@@ -91,6 +91,11 @@ impl EngineError {
             | Self::StillThere(..) => false,
         }
     }
+
+    /// There was no engine to ask, for as long as we waited.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Down(..) | Self::Waited(..))
+    }
 }
 
 /// How a container ended.

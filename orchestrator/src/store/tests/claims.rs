@@ -76,6 +76,21 @@ async fn what_called_nobody_is_context_in_every_attempt() {
 }
 
 #[tokio::test]
+async fn what_was_not_begun_is_no_attempt() {
+    let house = house().await;
+    house.task_is_due("09:00:00", None).await;
+    for _ in 0..9 {
+        let claim = house.claim().await.unwrap();
+        assert_eq!((texts(&claim), claim.attempt), (vec!["brief"], 1));
+        let away = Release::Retry {
+            error: "no engine".to_owned(),
+            counts: false,
+        };
+        assert!(house.release(&claim, away).await.requeued);
+    }
+}
+
+#[tokio::test]
 async fn whoever_waits_longest_is_next() {
     let house = house().await;
     house.task_is_due("09:00:00", Some("10:00:00")).await;
