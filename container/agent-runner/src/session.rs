@@ -31,7 +31,9 @@ pub(crate) struct Session {
 pub(crate) struct SessionId(String);
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a session id: expected letters, digits, `-` and `_` only")]
+#[error(
+    "`{0}` is not a session id: expected letters, digits, `-`, `_`, `:` and `.` only, and no path"
+)]
 pub(crate) struct InvalidSessionId(String);
 
 /// The session to continue cannot be used; a new one can.
@@ -103,8 +105,10 @@ impl std::str::FromStr for SessionId {
     type Err = InvalidSessionId;
 
     fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
+        // Whatever another program calls a session, such as `kiro:main`, but nothing that climbs.
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
+        let climbs = text.starts_with('.') || text.contains("..");
+        if (1..=128).contains(&text.len()) && text.chars().all(allowed) && !climbs {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidSessionId(text.to_owned()))
@@ -376,6 +380,8 @@ mod tests {
         );
         check(None, "../../etc", "`../../etc` is not a session id");
         check(None, "", "`` is not a session id");
+        check(None, ".", "`.` is not a session id");
+        check(None, "kiro:main", "session `kiro:main` is not on disk");
         check(Some(""), "empty", "holds no message");
         check(
             Some("{\"role\":\"user\",\"content\":\"hi\"}\n{\"role\":\"us"),

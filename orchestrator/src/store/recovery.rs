@@ -41,7 +41,7 @@ impl Store {
 
     /// The groups that have something to do.
     pub(crate) async fn groups_with_work(&self) -> Result<Vec<GroupFolder>, StoreError> {
-        self.call(|tx| with_work(tx)).await
+        self.call(with_work).await
     }
 
     /// Whether a group has something to do.

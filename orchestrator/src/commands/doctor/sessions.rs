@@ -19,8 +19,8 @@ pub(super) fn sessions(root: &Path, checkup: Option<&Checkup>) -> Vec<Finding> {
     let stored: &[GroupFolder] = checkup.map_or(&[], |checkup| &checkup.sessions);
     let with_folders = match groups(&root.join("groups")) {
         Ok(groups) => groups,
-        // What cannot be read is told with the folders.
-        Err(_no_folder) => Vec::new(),
+        // Without groups nobody talks; what cannot be read is told with the folders.
+        Err(_no_folder) => return Vec::new(),
     };
     let closed = closed(root, &with_folders);
     let gone = stored.iter().filter_map(|group| gone(root, group));
@@ -90,6 +90,7 @@ mod tests {
     #[test]
     fn a_conversation_without_its_folder_is_told() {
         let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("groups")).unwrap();
         let checkup = Checkup {
             schema: 2,
             damage: None,
