@@ -54,7 +54,7 @@ pub enum EngineError {
     #[error("the container engine at `{0}` takes more than {1:?} to {2}")]
     Slow(String, Duration, &'static str),
     #[error(
-        "the image `{0}` is not there; `container/build` makes nanokimi's own, or set agent_image to one that is"
+        "the image `{0}` is not there; `container/build --profile release` makes nanokimi's own, or set agent_image to one that is"
     )]
     NoImage(String),
     #[error(

@@ -86,7 +86,7 @@ fn image(survey: &Survey, config: &Config) -> Finding {
         ImageSource::Nowhere => Finding::broken(
             Check::Image,
             missing,
-            "make it with `container/build`, or set agent_image to one that is there",
+            "make it with `container/build --profile release`, or set agent_image to one that is there",
         ),
     }
 }
