@@ -71,7 +71,7 @@ pub enum EngineError {
     Vanished(String),
     #[error("{}: was exchanged while it was mounted", .0.display())]
     Exchanged(PathBuf),
-    #[error("the container `{0}` is still there {1:?} after it was removed")]
+    #[error("the container `{0}` is still there {1:?} after it was to be removed")]
     StillThere(String, Duration),
 }
 
@@ -167,12 +167,15 @@ impl Engine {
         call: impl AsyncFnOnce(&Docker) -> Result<T, Error>,
     ) -> Result<T, EngineError> {
         let docker = self.docker()?;
+        let slow = || EngineError::Slow(self.address.clone(), CALL, what);
         // Boxed: what a request is made of is large, and would be part of every turn.
         match timeout(CALL, Box::pin(call(&docker))).await {
             Ok(Ok(answer)) => Ok(answer),
+            // The client has the same patience.
+            Ok(Err(Error::RequestTimeoutError)) => Err(slow()),
             Ok(Err(error)) if status_of(&error).is_some() => Err(EngineError::Refused(what, error)),
             Ok(Err(error)) => Err(self.unheard(error)),
-            Err(_elapsed) => Err(EngineError::Slow(self.address.clone(), CALL, what)),
+            Err(_elapsed) => Err(slow()),
         }
     }
 
@@ -349,6 +352,10 @@ impl Engine {
                     Some(_) | None if Instant::now() < patient_until => {}
                     Some(_) | None => return Err(EngineError::Refused(what, error)),
                 },
+                // The box is stuck; of the engine that says nothing.
+                Err(EngineError::Slow(..)) => {
+                    return Err(EngineError::StillThere(name.to_owned(), CALL));
+                }
                 Err(error) => return Err(error),
                 // The next look sees it gone.
                 Ok(()) => continue,

@@ -58,3 +58,65 @@ async fn look(boxes: &Boxes) -> Result<Facts, EngineError> {
     }
     Ok(Facts::of(&info))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Answers what the keeper asks; the removal of one container hangs.
+    async fn answer(mut caller: UnixStream) {
+        let mut asked = vec![0; 4096];
+        let length = caller.read(&mut asked).await.unwrap();
+        let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+        let asked = asked.lines().next().unwrap().to_owned();
+        let (status, body) = if asked.contains("/containers/stuck?") {
+            std::future::pending().await
+        } else if asked.starts_with("DELETE ") {
+            (404, r#"{"message":"gone"}"#)
+        } else if asked.contains("/containers/json") {
+            (200, r#"[{"Names":["/stuck"]},{"Names":["/other"]}]"#)
+        } else {
+            (200, "{}")
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n");
+        let rest = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        let answer = head + &rest;
+        caller.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    /// Time passes as soon as nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_removal_that_hangs_is_that_box_s_and_neither_the_others_nor_the_engine_s() {
+        let root = tempfile::tempdir().unwrap();
+        let socket = root.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let settings = format!("docker_host = 'unix://{}'\n", socket.display());
+        fs_err::write(root.path().join("nanokimi.toml"), settings).unwrap();
+        fs_err::create_dir(root.path().join("data")).unwrap();
+        let config = Config::load(root.path(), &[].into()).unwrap();
+        let boxes = Boxes::open(root.path(), &config).unwrap();
+        let mut callers = JoinSet::new();
+        let serving = async {
+            loop {
+                let (caller, _) = listener.accept().await.unwrap();
+                callers.spawn(answer(caller));
+            }
+        };
+        let looked = tokio::select! {
+            looked = look(&boxes) => looked,
+            () = serving => unreachable!(),
+        };
+        assert!(looked.is_ok(), "{looked:?}");
+        let stuck = boxes.status().stuck;
+        assert_eq!(stuck.len(), 1, "{stuck:?}");
+        assert_eq!(stuck[0].container, "stuck");
+        let problem = &stuck[0].problem;
+        assert!(problem.contains("is still there 30s after"), "{problem}");
+    }
+}
