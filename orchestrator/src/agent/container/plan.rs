@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use agent_protocol::door::DOOR_FOLDER;
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType,
-    ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
+    MountTmpfsOptions, MountType, ResourcesUlimits,
 };
 
 use super::boxes::{Boxes, Facts, GROUP, INSTALL, RUN};
@@ -218,6 +218,12 @@ impl Surroundings<'_> {
             source: Some(self.on_the_host(ours).to_string_lossy().into_owned()),
             target: Some(inside.to_owned()),
             read_only: Some(access == Access::Read),
+            // What is mounted below it would come with it, and on older engines and kernels be
+            // writable: then it is not there at all.
+            bind_options: (access == Access::Read).then(|| MountBindOptions {
+                non_recursive: Some(true),
+                ..MountBindOptions::default()
+            }),
             ..Mount::default()
         }
     }

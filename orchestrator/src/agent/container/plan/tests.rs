@@ -77,6 +77,11 @@ impl Stage {
                 } else {
                     "rw"
                 };
+                let below = mount.bind_options.and_then(|options| options.non_recursive);
+                let is_ours = !matches!(source.as_str(), "nothing" | "/dev/null");
+                let shows_all = is_ours && access == "ro" && below != Some(true);
+                assert!(!shows_all, "what is mounted below {source} is writable");
+                assert!(access == "ro" || below.is_none(), "{source} is not whole");
                 let source = source.replacen(&root, "", 1);
                 // It is named for its container.
                 let door = source.strip_prefix("/a:ro,b/data/doors/nanokimi-");
