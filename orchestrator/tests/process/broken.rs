@@ -120,7 +120,7 @@ fn an_engine_whose_socket_this_user_may_not_open_is_told() {
 fn on_engine(settings: &str, script: &[Line]) -> (Stage, ScriptedEngine) {
     let stage = well();
     let socket = stage.root.path().join("engine.sock");
-    let engine = ScriptedEngine::at(&socket, script);
+    let engine = ScriptedEngine::at(&socket, &[script, &[WELL]].concat());
     let socket = socket.display();
     let settings =
         format!("docker_host = 'unix://{socket}'\nhttp_listen = '127.0.0.1:0'\n{settings}");
@@ -128,6 +128,7 @@ fn on_engine(settings: &str, script: &[Line]) -> (Stage, ScriptedEngine) {
     (stage, engine)
 }
 
+const WELL: Line = ("/info", 200, "{}");
 const NO_IMAGE: Line = ("/json", 404, r#"{"message":"no such image"}"#);
 const AN_IMAGE: Line = ("/images/", 200, r#"{"Id":"sha256:1"}"#);
 
@@ -160,6 +161,18 @@ fn containers_that_a_killed_one_has_left_are_told_by_their_names() {
         "docker rm -f nanokimi-ada-1 nanokimi-bob-2",
     );
     check_found(&stage, "containers", "warning", told);
+}
+
+#[test]
+fn limits_that_an_engine_does_not_keep_are_told() {
+    let info = r#"{"MemoryLimit":true,"CpuCfsQuota":false,"PidsLimit":false}"#;
+    let script = [AN_IMAGE, ("/info", 200, info)];
+    let (stage, _engine) = on_engine("", &script);
+    let told = (
+        "answers and does not keep agent_cpus, agent_pids",
+        "cgroup controllers",
+    );
+    check_found(&stage, "engine", "warning", told);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::agents::{RESULT, ask};
 use crate::ends::check_becomes;
 use crate::engine::{self, Boxed, docker, said};
 use crate::gate::Gate;
+use crate::scripted_engine::ScriptedEngine;
 use crate::stage::Stage;
 
 /// What an agent says before its last.
@@ -349,4 +350,35 @@ fn an_engine_that_does_not_answer_is_waited_for_and_then_named() {
     stage.check_refused(10, "agent_runtime = \"host\"");
     let log = fs_err::read_to_string(stage.root.path().join("logs/nanokimi.log")).unwrap();
     assert!(log.contains("waiting for the container engine"), "{log}");
+}
+
+#[test]
+fn what_the_engine_warns_of_is_told_once() {
+    let warning = r#"{"Id":"1","Warnings":["PIDs limit discarded"]}"#;
+    let script = [
+        ("/info", 200, "{}"),
+        ("/images/", 200, r#"{"Id":"sha256:1"}"#),
+        ("/containers/create", 201, warning),
+        ("/containers/json", 200, "[]"),
+        ("DELETE ", 404, r#"{"message":"gone"}"#),
+    ];
+    let stage = Stage::new();
+    let socket = stage.root.path().join("engine.sock");
+    let _engine = ScriptedEngine::at(&socket, &script);
+    let socket = socket.display();
+    stage.write(
+        "nanokimi.toml",
+        &format!("docker_host = \"unix://{socket}\"\nhttp_listen = \"127.0.0.1:0\"\n"),
+    );
+    let nanokimi = stage.start(&[]);
+    let file = stage.root.path().join("logs/nanokimi.log");
+    let told = |what: &str| fs_err::read_to_string(&file).unwrap().matches(what).count();
+    // More is not in the script, so each is tried again, which the test does not wait for.
+    for attempt in 1..=2 {
+        let message = r#"{"session_id":"GROUP","messages":[{"role":"user","content":"x"}]}"#;
+        let message = message.replace("GROUP", &format!("ada{attempt}"));
+        let _asked = nanokimi.send("POST", "/v1/chat/completions", &message);
+        engine::until("a failed attempt", || told("agent run failed") >= attempt);
+    }
+    assert_eq!(told("PIDs limit discarded"), 1);
 }

@@ -59,6 +59,8 @@ pub(crate) struct Boxes {
     removals: Arc<Mutex<JoinSet<()>>>,
     /// Containers that the engine did not remove when it was last asked to, and why.
     stuck: Arc<Mutex<BTreeMap<String, String>>>,
+    /// What the engine has warned of, each told once.
+    warnings: Arc<Mutex<BTreeSet<String>>>,
     state: watch::Sender<EngineState>,
     look: Arc<Notify>,
     /// Whether the image has been there.
@@ -138,6 +140,7 @@ impl Boxes {
             owned: Arc::default(),
             removals: Arc::default(),
             stuck: Arc::default(),
+            warnings: Arc::default(),
             state,
             look: Arc::default(),
             takes_agents: watch::Sender::new(false),
@@ -247,6 +250,18 @@ impl Boxes {
 
     pub(super) fn disown(&self, name: &str) {
         self.lock().remove(name);
+    }
+
+    /// Tells what the engine warns of, e.g. a limit that it does not keep.
+    pub(super) fn tell(&self, warnings: Vec<String>) {
+        // A set of texts is whole, whoever panicked.
+        let told = self.warnings.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings {
+            if told.insert(warning.clone()) {
+                tracing::warn!(warning, "the container engine warns of agents' containers");
+            }
+        }
     }
 
     /// Has a container removed while other things go on. It stays owned until it is gone.

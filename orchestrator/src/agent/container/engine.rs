@@ -218,11 +218,12 @@ impl Engine {
         }
     }
 
+    /// Makes a container; what the engine warns of then.
     pub(super) async fn create(
         &self,
         name: &str,
         body: ContainerCreateBody,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<String>, EngineError> {
         let image = body.image.clone();
         let options = CreateContainerOptions {
             name: Some(name.to_owned()),
@@ -231,7 +232,7 @@ impl Engine {
         let what = "make the agent's container";
         let made = async |docker: &Docker| docker.create_container(Some(options), body).await;
         match self.call(what, made).await {
-            Ok(_) => Ok(()),
+            Ok(made) => Ok(made.warnings),
             Err(EngineError::Refused(what, error)) => Err(match (status_of(&error), image) {
                 (Some(404), Some(image)) => EngineError::NoImage(image),
                 (Some(400), _) if error.to_string().contains("source path does not exist") => {

@@ -80,7 +80,7 @@ impl Container {
         boxes.own(&container.name);
         let engine = boxes.engine();
         let created = async {
-            engine.create(&container.name, plan.body).await?;
+            boxes.tell(engine.create(&container.name, plan.body).await?);
             // Before it starts, so that nothing it says is lost.
             let attached = engine.attach(&container.name).await?;
             engine.start(&container.name).await?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bollard::models::SystemInfo;
 use tokio::time::timeout;
 
 use super::boxes::{BoxesError, INSTALL, names_a_registry};
@@ -13,6 +14,8 @@ use crate::config::Config;
 /// What an engine that answers has for us.
 #[derive(Clone, Debug)]
 pub(crate) struct Survey {
+    /// The limits that it does not keep, as they are called in the settings.
+    pub(crate) unkept: Vec<&'static str>,
     pub(crate) image: ImageSource,
     /// The names of this installation's containers, running or not.
     pub(crate) containers: Vec<String>,
@@ -43,6 +46,7 @@ impl Survey {
 }
 
 async fn look(engine: &Engine, root: &Path, image: &str) -> Result<Survey, BoxesError> {
+    let unkept = unkept(&engine.info().await?);
     let image = match engine.has_image(image).await? {
         true => ImageSource::Present,
         false if names_a_registry(image) => ImageSource::Registry,
@@ -52,5 +56,20 @@ async fn look(engine: &Engine, root: &Path, image: &str) -> Result<Survey, Boxes
         Some(id) => engine.list(&[(INSTALL, &id)]).await?,
         None => Vec::new(),
     };
-    Ok(Survey { image, containers })
+    Ok(Survey {
+        unkept,
+        image,
+        containers,
+    })
+}
+
+/// Without the kernel's help an engine makes containers all the same, and only warns.
+fn unkept(info: &SystemInfo) -> Vec<&'static str> {
+    let limits = [
+        ("agent_memory", info.memory_limit),
+        ("agent_cpus", info.cpu_cfs_quota),
+        ("agent_pids", info.pids_limit),
+    ];
+    let unkept = limits.into_iter().filter(|(_, kept)| *kept == Some(false));
+    unkept.map(|(name, _)| name).collect()
 }

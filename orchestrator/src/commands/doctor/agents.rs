@@ -14,16 +14,28 @@ pub(super) async fn agents(root: &Path, config: &Config, presence: Presence) -> 
         AgentRuntime::Host => vec![runner(&config.agent_runner)],
         AgentRuntime::Docker => match Survey::of(root, config).await {
             Ok(survey) => vec![
-                Finding::ok(
-                    Check::Engine,
-                    format!("{} answers", config.container.engine),
-                ),
+                answers(&survey, config),
                 image(&survey, config),
                 containers(&survey, presence),
             ],
             Err(error) => vec![engine(&error)],
         },
     }
+}
+
+fn answers(survey: &Survey, config: &Config) -> Finding {
+    let engine = &config.container.engine;
+    if survey.unkept.is_empty() {
+        return Finding::ok(Check::Engine, format!("{engine} answers"));
+    }
+    Finding::warning(
+        Check::Engine,
+        format!(
+            "{engine} answers and does not keep {}",
+            survey.unkept.join(", ")
+        ),
+        "give it the kernel's cgroup controllers for memory, cpu and pids; `docker info` shows what is missing",
+    )
 }
 
 fn runner(runner: &Path) -> Finding {
