@@ -10,6 +10,8 @@ use fs_err as fs;
 
 /// The label that holds the run's id.
 pub(crate) const RUN: &str = "harness.run";
+/// The label of a nanokimi's container that holds its folder: what its agents have mounted.
+pub(crate) const FOLDER: &str = "harness.folder";
 const OWNER: &str = "harness.owner";
 const PLACE: &str = "harness.place";
 

@@ -21,7 +21,7 @@ use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions};
 
 pub(crate) use clearing::Clearing;
 pub use images::{Images, ImagesError};
-pub(crate) use label::{Labels, RUN};
+pub(crate) use label::{FOLDER, Labels, RUN};
 pub(crate) use reaper::{REAPER, become_reaper};
 pub use run::Containers;
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use super::clearing::CALM;
 use super::{Clearing, Engine, EngineError};
 
 /// The first argument of the hidden mode.
@@ -50,7 +51,7 @@ pub(crate) fn become_reaper(mut args: impl Iterator<Item = OsString>) -> io::Res
         if in_order && clearing.once(&engine).await? == 0 {
             return Ok(());
         }
-        clearing.until_calm(&engine).await
+        clearing.until_calm(&engine, CALM).await
     });
     cleared.map_err(|error: EngineError| io::Error::other(error))
 }

@@ -21,7 +21,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
 use super::StageError;
 use super::program::{Order, Which};
-use crate::engine::{Containers, EngineError};
+use crate::engine::{Containers, EngineError, FOLDER};
 use network::Network;
 use request::{Net, published, request};
 use said::Said;
@@ -161,6 +161,7 @@ impl Compound {
         .with_container_name(format!("{}-nanokimi-{number}", self.name))
         .with_cmd(args)
         .with_working_dir(surroundings.root.display().to_string())
+        .with_label(FOLDER, above.clone())
         .with_mount(Mount::bind_mount(above.clone(), above))
         .with_mount(Mount::bind_mount(
             socket.display().to_string(),
