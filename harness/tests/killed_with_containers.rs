@@ -1,24 +1,29 @@
 //! A harness that is killed leaves nothing in the container engine, whenever it is killed:
-//! no container, no network, no volume; and no process.
+//! no container, no network, no volume; and no process. Meanwhile its networks lead nowhere.
 //!
 //! `HARNESS_KILLS=100` kills it as often as that.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
 use harness::{end, left_over};
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
 
 /// How often it is killed if nobody says.
 const KILLS: u64 = 6;
 /// Within the first seconds there is a network, then mocks, then nanokimi, then an agent.
 const LONGEST: u64 = 9_000;
+/// How long the first thing of a harness may take to be in the engine, and how often is looked.
+const START: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(50);
+/// Without it what leaves a network takes the machine's own address, and is answered.
+const WAY_OUT: &str = "com.docker.network.bridge.enable_ip_masquerade";
 /// Its reaper looks until nothing comes any more, on an engine that is busy.
 const GRACE: Duration = Duration::from_secs(90);
 
@@ -43,9 +48,19 @@ async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
         let moment = Duration::from_millis(number * 2_654_435_761 % LONGEST);
         let form = if number % 3 == 2 { "hybrid" } else { "docker" };
         let mut harness = play(form, folder.path()).spawn().unwrap();
-        dead.push(harness.id().unwrap());
-        // One that ends before has nothing to leave.
-        drop(timeout(moment, harness.wait()).await);
+        let id = harness.id().unwrap();
+        dead.push(id);
+        // Half of them count from when there is something to leave: it is killed, and not the
+        // wish for it.
+        if number % 2 == 1 {
+            let seen = seen_in_engine(&docker, &mut harness, id, folder.path());
+            timeout(START, seen).await.expect("nothing was started");
+        }
+        // One that ends before has nothing to leave, if it ended well.
+        if let Ok(ended) = timeout(moment, harness.wait()).await {
+            let ended: ExitStatus = ended.unwrap();
+            assert!(ended.success(), "on {form}, round {number}: {ended}");
+        }
         harness.kill().await.unwrap();
     }
 
@@ -55,6 +70,20 @@ async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
     assert!(left.is_empty(), "{left:#?}");
     let left = left_in_engine(&docker, &dead, folder.path()).await.unwrap();
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// Looks until something of this harness is in the engine.
+async fn seen_in_engine(docker: &Docker, harness: &mut Child, id: u32, folder: &Path) {
+    let mut looks = interval(LOOK);
+    loop {
+        looks.tick().await;
+        let ended = harness.try_wait().unwrap();
+        let seen = left_in_engine(docker, &[id], folder).await.unwrap();
+        if !seen.is_empty() {
+            return;
+        }
+        assert_eq!(ended, None, "it ended before anything was started");
+    }
 }
 
 /// One that answers: there may be a socket with nobody behind it, or none.
@@ -106,7 +135,11 @@ async fn left_in_engine(
     let mut left: Vec<String> = containers.filter_map(|one| one.id).collect();
     let networks = docker.list_networks(None::<ListNetworksOptions>).await?;
     let networks = networks.into_iter().filter(|one| ours(one.labels.as_ref()));
-    left.extend(networks.filter_map(|one| one.name));
+    for network in networks {
+        let options = network.options.unwrap_or_default();
+        assert_eq!(options.get(WAY_OUT).map(String::as_str), Some("false"));
+        left.extend(network.name);
+    }
     let volumes = docker.list_volumes(None::<ListVolumesOptions>).await?;
     let volumes = volumes.volumes.unwrap_or_default().into_iter();
     left.extend(
