@@ -103,9 +103,10 @@ impl Lanes {
     }
 
     /// Whether a group waits until what failed is tried again.
-    pub(super) fn pauses(&self, group: &GroupFolder) -> bool {
+    pub(super) fn pauses(&self, group: &GroupFolder, now: Timestamp) -> bool {
         let lane = self.lanes.get(group);
-        lane.is_some_and(|lane| lane.not_before.is_some())
+        let until = lane.and_then(|lane| lane.not_before);
+        until.is_some_and(|at| at > now)
     }
 
     /// Whatever was to wait until now waits no more; nor does anything if the clock was set back.

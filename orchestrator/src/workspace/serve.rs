@@ -225,8 +225,9 @@ impl Serving {
             }
             Asked::Ready(group, reply) => {
                 self.meet(&group);
+                let pauses = self.lanes.pauses(&group, self.desk.house.clock.now());
                 let refused = self.refused.get(&group);
-                if let Some(why) = refused.filter(|_| self.lanes.pauses(&group)) {
+                if let Some(why) = refused.filter(|_| pauses) {
                     // Nor may whoever asks again and again fetch it again and again.
                     let (Ok(()) | Err(_)) = reply.send(Err(why.clone()));
                 } else if self.lanes.wanted(&group) {

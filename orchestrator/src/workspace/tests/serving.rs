@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -82,54 +83,118 @@ async fn what_was_said_before_the_end_is_released_after_it() {
     assert_eq!(released, groups);
 }
 
-#[tokio::test]
-async fn a_conversation_takes_no_name_of_a_group_that_is_only_in_the_store() {
-    let store = Store::new();
-    let first = Machine::empty(&store);
-    first.register_as("family", "120363000000000001@g.us").await;
-    first.release().await;
-    let path = "kimi/family/manifests/0000000001.json".into();
+/// A store in which the newest version of a WhatsApp group is damaged; where, and what it said.
+async fn damaged(store: &Arc<Store>) -> (StorePath, Bytes) {
+    let machine = Machine::empty(store);
+    machine.register_as("family", WHATSAPP).await;
+    machine.release().await;
+    let path: StorePath = "kimi/family/manifests/0000000001.json".into();
     let whole = store.inner().get(&path).await.unwrap();
     let whole = whole.bytes().await.unwrap();
     store.inner().put(&path, "{".into()).await.unwrap();
-    let fresh = Machine::empty(&store);
-    let known = take_over(&fresh.desk).await.unwrap();
+    (path, whole)
+}
+
+const WHATSAPP: &str = "120363000000000001@g.us";
+
+/// What happens while a machine's workspaces are served.
+async fn during(machine: &Machine, known: Known, story: impl AsyncFnOnce(&House)) {
     let (workspace, requests) = Workspace::new();
     let stop = CancellationToken::new();
-    let serving = serve(requests, fresh.desk.clone(), known, stop);
+    let serving = serve(requests, machine.desk.clone(), known, stop);
     let house = House {
         workspace,
-        ..fresh.desk.house.clone()
+        ..machine.desk.house.clone()
     };
-    let talk = async {
-        let chat: ChatJid = "http:family".parse().unwrap();
-        let refused = of_conversation(&house, chat.clone()).await.unwrap_err();
+    let story = async {
+        story(&house).await;
+        house.events.close();
+    };
+    let both = async { tokio::join!(serving, story) };
+    timeout(Duration::from_secs(20), both)
+        .await
+        .expect("it does not come to an end");
+}
+
+async fn a_minute_passes(house: &House) {
+    let later = Move {
+        to: house.clock.after(Duration::from_secs(60)),
+        patience: Duration::from_secs(20),
+        leave_runs: false,
+    };
+    house.clock.advance(later).await;
+}
+
+#[tokio::test]
+async fn a_conversation_takes_no_name_of_a_group_that_is_only_in_the_store() {
+    let store = Store::new();
+    let (path, whole) = damaged(&store).await;
+    let fresh = Machine::empty(&store);
+    let known = take_over(&fresh.desk).await.unwrap();
+    let chat: ChatJid = "http:family".parse().unwrap();
+
+    during(&fresh, known, async |house| {
+        let refused = of_conversation(house, chat.clone()).await.unwrap_err();
         let said = crate::chain(&refused);
         assert!(said.contains("is damaged"), "{said}");
         store.asked();
-        of_conversation(&house, chat.clone()).await.unwrap_err();
-        assert_eq!(
-            store.asked(),
-            "",
-            "what is damaged is fetched again at once"
-        );
+        of_conversation(house, chat.clone()).await.unwrap_err();
+        assert_eq!(store.asked(), "", "it is fetched again at once");
         store.inner().put(&path, whole.into()).await.unwrap();
-        let later = Move {
-            to: house.clock.after(Duration::from_secs(60)),
-            patience: Duration::from_secs(20),
-            leave_runs: false,
-        };
-        house.clock.advance(later).await;
+        a_minute_passes(house).await;
 
-        let group = of_conversation(&house, chat).await.unwrap();
+        let group = of_conversation(house, chat).await.unwrap();
 
         assert_ne!(group.folder, family());
-        house.events.close();
-    };
-    let both = async { tokio::join!(serving, talk) };
-    timeout(Duration::from_secs(20), both)
-        .await
-        .expect("the conversation waits for ever");
+    })
+    .await;
     let served = fresh.group().await.unwrap();
-    assert_eq!(served.chat.as_str(), "120363000000000001@g.us");
+    assert_eq!(served.chat.as_str(), WHATSAPP);
+}
+
+#[tokio::test]
+async fn a_group_that_could_not_be_registered_is_as_soon_as_it_can_be() {
+    let store = Store::new();
+    let (path, whole) = damaged(&store).await;
+    let fresh = Machine::empty(&store);
+    let known = take_over(&fresh.desk).await.unwrap();
+
+    during(&fresh, known, async |house| {
+        house.events.read_after(0).next().await.unwrap();
+        let owed = house.store.owed_releases().await.unwrap();
+        let problem = owed[0].problem.as_deref().unwrap();
+        assert!(problem.contains("it is not restored"), "{problem}");
+        store.inner().put(&path, whole.into()).await.unwrap();
+        a_minute_passes(house).await;
+    })
+    .await;
+
+    assert_eq!(fresh.group().await.unwrap().chat.as_str(), WHATSAPP);
+    let owed = fresh.desk.house.store.owed_releases().await.unwrap();
+    assert_eq!(owed, []);
+}
+
+#[tokio::test]
+async fn a_restore_that_was_only_waited_for_is_settled_when_it_is_done() {
+    let store = Store::new();
+    let machine = Machine::empty(&store);
+    machine.register("work").await;
+    let work = "work".parse().unwrap();
+    machine.desk.release(&work).await.unwrap();
+    // It starts without the store, as it has agreed with it before.
+    store.fail("kimi", 2);
+    let known = take_over(&machine.desk).await.unwrap();
+    store.fail("kimi", 0);
+    let (path, whole) = damaged(&store).await;
+
+    during(&machine, known, async |house| {
+        house.workspace.ready(&family()).await.unwrap_err();
+        store.inner().put(&path, whole.into()).await.unwrap();
+        a_minute_passes(house).await;
+        house.workspace.ready(&family()).await.unwrap();
+    })
+    .await;
+
+    let owed = machine.desk.house.store.owed_releases().await.unwrap();
+    assert_eq!(owed, []);
 }
