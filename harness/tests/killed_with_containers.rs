@@ -4,6 +4,7 @@
 //! `HARNESS_KILLS=100` kills it as often as that.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -48,13 +49,13 @@ async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
         let moment = Duration::from_millis(number * 2_654_435_761 % LONGEST);
         let form = if number % 3 == 2 { "hybrid" } else { "docker" };
         let mut harness = play(form, folder.path()).spawn().unwrap();
-        let id = harness.id().unwrap();
-        dead.push(id);
+        dead.push(harness.id().unwrap());
         // Half of them count from when there is something to leave: it is killed, and not the
         // wish for it.
         if number % 2 == 1 {
-            let seen = seen_in_engine(&docker, &mut harness, id, folder.path());
-            timeout(START, seen).await.expect("nothing was started");
+            let seen = seen_in_engine(&docker, &mut harness, folder.path());
+            let seen = timeout(START, seen).await.expect("nothing was started");
+            assert!(seen.unwrap(), "it ended before anything was started");
         }
         // One that ends before has nothing to leave, if it ended well.
         if let Ok(ended) = timeout(moment, harness.wait()).await {
@@ -72,18 +73,21 @@ async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// Looks until something of this harness is in the engine.
-async fn seen_in_engine(docker: &Docker, harness: &mut Child, id: u32, folder: &Path) {
+/// Looks until something of this harness is in the engine; false if it ended before.
+async fn seen_in_engine(
+    docker: &Docker,
+    harness: &mut Child,
+    folder: &Path,
+) -> Result<bool, Box<dyn Error>> {
     let mut looks = interval(LOOK);
-    loop {
+    while let Some(id) = harness.id() {
         looks.tick().await;
-        let ended = harness.try_wait().unwrap();
-        let seen = left_in_engine(docker, &[id], folder).await.unwrap();
-        if !seen.is_empty() {
-            return;
+        if !left_in_engine(docker, &[id], folder).await?.is_empty() {
+            return Ok(true);
         }
-        assert_eq!(ended, None, "it ended before anything was started");
+        harness.try_wait()?;
     }
+    Ok(false)
 }
 
 /// One that answers: there may be a socket with nobody behind it, or none.
