@@ -259,7 +259,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn agents_of_a_dead_run_are_known_by_its_folder() {
         let (mut dead, here) = labels();
-        dead.insert(FOLDER.to_owned(), "/tmp/harness-1".to_owned());
+        dead.insert(FOLDER.to_owned(), "/played/1".to_owned());
         let agent = |id: &str, source: &str| {
             let mounts = json!([{ "Source": source }]);
             json!({ "kind": "container", "Id": id, "Mounts": mounts })
@@ -267,8 +267,8 @@ mod tests {
         let nanokimi = json!({ "kind": "container", "Id": "nanokimi", "Labels": dead });
         let things = [
             nanokimi,
-            agent("its-agent", "/tmp/harness-1/root/groups/ada"),
-            agent("another", "/tmp/harness-12/root/groups/ada"),
+            agent("its-agent", "/played/1/root/groups/ada"),
+            agent("another", "/played/12/root/groups/ada"),
         ];
         let things = things.into_iter().map(|thing| (thing, 0)).collect();
         let staged = Staged(Arc::new(Mutex::new(things)));
