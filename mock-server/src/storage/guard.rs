@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::llm::{Fault, StatusFault};
 use crate::storage::Storage;
 use crate::storage::errand::Errand;
-use crate::storage::retry_test::TEST;
+use crate::storage::retry_test::{TEST, Trouble};
 use crate::storage::wire::body::heard_out;
 use crate::storage::wire::params;
 use crate::storage::{mishap, xml};
@@ -42,8 +42,19 @@ pub(crate) async fn pass(
     request: Request,
     serve: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    if let Some(fault) = befalls(storage, errand, &request) {
-        return mishap::play(storage, (&fault, errand), request, serve).await;
+    match befalls(storage, errand, &request) {
+        None => {}
+        Some(Trouble::Fault(fault)) => {
+            return mishap::play(storage, (&fault, errand), request, serve).await;
+        }
+        Some(Trouble::After(kept, fault)) => {
+            let request = mishap::keep(request, kept, serve).await;
+            let done = async |_: Request| StatusCode::NO_CONTENT.into_response();
+            return mishap::play(storage, (&fault, errand), request, done).await;
+        }
+        Some(Trouble::Stall(after, pause)) => {
+            return mishap::stall(storage, serve(request).await, after, pause).await;
+        }
     }
     let shown = params::text(request.headers(), &AUTHORIZATION);
     let refusal = match storage.admit(shown.as_deref(), !errand.only_reads()) {
@@ -60,24 +71,29 @@ pub(crate) async fn pass(
 
 /// What goes wrong with it: what its test of retries says, or a fault of the script, or all that
 /// comes while the service is down.
-fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<Arc<Fault>> {
+fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<Trouble> {
     let test = params::text(request.headers(), &TEST);
     let told = test.and_then(|id| {
-        let fault = storage.retry_tests(|tests| tests.take(&id, errand.method))?;
-        Some((id.into(), fault.into()))
+        let last = mishap::span(request.headers()).map(|(_first, last)| last);
+        let trouble = storage.retry_tests(|tests| tests.take(&id, errand, last))?;
+        Some((id.into(), trouble))
     });
-    let told = told.or_else(|| storage.befall(errand));
-    let (id, fault) = told.or_else(|| storage.is_down().then(down))?;
+    let told = told.or_else(|| {
+        let fault = storage.befall(errand);
+        let (id, fault) = fault.or_else(|| storage.is_down().then(down))?;
+        Some((id, Trouble::Fault(fault)))
+    });
+    let (id, trouble) = told?;
     let named = |name: &Option<String>| name.clone().map_or(Value::Null, Value::from);
     let fields = [
         ("fault", Value::from(&*id)),
-        ("word", Value::from(fault.word())),
+        ("word", Value::from(trouble.word())),
         ("method", Value::from(errand.method)),
         ("bucket", named(&errand.bucket)),
         ("object", named(&errand.object)),
     ];
     storage.write("storage.fault", fields);
-    Some(fault)
+    Some(trouble)
 }
 
 /// The fault of all requests while the service is down, and how it is called.

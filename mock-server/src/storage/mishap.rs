@@ -5,22 +5,25 @@
 //! done everything.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::clock::Pace;
+use crate::lapse::Lapse;
 use crate::line::{Cut, Scissors};
 use crate::llm::{Breaking, Drops, Fault, FaultMoment, StatusFault, proxy_page};
 use crate::storage::errand::Errand;
-use crate::storage::wire::body::heard_out;
+use crate::storage::store::sessions::Span;
+use crate::storage::wire::body::{self, heard_out};
+use crate::storage::wire::params;
 use crate::storage::{Storage, json, xml};
 
 /// Serves a request with which this goes wrong.
@@ -146,6 +149,67 @@ fn changed(body: &Bytes, at: usize) -> Bytes {
         *byte ^= 1;
     }
     bytes.into()
+}
+
+/// The first and the last byte of a chunk, in its whole.
+pub(crate) fn span(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let told = params::text(headers, &CONTENT_RANGE)?;
+    let length = params::text(headers, &CONTENT_LENGTH)?;
+    Span::parse(&told, params::read(&length)?)?.range
+}
+
+/// Serves what a chunk has of so many bytes of the whole; its answer is lost. Returns the request
+/// without what it brought.
+pub(crate) async fn keep(
+    request: Request,
+    kept: u64,
+    serve: impl AsyncFnOnce(Request) -> Response,
+) -> Request {
+    let (mut head, body) = request.into_parts();
+    let rest = Request::from_parts(head.clone(), Body::empty());
+    let Some((first, _last)) = span(&head.headers) else {
+        return rest;
+    };
+    let Ok(mut bytes) = body::bytes(&head.headers, body).await else {
+        return rest;
+    };
+    let room = usize::try_from(kept.saturating_sub(first));
+    bytes.truncate(room.unwrap_or(usize::MAX));
+    if let Some(last) = (first + bytes.len() as u64).checked_sub(1)
+        && let Ok(range) = HeaderValue::try_from(format!("bytes {first}-{last}/*"))
+        && !bytes.is_empty()
+    {
+        head.headers.insert(CONTENT_RANGE, range);
+        head.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        drop(serve(Request::from_parts(head, Body::from(bytes))).await);
+    }
+    rest
+}
+
+/// The answer, with a pause after so many bytes.
+pub(crate) async fn stall(
+    storage: &Storage,
+    answer: Response,
+    after: usize,
+    pause: Lapse,
+) -> Response {
+    let (answer, mut body) = whole(answer).await;
+    let (mut head, ()) = answer.into_parts();
+    head.headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let first = body.split_to(after.min(body.len()));
+    let pace = Pace::from_now(storage.journal());
+    let late = stream::once(async move {
+        let mut pace = pace;
+        pace.wait(pause.length()).await;
+        body
+    });
+    let parts = stream::iter([first]).chain(late);
+    let parts = parts
+        .filter(|part| ready(!part.is_empty()))
+        .map(Ok::<_, Infallible>);
+    Response::from_parts(head, Body::from_stream(parts))
 }
 
 fn slow(answer: Response<()>, body: Bytes, drops: Drops, pace: Pace) -> Response {

@@ -4,7 +4,7 @@
 //! <https://github.com/googleapis/storage-testbench#retry-test-api>
 
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::lapse::Lapse;
-use crate::llm::{Breaking, Drops, Fault, FaultMoment, StatusFault};
+use crate::llm::{Breaking, Fault, FaultMoment, StatusFault};
 use crate::storage::Storage;
+use crate::storage::errand::{Errand, StorageVerb};
 use crate::storage::refusal::{Refusal, Wrong};
 
 /// Names the test that a request belongs to.
@@ -42,7 +43,18 @@ struct RetryTest {
 #[derive(Clone, Debug)]
 struct Instruction {
     text: String,
-    fault: Fault,
+    trouble: Trouble,
+}
+
+/// What it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble {
+    Fault(Arc<Fault>),
+    /// Of an upload in chunks so many bytes are kept, and the chunk that has the last of them meets
+    /// the fault. What comes in one request meets it as it is.
+    After(u64, Arc<Fault>),
+    /// So many bytes of the answer come, and the rest after a pause.
+    Stall(usize, Lapse),
 }
 
 /// A test as it is asked for.
@@ -85,11 +97,42 @@ impl RetryTests {
         Ok(test.told(id))
     }
 
-    /// What goes wrong with this request of a test; it does so once.
-    pub(crate) fn take(&mut self, id: &str, method: &str) -> Option<Fault> {
+    /// What goes wrong with this request of a test; it does so once. `last` is the last byte of a
+    /// chunk, in its whole.
+    pub(crate) fn take(&mut self, id: &str, errand: &Errand, last: Option<u64>) -> Option<Trouble> {
         let test = self.tests.get_mut(id)?;
-        let next = test.instructions.get_mut(method)?.pop_front()?;
-        Some(next.fault)
+        let left = test.instructions.get_mut(errand.method)?;
+        left.front()
+            .filter(|next| next.trouble.has_come(errand.verb, last))?;
+        Some(left.pop_front()?.trouble)
+    }
+}
+
+impl Trouble {
+    fn has_come(&self, verb: StorageVerb, last: Option<u64>) -> bool {
+        match self {
+            Self::After(kept, _) => match verb {
+                StorageVerb::Begin => false,
+                StorageVerb::Chunk => last.is_some_and(|last| last + 1 >= *kept),
+                StorageVerb::Put
+                | StorageVerb::Complete
+                | StorageVerb::Cancel
+                | StorageVerb::Get
+                | StorageVerb::Patch
+                | StorageVerb::Delete
+                | StorageVerb::List
+                | StorageVerb::Bucket => true,
+            },
+            Self::Fault(_) | Self::Stall(..) => true,
+        }
+    }
+
+    /// As the journal calls it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Fault(fault) | Self::After(_, fault) => fault.word(),
+            Self::Stall(..) => "slow",
+        }
     }
 }
 
@@ -112,24 +155,22 @@ impl Instruction {
     fn read(text: String) -> Result<Self, Refusal> {
         let refused =
             || Refusal::invalid(format!("The fault injection request is invalid: {text}"));
-        let fault = fault(&text).ok_or_else(refused)?;
-        Ok(Self { text, fault })
+        let trouble = trouble(&text).ok_or_else(refused)?;
+        Ok(Self { text, trouble })
     }
 }
 
 /// `return-503`, `return-reset-connection`, `return-broken-stream`,
 /// `return-broken-stream-after-256K`, `return-503-after-256K`, `stall-for-1s-after-128K`.
-fn fault(text: &str) -> Option<Fault> {
+fn trouble(text: &str) -> Option<Trouble> {
+    let fault = |fault| Some(Trouble::Fault(Arc::new(fault)));
     if let Some(rest) = text.strip_prefix("stall-for-") {
         let (pause, after) = rest.split_once("-after-")?;
-        // All of it comes, so much at once, with the pause between.
-        let bytes = NonZeroUsize::new(size(after)?)?;
-        let every = Lapse::parse(pause)?;
-        return Some(Fault::Slow(Drops { bytes, every }));
+        return Some(Trouble::Stall(size(after)?, Lapse::parse(pause)?));
     }
     let rest = text.strip_prefix("return-")?;
     if rest == "reset-connection" {
-        return Some(Fault::Break(Breaking::Reset, FaultMoment::Request));
+        return fault(Fault::Break(Breaking::Reset, FaultMoment::Request));
     }
     if let Some(rest) = rest.strip_prefix("broken-stream") {
         let moment = match rest
@@ -140,20 +181,26 @@ fn fault(text: &str) -> Option<Fault> {
             None if rest.is_empty() => FaultMoment::Frames(1),
             None => return None,
         };
-        return Some(Fault::Break(Breaking::Close, moment));
+        return fault(Fault::Break(Breaking::Close, moment));
     }
-    // The body has been read by then anyhow.
-    let code = rest.split_once("-after-").map_or(rest, |(code, _)| code);
+    let (code, after) = match rest.split_once("-after-") {
+        Some((code, after)) => (code, Some(size(after)? as u64)),
+        None => (rest, None),
+    };
     let status = code.parse().map_or(None, |code: u16| {
         Some(code).filter(|code| (400..600).contains(code))
     })?;
-    Some(Fault::Status(StatusFault {
+    let refusal = Fault::Status(StatusFault {
         status,
         headers: IndexMap::new(),
         message: None,
         error_type: None,
         body: None,
-    }))
+    });
+    match after {
+        Some(kept) => Some(Trouble::After(kept, Arc::new(refusal))),
+        None => fault(refusal),
+    }
 }
 
 /// `256K`, `100B` or `100`.
@@ -212,27 +259,34 @@ async fn remove(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{Method, Uri};
+
     use super::*;
 
     #[test]
     fn instructions_are_those_of_the_testbench() {
         #[track_caller]
         fn check(text: &str, expected: Option<&str>) {
-            let shown = fault(text).map(|fault| match &fault {
+            let fault = |fault: &Fault| match fault {
                 Fault::Status(told) => told.status.to_string(),
                 Fault::Break(how, moment) => format!("{how:?} {moment}"),
-                Fault::Slow(drops) => format!("{} each {}", drops.bytes, drops.every),
-                Fault::Html(_)
+                Fault::Slow(_)
+                | Fault::Html(_)
                 | Fault::Error(_)
                 | Fault::Empty(_)
                 | Fault::Invalid(_)
                 | Fault::Lost
                 | Fault::Corrupt(_) => fault.word().to_owned(),
+            };
+            let shown = trouble(text).map(|trouble| match trouble {
+                Trouble::Fault(told) => fault(&told),
+                Trouble::After(kept, told) => format!("{} after {kept}", fault(&told)),
+                Trouble::Stall(bytes, pause) => format!("{pause} after {bytes}"),
             });
             assert_eq!(shown.as_deref(), expected, "{text}");
         }
         check("return-503", Some("503"));
-        check("return-503-after-256K", Some("503"));
+        check("return-503-after-256K", Some("503 after 262144"));
         check("return-reset-connection", Some("Reset before the answer"));
         check("return-broken-stream", Some("Close after 1 frame"));
         check(
@@ -243,7 +297,7 @@ mod tests {
             "return-broken-stream-final-chunk-after-100B",
             Some("Close after 100 bytes"),
         );
-        check("stall-for-10s-after-12K", Some("12288 each 10s"));
+        check("stall-for-10s-after-12K", Some("10s after 12288"));
         for wrong in [
             "",
             "return-",
@@ -263,15 +317,22 @@ mod tests {
         let asked = r#"{"instructions":{"storage.objects.get":["return-503","return-408"]}}"#;
         let told = tests.add(serde_json::from_str(asked).unwrap()).unwrap();
         assert!(!told.completed);
-        let mut take = |id: &str, method| match tests.take(id, method) {
-            Some(Fault::Status(told)) => Some(told.status),
-            _ => None,
+        let mut take = |id: &str, uri: &'static str| {
+            let errand = Errand::of(&Method::GET, &Uri::from_static(uri)).unwrap();
+            let Trouble::Fault(fault) = tests.take(id, &errand, None)? else {
+                panic!("there is no such instruction");
+            };
+            let Fault::Status(told) = &*fault else {
+                panic!("{fault:?}");
+            };
+            Some(told.status)
         };
-        assert_eq!(take(&told.id, "storage.objects.list"), None);
-        assert_eq!(take("other", "storage.objects.get"), None);
-        assert_eq!(take(&told.id, "storage.objects.get"), Some(503));
-        assert_eq!(take(&told.id, "storage.objects.get"), Some(408));
-        assert_eq!(take(&told.id, "storage.objects.get"), None);
+        let (get, list) = ("/storage/v1/b/attic/o/cat", "/storage/v1/b/attic/o");
+        assert_eq!(take(&told.id, list), None);
+        assert_eq!(take("other", get), None);
+        assert_eq!(take(&told.id, get), Some(503));
+        assert_eq!(take(&told.id, get), Some(408));
+        assert_eq!(take(&told.id, get), None);
         assert!(tests.find(&told.id).unwrap().completed);
     }
 }
