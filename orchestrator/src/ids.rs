@@ -220,7 +220,7 @@ impl FromStr for SessionId {
         // The agent makes a path of it, so nothing that could climb.
         let known = (1..=128).contains(&text.len())
             && !text.contains("..")
-            && !text.starts_with('.')
+            && text != "."
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-:.".contains(&b));
@@ -327,7 +327,7 @@ mod tests {
     fn a_session_id_makes_no_path() {
         check::<SessionId>(
             &["3f9a", "kiro:main", "session_58b1-ec"],
-            &["", "a/b", ".", "..", ".a", "a..b", "a b"],
+            &["", "a/b", ".", "..", "a..b", "a b"],
         );
     }
 }

@@ -254,21 +254,26 @@ async fn start(
     }
     let agent = Agent::new(house.clone(), ipc.clone(), runtime);
     agent.look_at_login();
-    let turns = Turns::new(house.clone(), agent, outbox.clone(), channels.clone(), ipc);
+    let asked = (ipc, scheduler.clone());
+    let turns = Turns::new(
+        house.clone(),
+        agent,
+        outbox.clone(),
+        channels.clone(),
+        asked,
+    );
     let lanes = Lanes::new(house.config.max_concurrent, waiting);
     running.add("group queue", |stop| {
         group_queue::serve(arrivals, turns, lanes, stop)
     });
 
-    let (scheduler_house, scheduler_queue) = (house.clone(), queue.clone());
     running.add("scheduler", |stop| {
-        scheduler::serve(changes, scheduler_house, scheduler_queue, stop)
+        scheduler::serve(changes, house.clone(), queue.clone(), stop)
     });
 
-    let inbox = Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?;
     let desk = IpcDesk {
         house: house.clone(),
-        inbox,
+        inbox: Inbox::open(&house.root.join("data/ipc")).map_err(RunError::Folder)?,
         outbox,
         channels: channels.clone(),
         scheduler,

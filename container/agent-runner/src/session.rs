@@ -107,7 +107,7 @@ impl std::str::FromStr for SessionId {
     fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
         // Whatever another program calls a session, such as `kiro:main`, but nothing that climbs.
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
-        let climbs = text.starts_with('.') || text.contains("..");
+        let climbs = text == "." || text.contains("..");
         if (1..=128).contains(&text.len()) && text.chars().all(allowed) && !climbs {
             Ok(Self(text.to_owned()))
         } else {

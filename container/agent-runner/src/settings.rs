@@ -83,8 +83,8 @@ pub(crate) struct Patience {
     pub retry_base: Duration,
     /// `NANOKIMI_LLM_STALL_TIMEOUT`, `120s`: how long the model may say nothing useful.
     pub stall: Duration,
-    /// `NANOKIMI_TURN_TIMEOUT`, `30m`: how long a turn of the engine `acp` may take in all, in
-    /// real time, whatever it is at.
+    /// `NANOKIMI_TURN_TIMEOUT`, `30m`: how long a turn may take in all, in real time,
+    /// whatever it is at. The engine `acp` sees to it here, nanokimi to all.
     pub turn: Duration,
 }
 

@@ -74,7 +74,7 @@ pub(crate) async fn pass(
 fn befalls(storage: &Storage, errand: &Errand, request: &Request) -> Option<Trouble> {
     let test = params::text(request.headers(), &TEST);
     let told = test.and_then(|id| {
-        let last = mishap::span(request.headers()).map(|(_first, last)| last);
+        let last = mishap::last_byte(request.headers());
         let trouble = storage.retry_tests(|tests| tests.take(&id, errand, last))?;
         Some((id.into(), trouble))
     });

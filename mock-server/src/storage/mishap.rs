@@ -151,11 +151,20 @@ fn changed(body: &Bytes, at: usize) -> Bytes {
     bytes.into()
 }
 
-/// The first and the last byte of a chunk, in its whole.
-pub(crate) fn span(headers: &HeaderMap) -> Option<(u64, u64)> {
+/// The first and the last byte of a chunk, in its whole; none of what only asks.
+fn span(headers: &HeaderMap) -> Option<(u64, u64)> {
     let told = params::text(headers, &CONTENT_RANGE)?;
-    let length = params::text(headers, &CONTENT_LENGTH)?;
-    Span::parse(&told, params::read(&length)?)?.range
+    let length = params::text(headers, &CONTENT_LENGTH);
+    let length = length.and_then(|length| params::read(&length));
+    Span::parse(&told, length.unwrap_or(1))?.range
+}
+
+/// The last byte that a request may bring; what is not said to be a chunk is the whole.
+pub(crate) fn last_byte(headers: &HeaderMap) -> Option<u64> {
+    match headers.contains_key(CONTENT_RANGE) {
+        true => span(headers).map(|(_first, last)| last),
+        false => Some(u64::MAX),
+    }
 }
 
 /// Serves what a chunk has of so many bytes of the whole; its answer is lost. Returns the request
@@ -175,7 +184,7 @@ pub(crate) async fn keep(
     };
     let room = usize::try_from(kept.saturating_sub(first));
     bytes.truncate(room.unwrap_or(usize::MAX));
-    if let Some(last) = (first + bytes.len() as u64).checked_sub(1)
+    if let Some(last) = first.saturating_add(bytes.len() as u64).checked_sub(1)
         && let Ok(range) = HeaderValue::try_from(format!("bytes {first}-{last}/*"))
         && !bytes.is_empty()
     {

@@ -113,7 +113,7 @@ impl Trouble {
         match self {
             Self::After(kept, _) => match verb {
                 StorageVerb::Begin => false,
-                StorageVerb::Chunk => last.is_some_and(|last| last + 1 >= *kept),
+                StorageVerb::Chunk => last.is_some_and(|last| last.saturating_add(1) >= *kept),
                 StorageVerb::Put
                 | StorageVerb::Complete
                 | StorageVerb::Cancel

@@ -184,7 +184,7 @@ impl From<EngineError> for AgentFault {
         let again = if error.is_away() {
             Again::Uncounted
         } else {
-            Again::if_so(!error.is_lasting())
+            Again::if_so(error.is_of_a_registry() || !error.is_lasting())
         };
         let message = crate::chain(&error);
         Self {

@@ -19,6 +19,8 @@ pub(super) struct Patience {
     /// How long its turn may take in all.
     turn: Duration,
     turn_ends: Instant,
+    /// Its last sign of life.
+    heard: Instant,
     deadline: Instant,
 }
 
@@ -31,12 +33,15 @@ pub(super) enum Overdue {
 
 impl Patience {
     pub(super) fn new(config: &Config) -> Self {
-        let (silence, turn) = (config.agent_timeout, config.engine.turn_timeout);
+        // Who may be silent for longer than that may be at work for as long.
+        let silence = config.agent_timeout;
+        let turn = config.engine.turn_timeout.max(silence);
         let now = Instant::now();
         let mut patience = Self {
             silence,
             turn,
             turn_ends: now,
+            heard: now,
             deadline: now,
         };
         patience.begin();
@@ -51,7 +56,8 @@ impl Patience {
 
     /// It has given a sign of life.
     pub(super) fn heard(&mut self) {
-        self.deadline = self.turn_ends.min(Instant::now() + self.silence);
+        self.heard = Instant::now();
+        self.deadline = self.turn_ends.min(self.heard + self.silence);
     }
 
     /// It has this long, and no more than before.
@@ -68,10 +74,18 @@ impl Patience {
         self.deadline
     }
 
-    /// Which limit the deadline was.
+    /// What it has had too much of. One that has given no sign of life for most of the time it may
+    /// be silent hangs, whichever limit comes first.
     pub(super) fn overdue(&self) -> Overdue {
+        self.overdue_at(Instant::now())
+    }
+
+    fn overdue_at(&self, now: Instant) -> Overdue {
+        let silent = now - self.heard;
         if self.deadline < self.turn_ends {
             Overdue::Silent(self.silence)
+        } else if silent > self.silence / 2 {
+            Overdue::Silent(silent)
         } else {
             Overdue::AtWork(self.turn)
         }
@@ -81,8 +95,39 @@ impl Patience {
 impl fmt::Display for Overdue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent(silence) => write!(f, "the agent said nothing for {silence:?}"),
+            Self::Silent(silence) => write!(f, "the agent said nothing for {silence:.0?}"),
             Self::AtWork(turn) => write!(f, "the agent was at work for longer than {turn:?}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent that gives its last sign of life after so long, with half an hour for each.
+    #[track_caller]
+    fn check(last: Duration, overdue: Overdue) {
+        let half_an_hour = Duration::from_secs(1800);
+        let begun = Instant::now();
+        let mut patience = Patience {
+            silence: half_an_hour,
+            turn: half_an_hour,
+            turn_ends: begun + half_an_hour + HEADSTART,
+            heard: begun + last,
+            deadline: begun,
+        };
+        patience.deadline = patience.turn_ends.min(patience.heard + half_an_hour);
+        let now = patience.deadline;
+        assert_eq!(patience.overdue_at(now), overdue, "{last:?}");
+    }
+
+    #[test]
+    fn an_agent_that_hangs_is_not_taken_for_one_that_works() {
+        let half_an_hour = Duration::from_secs(1800);
+        check(Duration::ZERO, Overdue::Silent(half_an_hour));
+        let last = Duration::from_secs(5);
+        check(last, Overdue::Silent(half_an_hour + HEADSTART - last));
+        check(Duration::from_secs(1790), Overdue::AtWork(half_an_hour));
     }
 }

@@ -10,8 +10,10 @@ use fs_err::File;
 
 use crate::safe_dir::SafeDir;
 
-/// Logs of a group that are kept: those of its last runs.
+/// Logs of a group that are kept: those of its last runs, and the one that begins.
 const KEPT: usize = 200;
+/// What is removed at once, so that nobody waits for it.
+const AT_ONCE: usize = 100;
 
 /// A run's log; a handle that is cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,14 +37,15 @@ impl RunLog {
         }
     }
 
-    /// Removes the oldest logs of a folder where there are more than are kept. What an agent has
+    /// Makes room for a log: removes the oldest of a folder where there are as many as are kept. What an agent has
     /// put there under such a name goes with them, unless it is a folder.
     pub(super) fn clear_old(logs: &SafeDir) -> io::Result<()> {
         let mut names = logs.names()?;
         // They begin with the instant.
         names.retain(|name| name.to_str().is_some_and(is_log));
         let mut cleared = Ok(());
-        for name in &names[..names.len().saturating_sub(KEPT)] {
+        let old = names.len().saturating_sub(KEPT - 1).min(AT_ONCE);
+        for name in &names[..old] {
             cleared = cleared.and(logs.remove_entry(name));
         }
         cleared
@@ -97,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = |number: usize| folder.path().join(format!("container-{number:04}.log"));
         fs_err::create_dir(name(0)).unwrap();
-        for number in 1..=KEPT + 3 {
+        for number in 1..=KEPT + 2 {
             fs_err::write(name(number), "").unwrap();
         }
         fs_err::write(folder.path().join("a-note.log"), "").unwrap();
@@ -110,7 +113,7 @@ mod tests {
             [0, 1, 2, 3, 4].map(there),
             [true, false, false, false, true]
         );
-        assert_eq!(logs.names().unwrap().len(), KEPT + 2);
+        assert_eq!(logs.names().unwrap().len(), KEPT + 1);
     }
 
     #[test]

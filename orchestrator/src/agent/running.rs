@@ -332,11 +332,12 @@ pub(super) fn open_log(
 ) -> Result<RunLog, StartError> {
     let at = format!("{:.3}", house.clock.now()).replace([':', '.'], "-");
     let run = &uuid::Uuid::new_v4().to_string()[..8];
+    let cleared = RunLog::clear_old(&home.logs);
     let file = home.logs.create_new(&format!("container-{at}-{run}.log"));
     let secrets = house.config.secrets();
     let file = file.map_err(StartError::Log)?;
     let log = RunLog::new(file, house.config.agent_max_output, secrets);
-    if let Err(error) = RunLog::clear_old(&home.logs) {
+    if let Err(error) = cleared {
         log.line(&format!("older logs are still here: {error}"));
     }
     log.head(&[

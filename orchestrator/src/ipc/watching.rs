@@ -4,9 +4,11 @@
 //! requests are answered and every other group has its turn, so that a flood in one folder
 //! delays nobody else, nor our end.
 
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -61,7 +63,6 @@ pub(crate) async fn serve(Requests(mut requests): Requests, desk: IpcDesk, inter
         }
         if scan_at <= Instant::now() {
             watching.line_up(true).await;
-            watching.wake_the_forgotten().await;
             scan_at = Instant::now() + interval;
         }
         watching.look_at_next().await;
@@ -76,6 +77,8 @@ struct Watching {
     refreshing: Refreshing,
     /// Held while anybody stands in line.
     busy: Option<Busy>,
+    /// The groups, and since when each is one; none before the first look.
+    registered: Option<BTreeMap<GroupFolder, Timestamp>>,
 }
 
 impl Watching {
@@ -87,6 +90,7 @@ impl Watching {
             line: Line::default(),
             faults: Faults::default(),
             busy: None,
+            registered: None,
         }
     }
 
@@ -125,9 +129,29 @@ impl Watching {
     async fn folders(&mut self) -> Vec<GroupFolder> {
         let groups = self.house().store.groups().await;
         let groups = groups.map_err(|error| crate::chain(&error));
-        match self.faults.note("the list of groups", groups) {
-            Some(groups) => groups.into_iter().map(|group| group.folder).collect(),
-            None => Vec::new(),
+        let Some(groups) = self.faults.note("the list of groups", groups) else {
+            return Vec::new();
+        };
+        let since = groups
+            .into_iter()
+            .map(|group| (group.folder, group.added_at));
+        let now: BTreeMap<_, _> = since.collect();
+        let folders = now.keys().cloned().collect();
+        if let Some(before) = self.registered.replace(now.clone()) {
+            let news = now
+                .iter()
+                .filter(|(group, at)| before.get(*group) != Some(*at));
+            self.wake(news.map(|(group, _)| group)).await;
+        }
+        folders
+    }
+
+    /// A group that a command beside us has registered again finds what was written to it before.
+    async fn wake(&self, groups: impl Iterator<Item = &GroupFolder>) {
+        let desk = self.handling.desk();
+        for group in groups {
+            let busy = desk.house.clock.busy(Work::Run);
+            desk.queue.arrived(group.clone(), busy).await;
         }
     }
 
@@ -141,22 +165,6 @@ impl Watching {
             let (Some(()) | None) = self.faults.note(&place, prepared);
             self.watch.add(&folder, renew);
             self.line.join(folder);
-        }
-    }
-
-    /// Wakes every group that has something to do. Who has come into the line already comes no
-    /// further by that; one that a command beside us has registered again finds what was written
-    /// to it before.
-    async fn wake_the_forgotten(&mut self) {
-        let groups = self.house().store.groups_with_work().await;
-        let groups = groups.map_err(|error| crate::chain(&error));
-        let Some(groups) = self.faults.note("the groups with work", groups) else {
-            return;
-        };
-        for group in groups {
-            let desk = self.handling.desk();
-            let busy = desk.house.clock.busy(Work::Run);
-            desk.queue.arrived(group, busy).await;
         }
     }
 

@@ -78,6 +78,7 @@ impl Store {
             };
             tx.execute(
                 "UPDATE messages SET edited_at = ?4, state = coalesce(?5, state),
+                        attempts = CASE ?5 WHEN 'waiting' THEN 0 ELSE attempts END,
                         content = CASE WHEN media_note IS NULL THEN ?3 WHEN ?3 = '' THEN media_note
                                        ELSE ?3 || char(10) || media_note END
                  WHERE chat_jid = ?1 AND id = ?2",

@@ -8,6 +8,7 @@ mod changes;
 mod channels;
 mod checkup;
 mod deliveries;
+mod giving_back;
 mod groups;
 mod messages;
 mod migrations;
@@ -39,7 +40,7 @@ pub(crate) use messages::{HistoryLine, MessageState, NewMessage, Quoted, StoredM
 pub(crate) use outbox::{OutboxMedia, OutboxState, OutboxText, Output, Queued};
 pub(crate) use placing::RunAhead;
 pub(crate) use receipts::Receipt;
-pub(crate) use runs::{Claim, Release, Released, Unit};
+pub(crate) use runs::{Claim, Fate, Release, Released, Unit};
 pub(crate) use sessions::StoredSession;
 pub(crate) use status::StoreStatus;
 pub(crate) use tasks::{DueTask, NewTask, Task, TaskStatus, TaskUpdate};

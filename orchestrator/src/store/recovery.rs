@@ -39,11 +39,6 @@ impl Store {
         .await
     }
 
-    /// The groups that have something to do.
-    pub(crate) async fn groups_with_work(&self) -> Result<Vec<GroupFolder>, StoreError> {
-        self.call(with_work).await
-    }
-
     /// Whether a group has something to do.
     pub(crate) async fn has_work(&self, folder: GroupFolder) -> Result<bool, StoreError> {
         self.call(move |tx| Ok(with_work(tx)?.contains(&folder)))
@@ -106,11 +101,14 @@ fn settle_answered(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<
     Ok(())
 }
 
+// The conditions of the indices are said as well: they do not follow from `queued` for SQLite.
 fn with_work(tx: &Transaction<'_>) -> Result<Vec<GroupFolder>, StoreError> {
     let mut rows = tx.prepare(
         "SELECT folder FROM groups
-         WHERE EXISTS (SELECT 1 FROM messages WHERE messages.chat_jid = groups.chat_jid AND state = 'queued')
-            OR EXISTS (SELECT 1 FROM runs WHERE runs.group_folder = groups.folder AND state = 'queued')
+         WHERE EXISTS (SELECT 1 FROM messages WHERE messages.chat_jid = groups.chat_jid
+                         AND state IN ('waiting','queued','in_flight') AND state = 'queued')
+            OR EXISTS (SELECT 1 FROM runs WHERE runs.group_folder = groups.folder
+                         AND state <> 'ended' AND state = 'queued')
          ORDER BY folder",
     )?;
     let groups = rows

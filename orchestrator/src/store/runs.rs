@@ -1,4 +1,4 @@
-//! Claims: which run works at which messages or task, and how it gave them back.
+//! Claims: which run works at which messages or task, and how it gives them back.
 //!
 //! Invariant: a message or task run is claimed by at most one live run, and a claim that ends
 //! leaves what it held answered, queued again, or failed and reported.
@@ -7,11 +7,12 @@ use agent_protocol::ContextMode;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::giving_back::give_back;
 use super::messages::open_messages;
-use super::outbox::{NewText, Output, insert_output, insert_text};
+use super::outbox::Output;
 use super::rows::{instant, parsed, parsed_or_null, words};
 use super::sessions::left_by;
-use super::tasks::{end_task_run, read_context_mode, was_its_last};
+use super::tasks::read_context_mode;
 use super::{Group, Store, StoreError, StoredMessage, StoredSession};
 use crate::events::{RunKind, RunOutcome};
 use crate::ids::{GroupFolder, RunId, SessionId, TaskId};
@@ -60,9 +61,15 @@ pub(crate) enum Release {
         session: Option<SessionId>,
         /// Its last text, if that is not in the outbox yet.
         answer: Option<Output>,
+        /// The session is not the one that the unit was to continue, whatever it is called.
+        is_fresh: bool,
     },
-    /// What is claimed is tried again later; `counts` if it was begun.
-    Retry { error: String, counts: bool },
+    /// What is claimed is tried again at this instant; `counts` if it was begun.
+    Retry {
+        error: String,
+        at: Timestamp,
+        counts: bool,
+    },
     /// No more attempts: `report` is said in the chat, unless it is of a task that comes again.
     GiveUp { error: String, report: String },
     /// We are stopping.
@@ -75,12 +82,21 @@ pub(crate) struct Released {
     pub outcome: RunOutcome,
     /// Texts the run has delivered into the outbox.
     pub outputs: u32,
-    /// The claimed work stands in the queue again.
-    pub requeued: bool,
+    pub fate: Fate,
     /// The session was stored.
     pub session_stored: bool,
     /// It was said in the chat that the run has come to nothing.
     pub reported: bool,
+}
+
+/// Where the claimed work is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Over,
+    /// In the queue again.
+    Queued,
+    /// It is a task that is due once more.
+    Due,
 }
 
 impl Claim {
@@ -145,10 +161,15 @@ impl Store {
 fn people_are_first(tx: &Transaction<'_>, group: &Group) -> Result<bool, StoreError> {
     let first = tx
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM messages WHERE chat_jid = ?1 AND state = 'queued' AND sent_at <
-                (SELECT min(created_at) FROM runs WHERE group_folder = ?2 AND state = 'queued'))",
+            // The conditions of the indices are said as well.
+            "SELECT EXISTS (SELECT 1 FROM messages WHERE chat_jid = ?1
+                AND state IN ('waiting','queued','in_flight') AND state = 'queued' AND sent_at <
+                (SELECT min(created_at) FROM runs
+                 WHERE group_folder = ?2 AND state <> 'ended' AND state = 'queued'))",
         )?
-        .query_row([group.chat.as_str(), group.folder.as_str()], |row| row.get(0))?;
+        .query_row([group.chat.as_str(), group.folder.as_str()], |row| {
+            row.get(0)
+        })?;
     Ok(first)
 }
 
@@ -253,175 +274,6 @@ fn claim_messages(
         attempt,
         session,
     }))
-}
-
-fn give_back(
-    tx: &Transaction<'_>,
-    claim: &Claim,
-    release: &Release,
-    now: Timestamp,
-) -> Result<Released, StoreError> {
-    let run = claim.run.as_str();
-    if let Release::Done {
-        answer: Some(answer),
-        ..
-    } = release
-    {
-        insert_output(tx, (&claim.run, &claim.group.chat), answer, now)?;
-    }
-    let outputs = outputs_of(tx, run)?;
-    let (outcome, error) = match release {
-        Release::Done { .. } if outputs > 0 => (RunOutcome::Answered, None),
-        Release::Done { .. } => (RunOutcome::Silent, None),
-        Release::Retry { error, .. } | Release::GiveUp { error, .. } => {
-            (RunOutcome::Failed, Some(error.as_str()))
-        }
-        Release::Interrupted => (RunOutcome::Interrupted, None),
-    };
-    // What has been heard is not said again, so a run that delivered has answered.
-    let counts = match release {
-        Release::Retry { counts, .. } if outputs == 0 => Some(*counts),
-        // An attempt that we cut short ourselves does not count.
-        Release::Interrupted if outputs == 0 => Some(false),
-        Release::Done { .. }
-        | Release::Retry { .. }
-        | Release::GiveUp { .. }
-        | Release::Interrupted => None,
-    };
-    let session_stored = keep_session(tx, claim, release, now)?;
-    let reported = match (&claim.unit, counts) {
-        (Unit::Task(_), Some(counts)) => {
-            queue_run_again(tx, run, counts, now)?;
-            false
-        }
-        (Unit::Task(task), None) => {
-            end_task_run(tx, claim, task, (outcome, error), now)?;
-            end_run(tx, run, (outcome, error), now)?;
-            // One that comes again has its log.
-            was_its_last(tx, task)? && report(tx, claim, (release, outputs), now)?
-        }
-        (Unit::Messages(_), Some(counts)) => {
-            queue_messages_again(tx, run, counts)?;
-            end_run(tx, run, (outcome, error), now)?;
-            false
-        }
-        (Unit::Messages(_), None) => {
-            let given_up = report(tx, claim, (release, outputs), now)?;
-            end_messages(tx, run, given_up)?;
-            end_run(tx, run, (outcome, error), now)?;
-            given_up
-        }
-    };
-    Ok(Released {
-        outcome,
-        outputs,
-        requeued: counts.is_some(),
-        session_stored,
-        reported,
-    })
-}
-
-/// Stores the session that a run which succeeded has left, if the group is to go on with it.
-fn keep_session(
-    tx: &Transaction<'_>,
-    claim: &Claim,
-    release: &Release,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    match release {
-        Release::Done {
-            session: Some(session),
-            ..
-        } if claim.in_group_session() && !was_left(tx, claim, session)? => {
-            store_session(tx, &claim.group.folder, session, now)?;
-            Ok(true)
-        }
-        Release::Done { .. }
-        | Release::Retry { .. }
-        | Release::GiveUp { .. }
-        | Release::Interrupted => Ok(false),
-    }
-}
-
-/// Whether the session is the one that the run went on with, and somebody had the group leave it
-/// meanwhile: it is not gone back to.
-fn was_left(tx: &Transaction<'_>, claim: &Claim, session: &SessionId) -> Result<bool, StoreError> {
-    let is_old = claim.session.as_ref() == Some(session);
-    Ok(is_old && session_of(tx, claim.group.folder.as_str())?.as_ref() != Some(session))
-}
-
-fn queue_messages_again(tx: &Transaction<'_>, run: &str, counts: bool) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE messages SET run_id = NULL, attempts = max(0, attempts - ?2),
-                state = CASE WHEN revoked_at IS NOT NULL THEN 'answered'
-                             WHEN attempts = 0 THEN 'waiting' ELSE 'queued' END
-         WHERE run_id = ?1 AND state = 'in_flight'",
-        params![run, !counts],
-    )?;
-    Ok(())
-}
-
-fn end_messages(tx: &Transaction<'_>, run: &str, given_up: bool) -> Result<(), StoreError> {
-    let state = if given_up { "failed" } else { "answered" };
-    tx.execute(
-        "UPDATE messages SET state = ?2, given_up = given_up + ?3
-         WHERE run_id = ?1 AND state = 'in_flight'",
-        params![run, state, given_up],
-    )?;
-    Ok(())
-}
-
-/// Says in the chat that the run has come to nothing, if it has said nothing itself.
-fn report(
-    tx: &Transaction<'_>,
-    claim: &Claim,
-    (release, outputs): (&Release, u32),
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Release::GiveUp { report, .. } = release else {
-        return Ok(false);
-    };
-    if outputs > 0 {
-        return Ok(false);
-    }
-    let text = NewText {
-        chat: &claim.group.chat,
-        run: Some(&claim.run),
-        output_index: Some(0),
-        part: 0,
-        text: report,
-        media: None,
-    };
-    insert_text(tx, &text, now)?;
-    Ok(true)
-}
-
-/// The run stands in the queue again, behind whatever waits there.
-fn queue_run_again(
-    tx: &Transaction<'_>,
-    run: &str,
-    counts: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE runs SET state = 'queued', started_at = NULL, attempt = attempt + ?2, created_at = ?3
-         WHERE id = ?1",
-        params![run, counts, instant(now)],
-    )?;
-    Ok(())
-}
-
-fn end_run(
-    tx: &Transaction<'_>,
-    run: &str,
-    (outcome, error): (RunOutcome, Option<&str>),
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE runs SET state = 'ended', outcome = ?2, error = ?3, ended_at = ?4 WHERE id = ?1",
-        params![run, outcome.word(), error, instant(now)],
-    )?;
-    Ok(())
 }
 
 /// Outputs that a run has put into the outbox itself (what it sent by IPC is not an answer).

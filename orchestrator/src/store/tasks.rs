@@ -306,13 +306,16 @@ fn queue_due(
         let run = RunId::new_random();
         tx.execute(
             "INSERT INTO runs (id, group_folder, kind, task_id, due_at, state, attempt, created_at)
-             VALUES (?1, ?2, 'task', ?3, ?4, 'queued', 1, ?5)",
+             VALUES (?1, ?2, 'task', ?3, ?4, 'queued',
+                     CASE ?6 WHEN 'once' THEN 1 + (SELECT count(*) FROM runs
+                       WHERE task_id = ?3 AND state = 'ended' AND outcome = 'failed') ELSE 1 END, ?5)",
             params![
                 run.as_str(),
                 task.group.as_str(),
                 task.id.as_str(),
                 instant(due_at),
-                instant(now)
+                instant(now),
+                task.schedule_type.word()
             ],
         )?;
         due.run = Some(run);
@@ -360,6 +363,21 @@ pub(super) fn end_task_run(
         params![task.id.as_str(), instant(now), shown],
     )?;
     Ok(())
+}
+
+/// Has a task for one instant be due once more, so that it is tried again; says whether it is one.
+/// Others have their next instant.
+pub(super) fn is_due_once_more(
+    tx: &Transaction<'_>,
+    task: &ClaimedTask,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let moved = tx.execute(
+        "UPDATE tasks SET next_run = ?2, status = 'active'
+         WHERE id = ?1 AND schedule_type = 'once' AND status = 'completed' AND next_run IS NULL",
+        params![task.id.as_str(), instant(at)],
+    )?;
+    Ok(moved > 0)
 }
 
 /// Whether the task has no instant left. One cancelled meanwhile is nobody's business any more.

@@ -9,7 +9,7 @@ mod claims;
 
 use super::*;
 use crate::events::RunOutcome;
-use crate::ids::{ChatJid, GroupFolder};
+use crate::ids::{ChatJid, GroupFolder, SessionId};
 
 pub(super) struct House {
     _root: tempfile::TempDir,
@@ -112,7 +112,16 @@ fn output(index: u32) -> Output {
 fn retry() -> Release {
     Release::Retry {
         error: "boom".to_owned(),
+        at: at("09:00:10"),
         counts: true,
+    }
+}
+
+fn done(session: Option<SessionId>) -> Release {
+    Release::Done {
+        session,
+        answer: None,
+        is_fresh: false,
     }
 }
 
@@ -149,7 +158,7 @@ async fn a_run_that_said_nothing_is_retried_and_counted() {
     for attempt in 1..=3 {
         let claim = house.claim().await.unwrap();
         assert_eq!(claim.attempt, attempt);
-        assert!(house.release(&claim, retry()).await.requeued);
+        assert_eq!(house.release(&claim, retry()).await.fate, Fate::Queued);
         assert_eq!(house.messages().await, "1 queued");
     }
 }
@@ -163,7 +172,7 @@ async fn a_run_that_was_heard_is_not_repeated_when_it_fails_afterwards() {
 
     let released = house.release(&claim, retry()).await;
 
-    assert!(!released.requeued);
+    assert_eq!(released.fate, Fate::Over);
     assert_eq!(house.messages().await, "1 answered");
 }
 
@@ -250,10 +259,7 @@ async fn a_session_is_kept_only_by_a_run_that_succeeded() {
 
     let claim = house.claim().await.unwrap();
     let session = Some("s-1".parse().unwrap());
-    let answer = None;
-    let released = house
-        .release(&claim, Release::Done { session, answer })
-        .await;
+    let released = house.release(&claim, done(session)).await;
     assert_eq!(released.outcome, RunOutcome::Silent);
     assert_eq!(
         house.store.sessions().await.unwrap()[0].session.as_str(),
@@ -272,9 +278,7 @@ async fn a_session_that_was_left_is_named_until_it_is_written_down_or_its_group_
         house.write(session, MessageState::Queued).await;
         let claim = house.claim().await.unwrap();
         let session = Some(session.parse().unwrap());
-        let answer = None;
-        let done = Release::Done { session, answer };
-        house.release(&claim, done).await;
+        house.release(&claim, done(session)).await;
         assert_eq!(house.store.clear_sessions(None).await.unwrap(), 1);
     }
     let left = async || {
@@ -301,6 +305,7 @@ async fn an_answer_is_kept_in_the_step_that_ends_its_run_and_once() {
     let last = |index| Release::Done {
         session: None,
         answer: Some(output(index)),
+        is_fresh: false,
     };
     let released = house.release(&claim, last(1)).await;
     assert_eq!(

@@ -69,7 +69,7 @@ impl Turns {
         };
         let group = &claim.group.folder;
         tracing::warn!(%group, session_id = %session, "the session cannot be gone on with; starting a fresh one: {why}");
-        match ailment {
+        let fresh = match ailment {
             Ailment::Dead => {
                 let Some(left) = self.leave(claim, session, why).await else {
                     return ran;
@@ -87,6 +87,10 @@ impl Turns {
                 }
                 fresh
             }
+        };
+        Ran {
+            is_healed: true,
+            ..fresh
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Ran {
     pub(super) is_unheard: bool,
     /// It has called a tool, or said something that is kept: another run may not do it again.
     pub(super) has_acted: bool,
+    /// It is another session than it was to go on with.
+    pub(super) is_healed: bool,
 }
 
 impl Ran {
@@ -47,6 +49,7 @@ impl Ran {
             agent: None,
             is_unheard: false,
             has_acted: false,
+            is_healed: false,
         }
     }
 }
@@ -129,6 +132,7 @@ impl Turns {
                     agent: Some(agent),
                     is_unheard: false,
                     has_acted: true,
+                    is_healed: false,
                 };
             }
         }

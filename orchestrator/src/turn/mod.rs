@@ -22,7 +22,8 @@ use crate::house::House;
 use crate::ids::GroupFolder;
 use crate::ipc::IpcWatch;
 use crate::outbox::Outbox;
-use crate::store::{Claim, Release, Released, Unit};
+use crate::scheduler::Scheduler;
+use crate::store::{Claim, Fate, Release, Released, Unit};
 
 use hearing::Ran;
 use refusal::Refusal;
@@ -47,6 +48,7 @@ pub(crate) struct Turns {
     outbox: Outbox,
     channels: Channels,
     ipc: IpcWatch,
+    scheduler: Scheduler,
     refusal: Refusal,
 }
 
@@ -68,7 +70,7 @@ impl Turns {
         agent: Agent,
         outbox: Outbox,
         channels: Channels,
-        ipc: IpcWatch,
+        (ipc, scheduler): (IpcWatch, Scheduler),
     ) -> Self {
         Self {
             house,
@@ -76,6 +78,7 @@ impl Turns {
             outbox,
             channels,
             ipc,
+            scheduler,
             refusal: Refusal::default(),
         }
     }
@@ -157,15 +160,18 @@ impl Turns {
     async fn end(&self, claim: &Claim, ran: Ran, stop: &CancellationToken) -> Next {
         let busy = self.house.clock.busy(Work::Outbox);
         self.refusal.note(&ran.end);
-        let release = release_for(claim, &ran, stop.is_cancelled());
+        let mut release = release_for(claim, &ran, stop.is_cancelled(), &self.house.clock);
+        if let Release::GiveUp { report, .. } = &mut release {
+            *report = self.house.config.masked(report);
+        }
         let Some(released) = self.release(claim, &release, stop).await else {
             return Next::Idle;
         };
-        let retry_at = released.requeued.then(|| {
-            let doubled = 2u32.pow(claim.attempt.saturating_sub(1).min(10));
-            self.house.clock.after(FIRST_RETRY * doubled)
-        });
-        let retry_at = retry_at.filter(|_| matches!(release, Release::Retry { .. }));
+        let retry_at = match (&release, released.fate) {
+            (Release::Retry { at, .. }, Fate::Queued | Fate::Due) => Some(*at),
+            (Release::Retry { .. }, Fate::Over) => None,
+            (Release::Done { .. } | Release::GiveUp { .. } | Release::Interrupted, _) => None,
+        };
         self.tell_end(claim, &ran, &released, retry_at);
         if let Release::GiveUp { error, .. } = &release
             && released.reported
@@ -181,8 +187,14 @@ impl Turns {
         let changed = self.house.clock.busy(Work::Workspace);
         let group = &claim.group.folder;
         self.house.workspace.changed(group, changed).await;
+        if released.fate == Fate::Due {
+            let busy = self.house.clock.busy(Work::Scheduler);
+            self.scheduler.tasks_changed(busy).await;
+        }
         match (retry_at, released.outcome) {
-            (Some(at), _) => Next::RetryAt(at),
+            // The scheduler sees to a task; people do not wait for it.
+            (Some(at), _) if released.fate == Fate::Queued => Next::RetryAt(at),
+            (Some(_), _) => Next::Again,
             (None, RunOutcome::Interrupted) => Next::Idle,
             (None, RunOutcome::Answered | RunOutcome::Silent | RunOutcome::Failed) => Next::Again,
         }
@@ -261,19 +273,24 @@ fn started(claim: &Claim) -> Event {
     }
 }
 
-fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
+fn release_for(claim: &Claim, ran: &Ran, stopping: bool, clock: &Clock) -> Release {
     match &ran.end {
         AgentEnd::Done => Release::Done {
             session: ran.session.clone(),
             answer: ran.answer.clone(),
+            is_fresh: ran.is_healed,
         },
         AgentEnd::Interrupted => Release::Interrupted,
         // Our own stop makes agents fail in many ways; none of them is the agent's fault.
         AgentEnd::Failed(_) if stopping => Release::Interrupted,
-        AgentEnd::Failed(fault) if is_tried_again(fault, claim.attempt) => Release::Retry {
-            error: fault.to_string(),
-            counts: fault.again == Again::Yes,
-        },
+        AgentEnd::Failed(fault) if is_tried_again(claim, ran, fault) => {
+            let doubled = 2u32.pow(claim.attempt.saturating_sub(1).min(10));
+            Release::Retry {
+                error: fault.to_string(),
+                at: clock.after(FIRST_RETRY * doubled),
+                counts: fault.again == Again::Yes,
+            }
+        }
         AgentEnd::Failed(fault) => Release::GiveUp {
             error: fault.to_string(),
             report: report(&claim.unit, fault),
@@ -281,11 +298,14 @@ fn release_for(claim: &Claim, ran: &Ran, stopping: bool) -> Release {
     }
 }
 
-fn is_tried_again(fault: &AgentFault, attempt: u32) -> bool {
-    match fault.again {
-        Again::No => false,
-        Again::Yes => attempt <= RETRIES,
-        Again::Uncounted => true,
+/// What a task has done nobody waits for, and it is not done twice; of people a question that has
+/// got no answer is asked again.
+fn is_tried_again(claim: &Claim, ran: &Ran, fault: &AgentFault) -> bool {
+    match (fault.again, &claim.unit) {
+        (Again::Yes, Unit::Task(_)) => !ran.has_acted && claim.attempt <= RETRIES,
+        (Again::Yes, Unit::Messages(_)) => claim.attempt <= RETRIES,
+        (Again::Uncounted, _) => true,
+        (Again::No, _) => false,
     }
 }
 

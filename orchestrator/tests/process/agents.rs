@@ -178,7 +178,7 @@ fn an_agent_that_never_comes_to_an_end_is_ended() {
         ),
     ] {
         let stage = installation(&format!("cat > /dev/null; {says}"));
-        stage.write("nanokimi.toml", "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\nturn_timeout = \"1s\"\n");
+        stage.write("nanokimi.toml", "agent_runtime = \"host\"\nagent_runner = \"agent\"\nhttp_listen = \"127.0.0.1:0\"\nagent_timeout = \"1s\"\nturn_timeout = \"1s\"\n");
         let nanokimi = stage.start(&[]);
         std::thread::scope(|scope| {
             scope.spawn(|| ask(&nanokimi));

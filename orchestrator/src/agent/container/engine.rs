@@ -92,9 +92,14 @@ impl EngineError {
         }
     }
 
-    /// There was no engine to ask, for as long as we waited.
+    /// There was no engine to ask, for as long as we wait for one.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self, Self::Down(..) | Self::Waited(..))
+        matches!(self, Self::Waited(..))
+    }
+
+    /// A registry that does not answer, or not yet.
+    pub(crate) fn is_of_a_registry(&self) -> bool {
+        matches!(self, Self::NotPulled(..))
     }
 }
 

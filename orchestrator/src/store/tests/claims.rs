@@ -10,10 +10,7 @@ fn give_up() -> Release {
 }
 
 fn done(session: &str) -> Release {
-    Release::Done {
-        session: Some(session.parse().unwrap()),
-        answer: None,
-    }
+    super::done(Some(session.parse().unwrap()))
 }
 
 fn context(claim: &Claim) -> Vec<bool> {
@@ -26,8 +23,13 @@ fn context(claim: &Claim) -> Vec<bool> {
 impl House {
     /// Has a task queued that comes again at `next`, if at all.
     async fn task_is_due(&self, now: &str, next: Option<&'static str>) {
+        let schedule_type = match next {
+            Some(_) => ScheduleType::Interval,
+            None => ScheduleType::Once,
+        };
         let task = NewTask {
             next_run: at(now),
+            schedule_type,
             ..hourly()
         };
         let created = self.store.create_task(task, None, at("09:00:00"));
@@ -84,9 +86,10 @@ async fn what_was_not_begun_is_no_attempt() {
         assert_eq!((texts(&claim), claim.attempt), (vec!["brief"], 1));
         let away = Release::Retry {
             error: "no engine".to_owned(),
+            at: at("09:00:10"),
             counts: false,
         };
-        assert!(house.release(&claim, away).await.requeued);
+        assert_eq!(house.release(&claim, away).await.fate, Fate::Queued);
     }
 }
 
@@ -98,28 +101,48 @@ async fn whoever_waits_longest_is_next() {
 
     let task = house.claim().await.unwrap();
     assert_eq!(texts(&task), ["brief"]);
-    house.release(&task, retry()).await;
+    house.release(&task, Release::Interrupted).await;
 
     let claim = house.claim().await.unwrap();
     assert_eq!(texts(&claim), ["text of m1"]);
     house.release(&claim, done("s-1")).await;
 
     let task = house.claim().await.unwrap();
-    assert_eq!((texts(&task), task.attempt), (vec!["brief"], 2));
+    assert_eq!((texts(&task), task.attempt), (vec!["brief"], 1));
 }
 
 #[tokio::test]
-async fn a_task_that_does_not_come_again_is_given_up_aloud() {
+async fn a_task_that_does_not_come_again_is_tried_again_and_given_up_aloud() {
     let house = house().await;
     house.task_is_due("09:00:00", None).await;
     let claim = house.claim().await.unwrap();
-    assert!(house.release(&claim, retry()).await.requeued);
+    assert_eq!(house.release(&claim, retry()).await.fate, Fate::Due);
+    assert!(house.claim().await.is_none(), "people do not wait for it");
 
+    let due = house.store.claim_due(at("09:00:10"), |_, _| Ok(None));
+    assert_eq!(due.await.unwrap()[0].due_at, at("09:00:10"));
     let claim = house.claim().await.unwrap();
+    assert_eq!(claim.attempt, 2);
     let released = house.release(&claim, give_up()).await;
 
-    assert!(released.reported && !released.requeued);
+    assert!(released.reported);
+    assert_eq!(released.fate, Fate::Over);
     assert_eq!(house.said().await, ["I could not do it"]);
+    assert!(house.claim().await.is_none());
+}
+
+#[tokio::test]
+async fn two_runs_of_one_task_that_wait_are_one() {
+    let house = house().await;
+    house.task_is_due("09:00:00", Some("09:00:01")).await;
+    let claim = house.claim().await.unwrap();
+    let next = |_: &Task, _| Ok(Some(at("10:00:00")));
+    house.store.claim_due(at("09:00:01"), next).await.unwrap();
+
+    let released = house.release(&claim, Release::Interrupted).await;
+
+    assert_eq!(released.fate, Fate::Over);
+    house.claim().await.unwrap();
     assert!(house.claim().await.is_none());
 }
 
@@ -129,7 +152,8 @@ async fn a_task_that_comes_again_fails_into_its_log() {
     house.task_is_due("09:00:00", Some("10:00:00")).await;
     let claim = house.claim().await.unwrap();
 
-    assert!(!house.release(&claim, give_up()).await.reported);
+    let released = house.release(&claim, retry()).await;
+    assert_eq!((released.fate, released.reported), (Fate::Over, false));
 
     assert_eq!(house.said().await, [""; 0]);
     let task = house.store.tasks(None).await.unwrap().remove(0);
@@ -153,4 +177,15 @@ async fn a_session_that_was_cleared_under_its_run_is_not_gone_back_to() {
     let claim = house.claim().await.unwrap();
     assert_eq!(claim.session, None);
     assert!(house.release(&claim, done("s-2")).await.session_stored);
+
+    // One that was healed may be called as before.
+    house.write("m4", MessageState::Queued).await;
+    let claim = house.claim().await.unwrap();
+    assert_eq!(house.store.clear_sessions(None).await.unwrap(), 1);
+    let healed = Release::Done {
+        session: Some("s-2".parse().unwrap()),
+        answer: None,
+        is_fresh: true,
+    };
+    assert!(house.release(&claim, healed).await.session_stored);
 }
