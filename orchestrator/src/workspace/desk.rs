@@ -115,6 +115,16 @@ impl Here {
         self.stamps(entries, self.began - COARSE)
     }
 
+    /// What is to be released: what was read, and what we may not read as it was last agreed on,
+    /// since it is unchanged as far as we know.
+    pub(super) fn to_release(&self, agreed: Option<&Entries>) -> Entries {
+        let mut entries = self.entries.clone();
+        let agreed = agreed.into_iter().flatten();
+        let unread = agreed.filter(|(path, _)| path.is_within(&self.tree.unreadable));
+        entries.extend(unread.map(|(path, entry)| (path.clone(), entry.clone())));
+        entries
+    }
+
     fn stamps(&self, entries: &Entries, before: i64) -> BTreeMap<EntryPath, Stamp> {
         let stamp = |(path, found): (&EntryPath, &Found)| match found {
             Found::File(stamp)
@@ -222,5 +232,37 @@ impl From<&WorkspaceSettings> for Limits {
             file_size: settings.max_file_size,
             size: settings.max_size,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_may_not_read_is_released_as_it_was_last_agreed_on() {
+        let paths = |names: &str| -> Vec<EntryPath> {
+            let names = names.split_whitespace();
+            names.map(|name| name.parse().unwrap()).collect()
+        };
+        let entries = |names: &str| -> Entries {
+            let names = paths(names).into_iter();
+            names.map(|path| (path, Entry::Folder {})).collect()
+        };
+        let here = Here {
+            tree: Tree {
+                unreadable: paths("group/shut group/in/file home/new")
+                    .into_iter()
+                    .collect(),
+                ..Tree::default()
+            },
+            entries: entries("group/here"),
+            began: 0,
+        };
+        let agreed =
+            "group/gone group/in/file group/in/file2 group/shut/a/b group/shut2/a home/shut";
+        let released = here.to_release(Some(&entries(agreed)));
+
+        assert_eq!(released, entries("group/here group/in/file group/shut/a/b"));
     }
 }

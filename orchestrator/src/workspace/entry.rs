@@ -1,6 +1,6 @@
 //! What a workspace holds, by names that any store and any JSON can hold too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -110,6 +110,13 @@ impl EntryPath {
                 .strip_prefix(left)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+
+    /// Whether it is one of these, or lies below one.
+    pub(crate) fn is_within(&self, paths: &BTreeSet<Self>) -> bool {
+        let ends = self.0.match_indices('/').map(|(end, _)| end);
+        let mut outer = ends.chain([self.0.len()]);
+        outer.any(|end| paths.contains(&Self(self.0[..end].to_owned())))
     }
 
     /// How many folders lie between the scope's own and this.

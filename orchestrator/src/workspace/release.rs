@@ -68,10 +68,10 @@ impl Desk {
             return Ok(Released::Nothing);
         }
         let here = self.read_here(folder, index.clone()).await?;
-        let content = Content {
+        let mut content = Content {
             group: Registration::from(&group),
             session: self.house.store.session_of_group(folder.clone()).await?,
-            entries: here.entries.clone(),
+            entries: here.to_release(index.as_ref().map(|index| &index.entries)),
         };
         if let Some(index) = index.as_ref().filter(|index| index.content() == content) {
             return self.refresh(index, &here);
@@ -81,6 +81,11 @@ impl Desk {
             Ok(base) => base,
             Err(released) => return Ok(released),
         };
+        // What we may not read cannot be sent anew to a store that has lost it.
+        content.entries.retain(|path, entry| {
+            let is_here = here.entries.contains_key(path);
+            is_here || contents([&*entry].into_iter()).is_subset(&base.has)
+        });
         let uploads = uploads(&here, &base.has);
         let (uploaded, bytes) = (uploads.len(), uploads.iter().map(|file| file.size).sum());
         self.upload(folder, uploads).await?;

@@ -1,6 +1,6 @@
 //! A group's folders on this machine, read so that nothing in them leads us out or makes us wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -51,6 +51,8 @@ pub(crate) struct Tree {
     /// The first of what is left out, and how many there are in all.
     pub left_out: Vec<LeftOut>,
     pub left_out_count: usize,
+    /// Of these, what we may not read: whether it has changed, nobody here knows.
+    pub unreadable: BTreeSet<EntryPath>,
 }
 
 /// The two folders of one group.
@@ -150,7 +152,7 @@ impl Looking {
             }
             match looked.kind {
                 EntryKind::File if !folder.may_read(&name)? => {
-                    self.leave_out(&path, UNREADABLE.to_owned());
+                    self.leave_unread(path);
                 }
                 EntryKind::File => self.file(path, looked.stamp, looked.names),
                 EntryKind::Link => self.link(folder, &name, path)?,
@@ -181,7 +183,7 @@ impl Looking {
             Ok(0) => self.take(path.clone(), Found::EmptyFolder),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.leave_out(path, UNREADABLE.to_owned());
+                self.leave_unread(path.clone());
             }
             Err(error) => return Err(error),
         }
@@ -246,6 +248,11 @@ impl Looking {
                 reason,
             });
         }
+    }
+
+    fn leave_unread(&mut self, path: EntryPath) {
+        self.leave_out(&path, UNREADABLE.to_owned());
+        self.tree.unreadable.insert(path);
     }
 
     /// A file of which not every name is in the workspace may be somebody else's.
