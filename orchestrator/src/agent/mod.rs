@@ -288,8 +288,12 @@ impl Agent {
         }
         let user = container::hand_over(facts, &home).await.map_err(passing)?;
         home.owner = user.owner();
-        let masks = container::masks_in(&self.house.root, &self.house.config);
-        let masks = masks.map_err(passing)?;
+        let seen = (&*self.house.root, &*self.house.config);
+        let masks = if home.is_main {
+            container::masks_in(seen, facts).map_err(passing)?
+        } else {
+            Vec::new()
+        };
         let extra = self.extra(claim).await?;
         let name = container::new_name(&claim.group.folder);
         let door = boxes.open_door(&name).map_err(passing)?;

@@ -3,6 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+use super::boxes::Facts;
 use super::plan::Mask;
 use crate::config::Config;
 
@@ -29,8 +32,12 @@ const SECRET: [&str; 16] = [
 /// `.env`, and its kin for other occasions.
 const ENVIRONMENT: &str = ".env";
 
-/// What of the root folder is to be masked: also what settings name, if it lies there.
-pub(in crate::agent) fn in_root(root: &Path, config: &Config) -> io::Result<Vec<Mask>> {
+/// What of the root folder is to be masked: also what settings name, if it lies there. What is
+/// mounted below the root folder only a rootless engine shows.
+pub(in crate::agent) fn in_root(
+    (root, config): (&Path, &Config),
+    facts: Facts,
+) -> io::Result<Vec<Mask>> {
     let mut places = config.secret_places();
     for entry in fs_err::read_dir(root)? {
         let entry = entry?;
@@ -46,6 +53,10 @@ pub(in crate::agent) fn in_root(root: &Path, config: &Config) -> io::Result<Vec<
     let mut masks = Vec::new();
     for place in places {
         masks.extend(over(&place, &root)?);
+    }
+    if !facts.is_rootless {
+        // There is nothing of them to put emptiness over.
+        masks.retain(|mask| is_shown(&root, &root.join(&mask.path)));
     }
     masks.sort();
     // Nothing can be put into what is empty already.
@@ -77,6 +88,21 @@ fn over(place: &Path, root: &Path) -> io::Result<Option<Mask>> {
     }))
 }
 
+/// Whether a place is seen where the root folder is bound without what is mounted below it: what
+/// holds the place is part of the same mount. Where the kernel does not say, it is.
+fn is_shown(root: &Path, place: &Path) -> bool {
+    let mount = |path: &Path| match statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID) {
+        Ok(found) if found.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Some(found.stx_mnt_id),
+        Ok(_) | Err(_) => None,
+    };
+    let Some(whole) = mount(root) else {
+        return true;
+    };
+    let holders = place.ancestors().skip(1);
+    let mut holders = holders.take_while(|holder| holder.starts_with(root));
+    holders.all(|holder| mount(holder).is_none_or(|id| id == whole))
+}
+
 /// An agent may read no more than we.
 fn shows_nothing(error: &io::Error) -> bool {
     let kind = error.kind();
@@ -89,11 +115,28 @@ fn shows_nothing(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    fn facts(is_rootless: bool) -> Facts {
+        Facts {
+            nano_cpus: 1,
+            is_rootless,
+            remaps_users: false,
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_shown_by_a_rootless_engine_alone() {
+        let shown = |root: &str, place: &str| is_shown(Path::new(root), Path::new(place));
+        assert!(shown("/proc", "/proc/version"));
+        assert!(!shown("/", "/proc/version"));
+        // Where it is mounted there is an empty folder, which can be masked.
+        assert!(shown("/", "/proc"));
+    }
+
     /// The masks of a folder with these settings, as `<path>` or `<path>/`.
     fn masked(root: &Path, settings: &str) -> Vec<String> {
         fs_err::write(root.join("nanokimi.toml"), settings).unwrap();
         let config = Config::load(root, &[].into()).unwrap();
-        let masks = in_root(root, &config).unwrap();
+        let masks = in_root((root, &config), facts(false)).unwrap();
         let slash = |mask: &Mask| if mask.is_folder { "/" } else { "" };
         masks
             .iter()
@@ -158,7 +201,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs_err::write(root.path().join("nanokimi.toml"), "auth_source = \".\"\n").unwrap();
         let config = Config::load(root.path(), &[].into()).unwrap();
-        let told = in_root(root.path(), &config).unwrap_err().to_string();
+        let told = in_root((root.path(), &config), facts(false))
+            .unwrap_err()
+            .to_string();
         assert!(
             told.contains("cannot be hidden from main's agent"),
             "{told}"

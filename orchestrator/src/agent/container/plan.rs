@@ -219,10 +219,13 @@ impl Surroundings<'_> {
             target: Some(inside.to_owned()),
             read_only: Some(access == Access::Read),
             // What is mounted below it would come with it, and on older engines and kernels be
-            // writable: then it is not there at all.
-            bind_options: (access == Access::Read).then(|| MountBindOptions {
-                non_recursive: Some(true),
-                ..MountBindOptions::default()
+            // writable: then it is not there at all. An engine of an ordinary user cannot leave it
+            // away: the kernel lets nobody look under mounts that somebody else has made.
+            bind_options: (access == Access::Read && !self.facts.is_rootless).then(|| {
+                MountBindOptions {
+                    non_recursive: Some(true),
+                    ..MountBindOptions::default()
+                }
             }),
             ..Mount::default()
         }

@@ -12,6 +12,7 @@ use crate::store::{Group, TriggerRule};
 struct Stage {
     root: tempfile::TempDir,
     house: House,
+    is_rootless: bool,
 }
 
 /// A folder whose name would mean options in a bind as text.
@@ -23,7 +24,11 @@ fn stage(settings: &str) -> Stage {
     fs_err::create_dir(&folder).unwrap();
     fs_err::write(folder.join(".env"), "OPENROUTER_API_KEY=sk-secret\n").unwrap();
     let house = House::staged(&folder, settings);
-    Stage { root, house }
+    Stage {
+        root,
+        house,
+        is_rootless: false,
+    }
 }
 
 impl Stage {
@@ -43,7 +48,7 @@ impl Stage {
         };
         let facts = Facts {
             nano_cpus: 1_000_000_000,
-            is_rootless: false,
+            is_rootless: self.is_rootless,
             remaps_users: true,
         };
         let boxes = Boxes::open(&house.root, &house.config).unwrap();
@@ -56,7 +61,7 @@ impl Stage {
             boxes: &boxes,
             facts,
             user: User::of(facts, (1001, 1002)),
-            masks: &super::super::masks_in(&house.root, &house.config).unwrap(),
+            masks: &super::super::masks_in((&house.root, &house.config), facts).unwrap(),
             extra,
             name: &name,
             door: &boxes.open_door(&name).unwrap(),
@@ -120,6 +125,18 @@ async fn main_reads_the_project_without_its_secrets() {
             "nothing /workspace/project/store ro",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_rootless_engine_is_not_asked_to_look_under_others_mounts() {
+    let here = Stage {
+        is_rootless: true,
+        ..stage("")
+    };
+    let limits = here.plan("main").body.host_config.unwrap();
+    for mount in limits.mounts.unwrap() {
+        assert_eq!(mount.bind_options, None, "{mount:?}");
+    }
 }
 
 #[tokio::test]
