@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agent_protocol::door::{DoorTarget, InvalidDoorHost};
 use bollard::models::SystemInfo;
+use futures_util::{StreamExt, stream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -26,6 +27,8 @@ use crate::running::unwound;
 pub(super) const INSTALL: &str = "nanokimi.install";
 pub(super) const GROUP: &str = "nanokimi.group";
 pub(super) const RUN: &str = "nanokimi.run";
+/// Containers left behind that are removed at once.
+const AT_ONCE: usize = 16;
 
 /// How the engine stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,12 +326,15 @@ impl Boxes {
     async fn sweep(&self, labels: &[(&str, &str)]) -> Result<(), EngineError> {
         // Before and after: an agent may start, or end, while the engine looks for its list.
         let owned = self.lock().clone();
+        let mut listed = self.engine.list(labels).await?;
+        listed.retain(|name| !owned.contains(name) && !self.lock().contains(name));
+        // At once: one that hangs takes its time, and whoever waits for us waits for that alone.
+        let mut removals = stream::iter(listed)
+            .map(|name| async move { (self.remove(&name).await, name) })
+            .buffer_unordered(AT_ONCE);
         let mut swept = Ok(());
-        for name in self.engine.list(labels).await? {
-            if owned.contains(&name) || self.lock().contains(&name) {
-                continue;
-            }
-            match self.remove(&name).await {
+        while let Some((removed, name)) = removals.next().await {
+            match removed {
                 Ok(()) => {
                     tracing::warn!(container = %name, "removed a container that was left behind");
                 }
