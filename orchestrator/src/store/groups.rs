@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{instant, parsed};
-use super::{Store, StoreError};
+use super::{Store, StoreError, workspaces};
 use crate::ids::{ChatJid, GroupFolder};
 
 /// A chat that the assistant serves, with a folder of its own.
@@ -116,6 +116,7 @@ impl Store {
             tx.execute("DELETE FROM sessions WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute("DELETE FROM left_sessions WHERE group_folder = ?1", [folder.as_str()])?;
             tx.execute("DELETE FROM tasks WHERE group_folder = ?1", [folder.as_str()])?;
+            workspaces::forget(tx, &folder)?;
             tx.execute(
                 "UPDATE messages SET run_id = NULL WHERE run_id IN (SELECT id FROM runs WHERE group_folder = ?1)",
                 [folder.as_str()],

@@ -2,7 +2,7 @@
 //! workspace.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::rows::{instant, parsed, parsed_or_null};
@@ -42,21 +42,39 @@ impl Store {
     }
 
     /// Notes that an attempt was in vain, and when it is tried again; also where it was the first
-    /// that anybody hears of.
+    /// that anybody hears of. A folder may be asked for that is no group's: nothing is owed to it,
+    /// unless it is awaited from where workspaces are kept.
     pub(crate) async fn note_failed_release(
         &self,
-        group: GroupFolder,
+        (group, is_awaited): (GroupFolder, bool),
         problem: String,
         (now, retry_at): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         self.call(move |tx| {
             tx.execute(
                 "INSERT INTO workspace_releases (group_folder, owed_since, attempts, problem, retry_at)
-                 VALUES (?1, ?2, 1, ?3, ?4)
+                 SELECT ?1, ?2, 1, ?3, ?4
+                 WHERE ?5 OR EXISTS (SELECT 1 FROM groups WHERE folder = ?1)
                  ON CONFLICT (group_folder)
                  DO UPDATE SET attempts = attempts + 1, problem = ?3, retry_at = ?4",
-                params![group.as_str(), instant(now), problem, instant(retry_at)],
+                params![group.as_str(), instant(now), problem, instant(retry_at), is_awaited],
             )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets what is owed to any but these groups.
+    pub(crate) async fn keep_releases_of(
+        &self,
+        groups: Vec<GroupFolder>,
+    ) -> Result<(), StoreError> {
+        self.call(move |tx| {
+            for owed in owed_in(tx)? {
+                if !groups.contains(&owed.group) {
+                    forget(tx, &owed.group)?;
+                }
+            }
             Ok(())
         })
         .await
@@ -64,14 +82,7 @@ impl Store {
 
     /// Notes that there is nothing to release any more.
     pub(crate) async fn settle_release(&self, group: GroupFolder) -> Result<(), StoreError> {
-        self.call(move |tx| {
-            tx.execute(
-                "DELETE FROM workspace_releases WHERE group_folder = ?1",
-                [group.as_str()],
-            )?;
-            Ok(())
-        })
-        .await
+        self.call(move |tx| forget(tx, &group)).await
     }
 
     /// What is to be released, longest owed first.
@@ -110,6 +121,13 @@ impl Store {
     }
 }
 
+/// Nothing is owed to a group any more.
+pub(super) fn forget(tx: &Transaction<'_>, group: &GroupFolder) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM workspace_releases WHERE group_folder = ?1")?
+        .execute([group.as_str()])?;
+    Ok(())
+}
+
 pub(super) fn owed_in(connection: &Connection) -> Result<Vec<OwedRelease>, StoreError> {
     let mut rows = connection
         .prepare_cached("SELECT * FROM workspace_releases ORDER BY owed_since, group_folder")?;
@@ -125,4 +143,37 @@ pub(super) fn owed_in(connection: &Connection) -> Result<Vec<OwedRelease>, Store
         })?
         .collect::<Result<_, _>>()?;
     Ok(owed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ids::GroupFolder;
+    use crate::store::tests::{at, house};
+
+    #[tokio::test]
+    async fn only_a_group_that_is_here_or_awaited_is_owed_anything() {
+        let here = house().await;
+        let group = |name: &str| -> GroupFolder { name.parse().unwrap() };
+        let owed = async || -> Vec<String> {
+            let owed = here.store.owed_releases().await.unwrap();
+            let owed = owed.into_iter();
+            owed.map(|one| format!("{} {}", one.group, one.attempts))
+                .collect()
+        };
+        let times = (at("09:00:00"), at("09:00:05"));
+        for (name, is_awaited) in [("ada", false), ("asked-for", false), ("awaited", true)] {
+            for _attempt in 0..2 {
+                let noted = (group(name), is_awaited);
+                let noted = here.store.note_failed_release(noted, "why".into(), times);
+                noted.await.unwrap();
+            }
+        }
+        assert_eq!(owed().await, ["ada 2", "awaited 2"]);
+
+        let kept = vec![group("ada"), group("new")];
+        here.store.keep_releases_of(kept).await.unwrap();
+        assert_eq!(owed().await, ["ada 2"]);
+        here.store.remove_group(group("ada")).await.unwrap();
+        assert!(owed().await.is_empty());
+    }
 }

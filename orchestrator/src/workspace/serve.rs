@@ -180,7 +180,14 @@ impl Serving {
         };
         let mut folders: Vec<_> = groups.into_iter().map(|group| group.folder).collect();
         // One that could not be registered is as soon as it can be restored.
-        folders.append(&mut self.known.awaited);
+        folders.extend_from_slice(&self.known.awaited);
+        let kept = self.desk.house.store.keep_releases_of(folders.clone());
+        if let Err(error) = kept.await {
+            tracing::error!(
+                error = crate::chain(&error),
+                "what is owed to groups that are gone cannot be forgotten"
+            );
+        }
         for group in &folders {
             self.meet(group);
             self.lanes.changed(group);
@@ -331,7 +338,9 @@ impl Serving {
             Job::Release => reason.clone(),
         };
         let (store, now) = (&self.desk.house.store, self.desk.house.clock.now());
-        let noted = store.note_failed_release(group.clone(), problem, (now, retry_at));
+        let is_awaited = self.known.awaited.contains(group);
+        let group_here = (group.clone(), is_awaited);
+        let noted = store.note_failed_release(group_here, problem, (now, retry_at));
         if let Err(error) = noted.await {
             tracing::error!(%group, error = crate::chain(&error), "it cannot be kept that the workspace is to be released");
         }

@@ -189,11 +189,32 @@ async fn a_restore_that_was_only_waited_for_is_settled_when_it_is_done() {
 
     during(&machine, known, async |house| {
         house.workspace.ready(&family()).await.unwrap_err();
+        let owed = house.store.owed_releases().await.unwrap();
+        assert_eq!(owed, [], "it is no group");
+        machine.register_as("family", WHATSAPP).await;
+        a_minute_passes(house).await;
+        house.workspace.ready(&family()).await.unwrap_err();
+        assert_eq!(house.store.owed_releases().await.unwrap().len(), 1);
         store.inner().put(&path, whole.into()).await.unwrap();
         a_minute_passes(house).await;
         house.workspace.ready(&family()).await.unwrap();
     })
     .await;
+
+    let owed = machine.desk.house.store.owed_releases().await.unwrap();
+    assert_eq!(owed, []);
+}
+
+#[tokio::test]
+async fn what_was_owed_to_a_group_that_is_gone_is_forgotten_at_the_start() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    let house = &machine.desk.house;
+    let (stranger, now) = ("stranger".parse().unwrap(), house.clock.now());
+    house.store.owe_release(stranger, now).await.unwrap();
+    let known = take_over(&machine.desk).await.unwrap();
+
+    during(&machine, known, async |_house| {}).await;
 
     let owed = machine.desk.house.store.owed_releases().await.unwrap();
     assert_eq!(owed, []);
