@@ -99,10 +99,10 @@ pub async fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     let root = options.root.as_path();
     make_folders(root).map_err(RunError::Folder)?;
     let mut instance = instance::lock(root)?;
-    workspace::clear_away(root).map_err(RunError::Folder)?;
     let token = Token::read_or_make(root)?;
     let logs = Logs::open(root, &config, &[token.expose()]).map_err(RunError::Logs)?;
     let _logging = logs::install(logs);
+    workspace::clear_away(root).map_err(RunError::Folder)?;
     prepare_credentials(root, &config)?;
 
     let clock = options.test_clock.map_or_else(Clock::system, Clock::test);

@@ -93,7 +93,15 @@ impl SafeDir {
 
     /// Whether we may read an entry. One that has gone meanwhile we may.
     pub(crate) fn may_read(&self, name: &OsStr) -> io::Result<bool> {
-        match accessat(&self.fd, name, Access::READ_OK, AtFlags::empty()) {
+        // As whom we open it, and not what a link leads to that has taken its place.
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EACCESS;
+        let asked = |flags| accessat(&self.fd, name, Access::READ_OK, flags);
+        let answer = match asked(flags) {
+            // A kernel, or a filter of calls, that does not know the question.
+            Err(Errno::NOSYS | Errno::PERM) => asked(AtFlags::empty()),
+            answer => answer,
+        };
+        match answer {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::ACCESS | Errno::PERM) => Ok(false),
             Err(error) => Err(at(&self.path.join(name), error)),

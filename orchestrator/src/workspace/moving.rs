@@ -47,18 +47,24 @@ impl Staging {
     }
 }
 
-/// Removes what a process that was killed has left beside the groups' folders and had staged.
-/// Nobody may be at work there.
+/// Removes what a process that was killed has left beside the groups' folders and had staged; what
+/// will not go only takes room. Nobody may be at work there.
 pub(crate) fn clear_away(root: &Path) -> io::Result<()> {
-    remove_all(&root.join(STAGED))?;
+    clear(&root.join(STAGED));
     let parent = root.join(Scope::Group.parent());
     for entry in fs_err::read_dir(&parent)? {
         let name = entry?.file_name();
         if is_staging(&name) {
-            remove_all(&parent.join(&name))?;
+            clear(&parent.join(&name));
         }
     }
     Ok(())
+}
+
+fn clear(path: &Path) {
+    if let Err(error) = remove_all(path) {
+        tracing::warn!(%error, "what was left of an earlier process is still there; remove it by hand");
+    }
 }
 
 /// Whether a name is one of ours: `.<folder>.new`, or with an id of its own.

@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use object_store::ObjectStoreExt;
 
+use super::tickets::STAGED;
 use super::*;
 use crate::ids::SessionId;
 
@@ -408,4 +409,21 @@ async fn a_group_without_a_file_is_in_step_all_the_same() {
 
     let restored = machine.desk.restore(&family()).await.unwrap();
     assert_eq!(restored, None);
+}
+
+#[test]
+fn what_cannot_be_cleared_away_keeps_nothing_else_from_it() {
+    let root = tempfile::tempdir().unwrap();
+    let groups = root.path().join("groups");
+    fs_err::create_dir_all(groups.join(".family.new")).unwrap();
+    // No folder can be removed where a file is.
+    for place in [groups.join(".ada.new"), root.path().join(STAGED)] {
+        fs_err::create_dir_all(place.parent().unwrap()).unwrap();
+        fs_err::write(place, "").unwrap();
+    }
+
+    clear_away(root.path()).unwrap();
+
+    assert!(!groups.join(".family.new").exists());
+    assert!(groups.join(".ada.new").exists());
 }
