@@ -79,6 +79,11 @@ impl Store {
             .await
     }
 
+    /// Finds out whether a registration would be refused.
+    pub(crate) async fn may_register(&self, new: NewGroup) -> Result<(), StoreError> {
+        self.call(move |tx| refuse_conflicts(tx, &new)).await
+    }
+
     /// Registers a group. The same registration twice is one; a different one is refused.
     pub(crate) async fn register_group(
         &self,

@@ -130,6 +130,8 @@ impl Desk {
         let session = index.as_ref().and_then(|index| index.session.clone());
         let here = self.read_here(folder, index).await?;
         let plan = merge::plan(&base, &here.entries, &wanted.entries);
+        // What cannot be served is not moved here, again and again.
+        self.may_take_over_registration(wanted).await?;
         let (fetched, bytes, kept) = self.apply(folder, plan, wanted).await?;
         self.take_over_registration(wanted, session != wanted.session)
             .await?;
@@ -222,6 +224,16 @@ impl Desk {
             }
             attempt += 1;
         }
+    }
+
+    /// Fails where the group cannot be registered here as it was there.
+    async fn may_take_over_registration(&self, manifest: &Manifest) -> Result<(), WorkspaceFault> {
+        let store = &self.house.store;
+        let folder = manifest.group.folder.clone();
+        if store.group_of_folder(folder).await?.is_none() {
+            store.may_register((&manifest.group).into()).await?;
+        }
+        Ok(())
     }
 
     /// The group is registered here as it was there, and goes on with the same conversation.

@@ -321,6 +321,50 @@ async fn what_is_not_kept_in_the_store_is_not_lost_to_what_is() {
 }
 
 #[tokio::test]
+async fn what_is_not_kept_in_the_store_but_is_the_same_there_is_not_kept_beside() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    let (large, small) = ("x".repeat(2000), "released");
+    machine.write("large", &large);
+    machine.write("twice", small);
+    machine.release().await;
+    let other = Machine::with(&store, "workspace_max_file_size = 1000");
+    other.write("large", &large);
+    other.write("twice", small);
+    let outside = other.root.path().join("outside");
+    fs_err::hard_link(other.path("twice"), outside).unwrap();
+
+    let restored = other.restore().await;
+
+    assert_eq!(restored.kept, []);
+    let told = other.told().await;
+    assert!(
+        !told.iter().any(|line| line.contains("conflict")),
+        "{told:?}"
+    );
+    assert_eq!(
+        (other.read("large"), other.read("twice")),
+        (large, small.to_owned())
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_moved_for_a_group_that_cannot_be_registered() {
+    let (store, _machine) = released().await;
+    let other = Machine::empty(&store);
+    other.register_as("work", "http:family").await;
+    other.write("KIMI.md", "ours");
+
+    let said = crate::chain(&other.desk.restore(&family()).await.unwrap_err());
+
+    assert!(
+        said.contains("is registered with the folder `work`"),
+        "{said}"
+    );
+    assert_eq!(other.read("KIMI.md"), "ours");
+}
+
+#[tokio::test]
 async fn ours_is_kept_beside_however_long_its_name_is() {
     let store = Store::new();
     let machine = Machine::with_family(&store).await;
