@@ -93,9 +93,18 @@ impl SafeDir {
 
     /// Whether we may read an entry. One that has gone meanwhile we may.
     pub(crate) fn may_read(&self, name: &OsStr) -> io::Result<bool> {
+        self.may(Access::READ_OK, name)
+    }
+
+    /// Whether we may look into a folder.
+    pub(crate) fn may_look_into(&self, name: &OsStr) -> io::Result<bool> {
+        self.may(Access::READ_OK | Access::EXEC_OK, name)
+    }
+
+    fn may(&self, access: Access, name: &OsStr) -> io::Result<bool> {
         // As whom we open it, and not what a link leads to that has taken its place.
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EACCESS;
-        let asked = |flags| accessat(&self.fd, name, Access::READ_OK, flags);
+        let asked = |flags| accessat(&self.fd, name, access, flags);
         let answer = match asked(flags) {
             // A kernel, or a filter of calls, that does not know the question.
             Err(Errno::NOSYS | Errno::PERM) => asked(AtFlags::empty()),

@@ -114,9 +114,14 @@ impl EntryPath {
 
     /// Whether it is one of these, or lies below one.
     pub(crate) fn is_within(&self, paths: &BTreeSet<Self>) -> bool {
+        self.outer_in(paths).is_some()
+    }
+
+    /// Which of these it is, or lies below.
+    pub(crate) fn outer_in<'a>(&self, paths: &'a BTreeSet<Self>) -> Option<&'a Self> {
         let ends = self.0.match_indices('/').map(|(end, _)| end);
         let mut outer = ends.chain([self.0.len()]);
-        outer.any(|end| paths.contains(&Self(self.0[..end].to_owned())))
+        outer.find_map(|end| paths.get(&Self(self.0[..end].to_owned())))
     }
 
     /// How many folders lie between the scope's own and this.

@@ -45,6 +45,23 @@ pub(crate) fn plan(base: &Entries, ours: &Entries, theirs: &Entries) -> Plan {
     plan
 }
 
+/// The same where some of ours may not be looked into. Where something comes into that, it is kept
+/// beside whole, so all that was released of it comes.
+pub(crate) fn plan_around(
+    shut: &BTreeSet<EntryPath>,
+    (base, ours, theirs): (&Entries, &Entries, &Entries),
+) -> Plan {
+    let unaware = plan(base, ours, theirs);
+    let outer = unaware.take.iter().filter_map(|path| path.outer_in(shut));
+    let moved: BTreeSet<EntryPath> = outer.cloned().collect();
+    if moved.is_empty() {
+        return unaware;
+    }
+    let mut base = base.clone();
+    base.retain(|path, _| !path.is_within(&moved));
+    plan(&base, ours, theirs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +80,14 @@ mod tests {
 
     #[track_caller]
     fn check(base: &str, ours: &str, theirs: &str, expected: &str) {
-        let plan = plan(&entries(base), &entries(ours), &entries(theirs));
+        // `!a`: what may not be looked into.
+        let is_shut = |word: &&str| word.starts_with('!');
+        let (shut, ours): (Vec<&str>, Vec<&str>) = ours.split(' ').partition(is_shut);
+        let ours = ours.join(" ");
+        let shut = shut.iter().map(|word| format!("group/{}", &word[1..]));
+        let shut = shut.map(|path| path.parse().unwrap()).collect();
+        let all = (&entries(base), &entries(&ours), &entries(theirs));
+        let plan = plan_around(&shut, all);
         let words = |sign: &str, paths: &[EntryPath]| -> Vec<String> {
             let name = |path: &EntryPath| format!("{sign}{}", &path.as_str()[6..]);
             paths.iter().map(name).collect()
@@ -107,6 +131,17 @@ mod tests {
     fn what_both_changed_is_theirs_with_ours_beside() {
         check("a=1", "a=2", "a=3", "~a +a");
         check("", "a=2", "a=3", "~a +a");
+    }
+
+    #[test]
+    fn what_is_shut_stays_unless_something_comes_into_it() {
+        check("d/a=1 d/b=1 e=1", "!d e=1", "d/a=1 e=2", "+e");
+        check(
+            "d/a=1 d/b=1 d/c=1 e=1",
+            "!d e=1",
+            "d/a=2 d/b=1 e=1",
+            "+d/a +d/b",
+        );
     }
 
     #[test]

@@ -172,8 +172,7 @@ impl<'a> Moving<'a> {
                 Some(outer) => outer.below(&name),
                 None => EntryPath::top(path.scope(), &name),
             };
-            let in_the_way = at.look_at(&name)?;
-            if in_the_way.is_some_and(|found| found.kind != EntryKind::Folder) {
+            if is_in_the_way(&at, &name)? {
                 kept.push(self.keep_beside(&at, &name, &here)?);
             }
             at = at.enter(&name)?;
@@ -235,7 +234,7 @@ impl<'a> Moving<'a> {
         };
         let is_folder = in_the_way.kind == EntryKind::Folder;
         let is_free = match entry {
-            Entry::Folder {} => is_folder,
+            Entry::Folder {} => !is_in_the_way(folder, &name)?,
             Entry::File { .. } | Entry::Link { .. } if is_folder => folder.remove_empty(&name)?,
             Entry::File { .. } | Entry::Link { .. } => !is_unseen || holds(folder, &name, entry)?,
         };
@@ -318,6 +317,16 @@ impl<'a> Moving<'a> {
         Ok(name.into())
     }
 }
+
+/// Whether something stands where a folder is to be that is none, or one that we may not look into.
+fn is_in_the_way(folder: &SafeDir, name: &OsStr) -> io::Result<bool> {
+    match folder.look_at(name)? {
+        Some(found) if found.kind == EntryKind::Folder => Ok(!folder.may_look_into(name)?),
+        Some(_) => Ok(true),
+        None => Ok(false),
+    }
+}
+
 /// Whether a file that nobody has read holds the same as an entry, so that nothing is lost with it.
 fn holds(folder: &SafeDir, name: &OsStr, entry: &Entry) -> io::Result<bool> {
     let Entry::File { size, sha256, .. } = entry else {

@@ -129,7 +129,8 @@ impl Desk {
         };
         let session = index.as_ref().and_then(|index| index.session.clone());
         let here = self.read_here(folder, index).await?;
-        let plan = merge::plan(&base, &here.entries, &wanted.entries);
+        let all = (&base, &here.entries, &wanted.entries);
+        let plan = merge::plan_around(&here.tree.unreadable, all);
         // What cannot be served is not moved here, again and again.
         self.may_take_over_registration(wanted).await?;
         let (fetched, bytes, kept) = self.apply(folder, plan, wanted).await?;

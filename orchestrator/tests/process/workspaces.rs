@@ -235,16 +235,22 @@ fn what_an_agent_has_closed_to_us_stops_no_restore() {
     let stage = diarist();
     let store = stage.root.path().join("attic");
     let stage = keeping(stage, &store);
+    let ours = |name: &str| stage.root.path().join("groups/ada").join(name);
+    let set_mode = |name: &str, mode| {
+        fs_err::set_permissions(ours(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
     let mut nanokimi = stage.start(&[]);
+    for name in ["closed", "listed"] {
+        stage.write(&format!("groups/ada/{name}/note"), "released");
+    }
     check_says(&ask(&nanokimi), "0 new");
     stage.stop(&nanokimi);
     assert_eq!(nanokimi.wait(), Some(0));
-    stage.write("groups/ada/closed/note", "x");
-    stage.write("groups/ada/listed/note", "x");
+    stage.write("groups/ada/unknown/note", "x");
     stage.give_away();
-    for (name, mode) in [("diary", 0o000), ("closed", 0o000), ("listed", 0o600)] {
-        let path = stage.root.path().join("groups/ada").join(name);
-        fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let closed = ["diary", "closed", "listed", "bare", "unknown"];
+    for name in closed {
+        set_mode(name, if name == "listed" { 0o600 } else { 0o000 });
     }
 
     let restored = ["workspace", "restore", "ada", "--version", "1"];
@@ -252,16 +258,19 @@ fn what_an_agent_has_closed_to_us_stops_no_restore() {
 
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(
-        said.contains("kept beside it: group/diary.conflict-v1"),
-        "{said}"
-    );
-    let diary = stage.root.path().join("groups/ada/diary");
-    assert_eq!(fs_err::read_to_string(diary).unwrap(), "line\n");
+    let read = |name: &str| fs_err::read_to_string(ours(name)).unwrap();
+    assert_eq!(read("diary"), "line\n");
     for name in ["closed", "listed"] {
-        let path = stage.root.path().join("groups/ada").join(name);
-        fs_err::set_permissions(path, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(read(&format!("{name}/note")), "released");
     }
+    for name in &closed[..4] {
+        let beside = format!("{name}.conflict-v1");
+        assert!(said.contains(&format!("group/{beside}")), "{said}");
+        set_mode(&beside, 0o700);
+    }
+    set_mode("unknown", 0o700);
+    assert_eq!(read("closed.conflict-v1/note"), "released");
+    assert_eq!(read("unknown/note"), "x");
 }
 
 #[test]
