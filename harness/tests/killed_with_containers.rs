@@ -48,12 +48,15 @@ async fn killed_at_any_moment_a_harness_leaves_nothing_in_the_engine() {
         // The same moments in each run, and spread over all of it.
         let moment = Duration::from_millis(number * 2_654_435_761 % LONGEST);
         let form = if number % 3 == 2 { "hybrid" } else { "docker" };
-        let mut harness = play(form, folder.path()).spawn().unwrap();
+        // Nor is what an earlier one has left taken for what this one has started.
+        let place = folder.path().join(number.to_string());
+        fs_err::create_dir(&place).unwrap();
+        let mut harness = play(form, &place).spawn().unwrap();
         dead.push(harness.id().unwrap());
         // Half of them count from when there is something to leave: it is killed, and not the
         // wish for it.
         if number % 2 == 1 {
-            let seen = seen_in_engine(&docker, &mut harness, folder.path());
+            let seen = seen_in_engine(&docker, &mut harness, &place);
             let seen = timeout(START, seen).await.expect("nothing was started");
             assert!(seen.unwrap(), "it ended before anything was started");
         }
