@@ -114,7 +114,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "agent_image",
-        "the image of agents in containers; `container/build` makes it",
+        "the image of agents in containers; `container/build --profile release` makes it",
         &["CONTAINER_IMAGE"],
         "nanokimi-agent:latest",
     ),

@@ -3,7 +3,8 @@
 //! (`theirs`).
 //!
 //! The rule: what was released wins the path; a content of ours that it would cost is kept
-//! beside it. What only we have changed stays as it is, and is released next.
+//! beside it. What only we have changed stays as it is, and is released next. Whoever goes back to
+//! a version leaves out of `base` what that version has unchanged, so that it is undone here too.
 
 use std::collections::BTreeSet;
 

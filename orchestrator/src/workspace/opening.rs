@@ -187,8 +187,10 @@ impl Known {
 
 /// Registers the groups that this machine has never known: their messages must find them from
 /// the start, and what is in their folders follows. A machine that has agreed with the store
-/// before starts without it, or without a group that cannot be registered yet; a fresh one does
-/// not, since it would take old groups for new ones.
+/// before starts without it; a fresh one does not, since it would take old groups for new ones, nor
+/// without a group of which the store does not answer now. One that cannot be registered for
+/// another reason, as damage or a chat that is taken, keeps nobody from starting and is awaited; but
+/// for main's, which would be made anew a moment later.
 pub(crate) async fn take_over(desk: &Desk) -> Result<Known, WorkspaceFault> {
     let known_here: BTreeSet<GroupFolder> = index::known(&desk.house.root)?.into_iter().collect();
     let groups = match desk.bucket.groups().await {

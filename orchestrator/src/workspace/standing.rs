@@ -14,9 +14,9 @@ use crate::store::{OwedRelease, Store, StoreError};
 pub(crate) enum Keeping {
     /// Everything is kept.
     Kept,
-    /// Something waits for its turn.
+    /// A release waits for its turn.
     Pending,
-    /// Something was tried in vain, and is tried again.
+    /// A release, or the restore that comes before it, was tried in vain, and is tried again.
     Failing,
 }
 
@@ -26,7 +26,8 @@ pub(crate) struct Standing {
     /// The URL.
     store: String,
     state: Keeping,
-    /// Releases that have not been made, longest owed first.
+    /// Groups that are not in step with the store: releases that have not been made, and restores
+    /// that failed; longest owed first.
     owed: Vec<OwedRelease>,
 }
 
@@ -69,7 +70,7 @@ impl Standing {
     }
 }
 
-/// `failing, 2 to be released to gs://attic/kimi since 2026-01-05T09:00:00Z: …`.
+/// `failing, 2 not in step with gs://attic/kimi since 2026-01-05T09:00:00Z: …`.
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { store, state, owed } = self;
@@ -78,7 +79,7 @@ impl fmt::Display for Standing {
             None => write!(f, "{state} in {store}"),
             Some(oldest) => write!(
                 f,
-                "{state}, {} to be released to {store} since {}{}",
+                "{state}, {} not in step with {store} since {}{}",
                 owed.len(),
                 oldest.owed_since,
                 trouble(owed),

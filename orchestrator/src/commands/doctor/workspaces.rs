@@ -14,7 +14,8 @@ use crate::workspace::{self, Keeping, StoreFault, trouble};
 /// A store that is well answers in a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const MEANWHILE: &str = "answers are delivered meanwhile, and releases are made when it is back";
+const MEANWHILE: &str =
+    "answers are delivered meanwhile, and what is to be released or restored is when it is back";
 
 pub(super) async fn workspaces(
     config: &Config,
@@ -83,12 +84,12 @@ fn standing(store: &str, groups: usize, owed: &[OwedRelease], presence: Presence
         |cause: String, way_out: &str| Finding::warning(Check::Workspaces, cause, way_out);
     match (Keeping::of(owed), presence) {
         (Keeping::Failing, Presence::Running | Presence::Unknown) => warning(
-            format!("{left} to be released to {store}{since}{}", trouble(owed)),
+            format!("{left} not in step with {store}{since}{}", trouble(owed)),
             "it is tried again by itself, the store answers now; if that lasts, see logs/nanokimi.log",
         ),
         (Keeping::Failing | Keeping::Pending, Presence::Absent) => warning(
-            format!("{left} to be released to {store}{since}{}", trouble(owed)),
-            "start nanokimi, which releases them; on another machine they are not known before",
+            format!("{left} not in step with {store}{since}{}", trouble(owed)),
+            "start nanokimi, which releases and restores them; what is not released no other machine knows",
         ),
         (Keeping::Pending, Presence::Running | Presence::Unknown) | (Keeping::Kept, _) => {
             let found = format!(
@@ -126,7 +127,7 @@ mod tests {
         use Presence::{Absent, Running};
         check(&[], Absent, State::Ok, "holds 2 of them; 0 wait");
         check(&[owed(0, None)], Running, State::Ok, "1 wait");
-        let since = "1 to be released to `gs://attic` since 2026-01-05T09:00:00Z";
+        let since = "1 not in step with `gs://attic` since 2026-01-05T09:00:00Z";
         check(&[owed(0, None)], Absent, State::Warning, since);
         let failing = [owed(0, None), owed(3, Some("the store is down"))];
         let why = "2026-01-05T09:00:00Z: the store is down; tried again at 2026-01-05T10:00:00Z";
