@@ -1,5 +1,10 @@
 //! What leaves a machine, and what it costs.
 
+use std::os::unix::fs::PermissionsExt;
+
+use futures_util::StreamExt;
+use object_store::ObjectStoreExt;
+
 use super::*;
 
 #[tokio::test]
@@ -140,7 +145,6 @@ async fn a_store_that_lost_everything_gets_everything_anew() {
     machine.release().await;
     machine.write("b", "two");
     for path in ["kimi/family/manifests/0000000001.json"] {
-        use object_store::ObjectStoreExt;
         store.inner().delete(&path.into()).await.unwrap();
     }
 
@@ -223,6 +227,47 @@ async fn garbage_is_swept_and_what_is_named_stays() {
     assert_eq!(swept, expected);
     assert_eq!(verify(bucket, &family(), 2, true).await.unwrap(), []);
     assert_eq!(verify(bucket, &family(), 3, true).await.unwrap(), []);
+}
+
+/// To whom nothing is closed, as root, all of it is read.
+#[tokio::test]
+async fn what_was_closed_to_us_is_not_released_as_deleted() {
+    let store = Store::new();
+    let machine = Machine::with_family(&store).await;
+    for name in ["a", "shut/b", "c"] {
+        machine.write(name, name);
+    }
+    machine.release().await;
+    let set_mode = |name: &str, mode| {
+        let mode = PermissionsExt::from_mode(mode);
+        fs_err::set_permissions(machine.path(name), mode).unwrap();
+    };
+    set_mode("shut", 0o000);
+    set_mode("c", 0o000);
+    machine.write("a", "changed");
+    assert_eq!(machine.release().await, version(2, 1));
+
+    let other = Machine::empty(&store);
+    other.restore().await;
+    assert_eq!(other.read("a"), "changed");
+    assert_eq!(
+        (other.read("shut/b"), other.read("c")),
+        ("shut/b".to_owned(), "c".to_owned())
+    );
+    // What a store has lost meanwhile is not promised there.
+    let mut paths = store.inner().list(None);
+    while let Some(found) = paths.next().await {
+        store
+            .inner()
+            .delete(&found.unwrap().location)
+            .await
+            .unwrap();
+    }
+    machine.write("a", "changed again");
+    machine.release().await;
+    let flaws = verify(&machine.desk.bucket, &family(), 3, true).await;
+    assert_eq!(flaws.unwrap(), []);
+    set_mode("shut", 0o700);
 }
 
 #[tokio::test]
