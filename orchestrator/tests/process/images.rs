@@ -46,7 +46,7 @@ fn an_image_that_is_not_there_is_named_with_what_makes_it() {
     boxed.use_image("no-such-image");
     boxed.stage.check_refused(
         2,
-        "the image `no-such-image` is not there; `container/build`",
+        "the image `no-such-image` is not there; `container/build --profile release`",
     );
 }
 
