@@ -74,8 +74,8 @@ impl Patience {
         self.deadline
     }
 
-    /// What it has had too much of. One that has given no sign of life for most of the time it may
-    /// be silent hangs, whichever limit comes first.
+    /// What it has had too much of. One that has given no sign of life for more than half of the
+    /// time it may be silent hangs, whichever limit comes first.
     pub(super) fn overdue(&self) -> Overdue {
         self.overdue_at(Instant::now())
     }

@@ -137,12 +137,13 @@ impl Watching {
             .map(|group| (group.folder, group.added_at));
         let now: BTreeMap<_, _> = since.collect();
         let folders = now.keys().cloned().collect();
-        if let Some(before) = self.registered.replace(now.clone()) {
+        if let Some(before) = self.registered.take() {
             let news = now
                 .iter()
                 .filter(|(group, at)| before.get(*group) != Some(*at));
             self.wake(news.map(|(group, _)| group)).await;
         }
+        self.registered = Some(now);
         folders
     }
 

@@ -130,7 +130,13 @@ fn was_left(tx: &Transaction<'_>, claim: &Claim, session: &SessionId) -> Result<
     Ok(is_old && session_of(tx, claim.group.folder.as_str())?.as_ref() != Some(session))
 }
 
-fn queue_messages_again(tx: &Transaction<'_>, run: &str, counts: bool) -> Result<(), StoreError> {
+/// Puts what a run had claimed back where it came from: questions into the queue, and context to
+/// wait for one. The attempt is taken back if it does not count.
+pub(super) fn queue_messages_again(
+    tx: &Transaction<'_>,
+    run: &str,
+    counts: bool,
+) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE messages SET run_id = NULL, attempts = max(0, attempts - ?2),
                 state = CASE WHEN revoked_at IS NOT NULL THEN 'answered'

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
+use super::giving_back::queue_messages_again;
 use super::rows::{instant, parsed};
 use super::runs::outputs_of;
 use super::{Store, StoreError};
@@ -56,13 +57,8 @@ fn cut_off(tx: &Transaction<'_>) -> Result<Vec<RunId>, StoreError> {
 }
 
 fn requeue(tx: &Transaction<'_>, run: &RunId, now: Timestamp) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE messages SET run_id = NULL,
-                state = CASE WHEN revoked_at IS NOT NULL THEN 'answered'
-                             WHEN attempts = 0 THEN 'waiting' ELSE 'queued' END
-         WHERE run_id = ?1 AND state = 'in_flight'",
-        [run.as_str()],
-    )?;
+    // It may have been the message that killed us.
+    queue_messages_again(tx, run.as_str(), true)?;
     tx.execute(
         "UPDATE runs SET state = 'queued', attempt = attempt + 1, started_at = NULL
          WHERE id = ?1 AND kind = 'task'",

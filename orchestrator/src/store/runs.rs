@@ -1,4 +1,4 @@
-//! Claims: which run works at which messages or task, and how it gives them back.
+//! Claims: which run works at which messages or task. How it gives them back is in `giving_back`.
 //!
 //! Invariant: a message or task run is claimed by at most one live run, and a claim that ends
 //! leaves what it held answered, queued again, or failed and reported.

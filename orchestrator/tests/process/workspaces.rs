@@ -48,6 +48,19 @@ fn wait_for_release(nanokimi: &Running, version: u32) {
     nanokimi.read_until("/v1/events", "Last-Event-ID: 0\r\n", &told);
 }
 
+/// A machine at rest that has released two versions.
+fn with_two_versions(store: &Path) -> Stage {
+    let stage = machine(store);
+    let mut nanokimi = stage.start(&[]);
+    for version in 1..=2 {
+        assert_eq!(ask(&nanokimi).status, 200);
+        wait_for_release(&nanokimi, version);
+    }
+    stage.stop(&nanokimi);
+    assert_eq!(nanokimi.wait(), Some(0));
+    stage
+}
+
 #[test]
 fn a_killed_machine_is_gone_on_with_on_an_empty_one() {
     let store = tempfile::tempdir().unwrap();
@@ -138,14 +151,7 @@ fn a_store_that_never_answers_does_not_keep_us_from_ending() {
 #[test]
 fn commands_say_what_is_damaged_and_bring_back_what_is_whole() {
     let store = tempfile::tempdir().unwrap();
-    let stage = machine(store.path());
-    let mut nanokimi = stage.start(&[]);
-    for version in 1..=2 {
-        assert_eq!(ask(&nanokimi).status, 200);
-        wait_for_release(&nanokimi, version);
-    }
-    stage.stop(&nanokimi);
-    assert_eq!(nanokimi.wait(), Some(0));
+    let stage = with_two_versions(store.path());
 
     let restored = stage.run(&["workspace", "restore", "ada", "--version", "1"]);
     let said = String::from_utf8_lossy(&restored.stdout).into_owned();
@@ -168,14 +174,7 @@ fn commands_say_what_is_damaged_and_bring_back_what_is_whole() {
 #[test]
 fn one_damaged_manifest_hides_no_other_group_and_is_gone_back_behind() {
     let store = tempfile::tempdir().unwrap();
-    let stage = machine(store.path());
-    let mut nanokimi = stage.start(&[]);
-    for version in 1..=2 {
-        assert_eq!(ask(&nanokimi).status, 200);
-        wait_for_release(&nanokimi, version);
-    }
-    stage.stop(&nanokimi);
-    assert_eq!(nanokimi.wait(), Some(0));
+    let stage = with_two_versions(store.path());
     let newest = store.path().join("ada/manifests/0000000002.json");
     fs_err::write(newest, "{").unwrap();
     let run = |arguments: &[&str]| {
