@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mock_server::Entry;
 use mock_server::whatsapp::{Control, Done, Saying, Traffic};
 use mock_server::yaml::At;
+use mock_server::{Entry, Journal};
 use serde_json::Value;
 
 use super::Play;
@@ -87,27 +87,22 @@ impl Play<'_> {
         let names = self.names();
         let said = self.obey(&Control::Say(saying.clone()), &names).await?;
         let awaited = awaited && !said.outside;
-        match said.message_id.filter(|_| awaited) {
-            Some(id) => self.receipted(&id).await,
-            None => Ok(()),
-        }
+        let ids = said.message_id.filter(|_| awaited);
+        self.receipted(ids.into_iter().collect()).await
     }
 
-    /// Writes all, then waits for the last.
+    /// Writes all, then waits for all.
     pub(super) async fn burst(&mut self, burst: &Burst) -> Result<(), Trouble> {
         let awaited = self.is_within_reach().await? && !burst.say.undecryptable;
         let control = Control::Say(burst.say.clone());
-        let mut last = None;
+        let mut ids = BTreeSet::new();
         for n in 1..=burst.times {
             let mut names = self.names();
             names.captures.insert("n".to_owned(), n.into());
             let said = self.obey(&control, &names).await?;
-            last = said.message_id.filter(|_| !said.outside);
+            ids.extend(said.message_id.filter(|_| awaited && !said.outside));
         }
-        match last.filter(|_| awaited) {
-            Some(id) => self.receipted(&id).await,
-            None => Ok(()),
-        }
+        self.receipted(ids).await
     }
 
     pub(super) async fn phone(&mut self, control: &Control) -> Result<(), Trouble> {
@@ -177,20 +172,26 @@ impl Play<'_> {
         Ok(!is_silent && self.stage.mock().online().await?)
     }
 
-    async fn receipted(&mut self, id: &str) -> Result<(), Trouble> {
+    /// Waits until nanokimi has told that it has these messages.
+    async fn receipted(&mut self, ids: BTreeSet<String>) -> Result<(), Trouble> {
+        let all = ids.len();
+        let patience = self.patience(None, TAKEN_IN);
         let journal = self.stage.journal().clone();
-        let delivered = journal.wait_for("the message to be taken in", TAKEN_IN, |entry| {
-            is_receipt_of(entry, id).then_some(())
-        });
         let failure = tokio::select! {
             biased;
-            delivered = delivered => match delivered {
-                Ok(()) => return Ok(()),
-                Err(_late) => {
-                    let lapse = Lapse::new(TAKEN_IN);
-                    Failure::new(format!("nanokimi did not take the message in within {lapse}"))
-                        .help("it says so with a receipt; `hold` messages back if it must not have it")
+            missing = missing_of(ids, &journal, patience) => {
+                if missing == 0 {
+                    return Ok(());
                 }
+                let lapse = Lapse::new(patience);
+                let failure =
+                    Failure::new(format!("nanokimi did not take the message in within {lapse}"));
+                let failure = if all == 1 {
+                    failure
+                } else {
+                    failure.note(format!("it has {} of {all}", all - missing))
+                };
+                failure.help("it says so with a receipt; `hold` messages back if it must not have it")
             },
             ended = self.stage.died() => return Err(self.death(ended?)),
         };
@@ -228,14 +229,81 @@ fn new_names(control: &Control) -> Vec<String> {
     Vec::new()
 }
 
-/// What the owner wrote elsewhere is not delivered to nanokimi, but noted.
-fn is_receipt_of(entry: &Entry, id: &str) -> bool {
-    match &*entry.event {
-        "whatsapp.delivered" => entry.text("id") == Some(id),
-        "whatsapp.receipt" => {
-            let ids = entry.fields.get("ids").and_then(Value::as_array);
-            ids.is_some_and(|ids| ids.iter().any(|one| one == id))
+/// How many of these messages nanokimi has not told of, once it has told of no further one within
+/// `patience`: it takes many one after the other, and each has its own time.
+async fn missing_of(mut ids: BTreeSet<String>, journal: &Journal, patience: Duration) -> usize {
+    while !ids.is_empty() {
+        let before = ids.len();
+        let told = journal.wait_for("messages to be taken in", patience, |entry| {
+            for id in told_by(entry) {
+                ids.remove(id);
+            }
+            ids.is_empty().then_some(())
+        });
+        if told.await.is_err() && ids.len() == before {
+            break;
         }
-        _ => false,
+    }
+    ids.len()
+}
+
+/// The messages whose receipt this is. What the owner wrote elsewhere is not delivered to nanokimi,
+/// but noted.
+fn told_by(entry: &Entry) -> impl Iterator<Item = &str> {
+    let (one, several) = match &*entry.event {
+        "whatsapp.delivered" => (entry.text("id"), None),
+        "whatsapp.receipt" => (None, entry.fields.get("ids").and_then(Value::as_array)),
+        _ => (None, None),
+    };
+    let several = several.into_iter().flatten().filter_map(Value::as_str);
+    one.into_iter().chain(several)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn receipt(journal: &Journal, id: &str) {
+        let fields = Map::from_iter([("id".to_owned(), json!(id))]);
+        drop(journal.write("whatsapp.delivered", fields));
+    }
+
+    fn ids(count: usize) -> BTreeSet<String> {
+        (1..=count).map(|n| format!("m{n}")).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_message_of_a_burst_has_its_own_time() {
+        let journal = Journal::open();
+        let (missing, ()) = tokio::join!(missing_of(ids(4), &journal, PATIENCE), async {
+            for n in 1..=4 {
+                tokio::time::advance(Duration::from_secs(9)).await;
+                receipt(&journal, &format!("m{n}"));
+            }
+        });
+        assert_eq!(missing, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_never_told_of_is_missing_however_much_else_is() {
+        let journal = Journal::open();
+        receipt(&journal, "m1");
+        receipt(&journal, "somebody else's");
+        let from = tokio::time::Instant::now();
+        assert_eq!(missing_of(ids(3), &journal, PATIENCE).await, 2);
+        // One that was told of, and then nothing.
+        assert_eq!(from.elapsed(), 2 * PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receipt_of_several_tells_of_each() {
+        let journal = Journal::open();
+        let fields = Map::from_iter([("ids".to_owned(), json!(["m1", "m2"]))]);
+        drop(journal.write("whatsapp.receipt", fields));
+        assert_eq!(missing_of(ids(2), &journal, PATIENCE).await, 0);
     }
 }
